@@ -1,0 +1,122 @@
+"""CLIP's byte-level vocabulary and the tokenizer files that checkpoints carry.
+
+Shared by the scripts that make checkpoints; not a program itself.
+
+A CLIP vocabulary is laid out as: 256 byte symbols, the same symbols with the
+end-of-word suffix, one entry a merge in rank order, then the start and end
+tokens. The end token is therefore the highest id, which is what pooling by
+argmax relies on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, trainers
+from transformers import CLIPTokenizer
+
+START_TOKEN = "<|startoftext|>"
+END_TOKEN = "<|endoftext|>"
+WORD_END = "</w>"
+
+Merge = tuple[str, str]
+
+
+def byte_symbols() -> list[str]:
+    """One printable character for each byte value, in CLIP's order.
+
+    Bytes that print as themselves in Latin-1 come first; the others are moved
+    to the code points from 256 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    moved = 256 - len(printable)
+    return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(moved)]
+
+
+def clip_vocabulary(merges: Sequence[Merge]) -> dict[str, int]:
+    """The vocabulary of real checkpoints: every byte is covered, the end token is last."""
+    symbols = byte_symbols()
+    entries = [*symbols, *(s + WORD_END for s in symbols)]
+    entries += [left + right for left, right in merges]
+    entries += [START_TOKEN, END_TOKEN]
+    return numbered(entries)
+
+
+def ascii_vocabulary(merges: Sequence[Merge]) -> dict[str, int]:
+    """A vocabulary of visible ASCII whose start and end tokens sit before the merges.
+
+    The end token is not the highest id, so pooling by argmax is wrong here. A
+    byte outside ASCII is unknown, and CLIP's unknown token *is* the end token.
+    """
+    symbols = [chr(byte) for byte in range(0x21, 0x7F)]
+    entries = [*symbols, *(s + WORD_END for s in symbols), START_TOKEN, END_TOKEN]
+    entries += [left + right for left, right in merges]
+    return numbered(entries)
+
+
+def numbered(entries: Sequence[str]) -> dict[str, int]:
+    """Ids in the order given, which must hold no duplicate."""
+    vocabulary = {entry: index for index, entry in enumerate(entries)}
+    if len(vocabulary) != len(entries):
+        raise ValueError("two vocabulary entries are the same string")
+    return vocabulary
+
+
+def learn_merges(corpus: Sequence[str], count: int) -> list[Merge]:
+    """The `count` most frequent byte-pair merges of a corpus, CLIP's pre-tokenization applied."""
+    tokenizer: Tokenizer = CLIPTokenizer().backend_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=10**6,
+        min_frequency=2,
+        initial_alphabet=byte_symbols(),
+        end_of_word_suffix=WORD_END,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus, trainer)
+    learned = json.loads(tokenizer.to_str())["model"]["merges"]
+    if len(learned) < count:
+        raise ValueError(f"the corpus gives {len(learned)} merges, {count} are needed")
+    return [(left, right) for left, right in learned[:count]]
+
+
+def build_tokenizer(
+    vocabulary: dict[str, int], merges: Sequence[Merge], context_length: int
+) -> CLIPTokenizer:
+    """The transformers tokenizer of a vocabulary."""
+    return CLIPTokenizer(
+        vocab=dict(vocabulary), merges=list(merges), model_max_length=context_length
+    )
+
+
+def write_vocabulary_files(
+    directory: Path, vocabulary: dict[str, int], merges: Sequence[Merge]
+) -> None:
+    """Write `vocab.json` and `merges.txt`, the older form of the tokenizer."""
+    vocab_json = json.dumps(vocabulary, ensure_ascii=False)
+    (directory / "vocab.json").write_text(vocab_json, encoding="utf-8")
+    lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
+    (directory / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_special_tokens_map(directory: Path) -> None:
+    """Write the `special_tokens_map.json` of repositories from before transformers 5."""
+    tokens = {
+        "bos_token": START_TOKEN,
+        "eos_token": END_TOKEN,
+        "pad_token": END_TOKEN,
+        "unk_token": END_TOKEN,
+    }
+    text = json.dumps(tokens, indent=2) + "\n"
+    (directory / "special_tokens_map.json").write_text(text, encoding="utf-8")
+
+
+def merges_as_strings(tokenizer_json: Path) -> None:
+    """Rewrite merges from `["a", "b"]` to `"a b"`, as every older `tokenizer.json` has them."""
+    content = json.loads(tokenizer_json.read_text(encoding="utf-8"))
+    model = content["model"]
+    model["merges"] = [" ".join(merge) for merge in model["merges"]]
+    tokenizer_json.write_text(
+        json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8"
+    )
