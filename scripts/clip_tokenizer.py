@@ -11,10 +11,10 @@ argmax relies on.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, trainers
 from transformers import CLIPTokenizer
 
 START_TOKEN = "<|startoftext|>"
@@ -65,20 +65,44 @@ def numbered(entries: Sequence[str]) -> dict[str, int]:
 
 
 def learn_merges(corpus: Sequence[str], count: int) -> list[Merge]:
-    """The `count` most frequent byte-pair merges of a corpus, CLIP's pre-tokenization applied."""
-    tokenizer: Tokenizer = CLIPTokenizer().backend_tokenizer
-    trainer = trainers.BpeTrainer(
-        vocab_size=10**6,
-        min_frequency=2,
-        initial_alphabet=byte_symbols(),
-        end_of_word_suffix=WORD_END,
-        show_progress=False,
+    """The `count` most frequent byte-pair merges of a corpus, in rank order.
+
+    Written out here because the trainer of `tokenizers` gives another order of
+    equally frequent pairs in every run; here the pair that sorts first wins.
+    """
+    backend = CLIPTokenizer().backend_tokenizer
+    frequency = Counter(
+        piece
+        for text in corpus
+        for piece, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
     )
-    tokenizer.train_from_iterator(corpus, trainer)
-    learned = json.loads(tokenizer.to_str())["model"]["merges"]
-    if len(learned) < count:
-        raise ValueError(f"the corpus gives {len(learned)} merges, {count} are needed")
-    return [(left, right) for left, right in learned[:count]]
+    words = {piece: [*piece[:-1], piece[-1] + WORD_END] for piece in frequency}
+    merges: list[Merge] = []
+    while len(merges) < count:
+        pairs: Counter[Merge] = Counter()
+        for piece, symbols in words.items():
+            for pair in zip(symbols, symbols[1:]):
+                pairs[pair] += frequency[piece]
+        if not pairs:
+            raise ValueError(f"the corpus gives {len(merges)} merges, {count} are needed")
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        words = {piece: merged(symbols, best) for piece, symbols in words.items()}
+    return merges
+
+
+def merged(symbols: Sequence[str], pair: Merge) -> list[str]:
+    """The symbols with each occurrence of the pair joined, from the left."""
+    joined: list[str] = []
+    position = 0
+    while position < len(symbols):
+        if tuple(symbols[position : position + 2]) == pair:
+            joined.append(pair[0] + pair[1])
+            position += 2
+        else:
+            joined.append(symbols[position])
+            position += 1
+    return joined
 
 
 def build_tokenizer(
