@@ -71,10 +71,11 @@ def learn_merges(corpus: Sequence[str], count: int) -> list[Merge]:
     equally frequent pairs in every run; here the pair that sorts first wins.
     """
     backend = CLIPTokenizer().backend_tokenizer
+    normalised = (backend.normalizer.normalize_str(text) for text in corpus)
     frequency = Counter(
         piece
-        for text in corpus
-        for piece, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
+        for text in normalised
+        for piece, _span in backend.pre_tokenizer.pre_tokenize_str(text)
     )
     words = {piece: [*piece[:-1], piece[-1] + WORD_END] for piece in frequency}
     merges: list[Merge] = []

@@ -210,6 +210,9 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(0.15 * noise)
             elif "class_embedding" in name or "position" in name:
                 parameter.copy_(0.3 * noise)
+            elif "fc2" in name or "c_proj" in name:
+                # What the activation lets through must weigh against the residual stream.
+                parameter.copy_(0.5 * noise)
             else:
                 parameter.copy_(0.2 * noise)
 
@@ -495,10 +498,9 @@ class OpenClipReference(Reference):
         with tempfile.NamedTemporaryFile(suffix=".gz") as file:
             file.write(gzip.compress("\n".join(lines).encode()))
             file.flush()
-            tokenizer = open_clip.SimpleTokenizer(file.name, context_length=self.case.context_length)
-        ends = tokenizer.eot_token_id
-        rows = [row.tolist() for row in tokenizer(list(texts))]
-        return [row[: row.index(ends) + 1] for row in rows]
+            tokenizer = open_clip.SimpleTokenizer(file.name)
+        rows = tokenizer(list(texts), context_length=self.case.context_length).tolist()
+        return [row[: row.index(tokenizer.eot_token_id) + 1] for row in rows]
 
 
 def gradients(

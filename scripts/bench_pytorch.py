@@ -1,0 +1,80 @@
+"""Time one inversion step of an image tower in PyTorch.
+
+    python scripts/bench_pytorch.py --model DIR --batch 8 --steps 5 --threads 2
+
+A step is the forward pass of the image tower, the cosine with a fixed direction,
+and the gradient with respect to the pixels; weights are not tracked. The first
+step is not counted. Prints one JSON object; `peak_rss_mib` is of the whole
+process, the loaded text tower included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import torch
+from transformers import CLIPModel
+
+ImageTower = Callable[[torch.Tensor], torch.Tensor]
+
+
+def load(directory: Path) -> tuple[str, ImageTower, int]:
+    """A checkpoint's layout, its image tower on frozen f32 weights, and its image side."""
+    if (directory / "open_clip_config.json").is_file():
+        model = open_clip.create_model(f"local-dir:{directory}", precision="fp32")
+        model.eval().requires_grad_(False)
+        return "openclip", model.encode_image, model.visual.image_size[0]
+    model = CLIPModel.from_pretrained(directory, dtype=torch.float32)
+    model.eval().requires_grad_(False)
+    side = model.config.vision_config.image_size
+    return "hf", lambda pixels: model.get_image_features(pixels).pooler_output, side
+
+
+def time_step(tower: ImageTower, pixels: torch.Tensor, direction: torch.Tensor) -> float:
+    """Seconds for one forward pass and one gradient."""
+    variable = pixels.clone().requires_grad_(True)
+    started = time.perf_counter()
+    cosine = torch.cosine_similarity(tower(variable), direction, dim=1)
+    torch.autograd.grad(cosine.sum(), variable)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="time an inversion step in PyTorch")
+    parser.add_argument("--model", type=Path, required=True, help="a checkpoint directory")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    layout, tower, side = load(arguments.model)
+    pixels = torch.randn(arguments.batch, 3, side, side)
+    with torch.no_grad():
+        direction = torch.randn_like(tower(pixels[:1]))
+
+    seconds = [time_step(tower, pixels, direction) for _ in range(arguments.steps + 1)][1:]
+    measured = {
+        "layout": layout,
+        "batch": arguments.batch,
+        "image_size": side,
+        "steps": arguments.steps,
+        "threads": arguments.threads,
+        "median_seconds": statistics.median(seconds),
+        "min_seconds": min(seconds),
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "torch": torch.__version__,
+    }
+    print(json.dumps(measured, indent=2))
+
+
+if __name__ == "__main__":
+    main()
