@@ -1,0 +1,310 @@
+//! The part-interaction residual: what a text tower knows of a name beyond its two parts.
+//!
+//! A memorised name (f, l) adds something to the tower's state that its first part f and its last
+//! part l do not explain. Given J public last parts l_j and K public first parts f_i, the same for
+//! every query, a two-way analysis of variance with one observation a cell (Scheffe 1959, "The
+//! Analysis of Variance", chapter 4) removes what the parts explain from the state x, per template:
+//!
+//! - r(f, l) = x(f, l) - mean_j x(f, l_j) - mean_i x(f_i, l) + mean_ij x(f_i, l_j),
+//! - r(f, l_j) and r(f_i, l) by the same formula, with l_j in the place of l and f_i in that of f,
+//! - contrast = log |r(f, l)| - mean_j log |r(f, l_j)| - mean_i log |r(f_i, l)|, where each r is the
+//!   mean over templates,
+//! - coherence = |mean_t r_t|^2 / mean_t |r_t|^2 over the templates t of r(f, l).
+//!
+//! x is the end-of-text state before the final layer norm, centred over features and, when a map is
+//! given, projected. Both steps are linear, so they are applied to the few residuals and not to the
+//! many states. Source: this project, docs/method.md.
+
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
+
+use crate::{
+    Error, Residual, Result, checks,
+    state_map::{center_over_features, project},
+};
+
+/// Siblings on each axis without which no residual is left: with a single one, r(f, l_j) is zero by
+/// construction. Sixteen are enough in practice.
+const MIN_SIBLINGS: usize = 2;
+
+/// What the siblings say about one query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interaction {
+    /// The contrast of log residuals, the raw value of [`crate::Signal::Interaction`]: higher is
+    /// more member-like. It moves with the scale of the states, so it compares queries of one
+    /// model, one map and one set of siblings.
+    pub log_residual_contrast: f64,
+    /// The log of the coherence, in (-inf, 0], the raw value of
+    /// [`crate::Signal::InteractionCoherence`]; `None` with a single template.
+    pub log_coherence: Option<f64>,
+}
+
+/// The states of one query and of its siblings.
+///
+/// J, K, the order of the parts, the templates and D are those of the [`SiblingGrid`].
+#[derive(Debug, Clone)]
+pub struct QueryStates<'a> {
+    /// x(f, l), (T, D).
+    pub query: ArrayView2<'a, f32>,
+    /// x(f, l_j): the query's first part with each public last part, (J, T, D).
+    pub same_first: ArrayView3<'a, f32>,
+    /// x(f_i, l): each public first part with the query's last part, (K, T, D).
+    pub same_last: ArrayView3<'a, f32>,
+    /// The public first part that is the query's own, if any. It is left out of every mean over
+    /// first parts, as if this query's siblings had never contained it.
+    pub own_first: Option<usize>,
+    /// The public last part that is the query's own, if any; left out likewise.
+    pub own_last: Option<usize>,
+}
+
+/// The states of all names made of public parts, shared by every query.
+///
+/// Its marginal means are summed once, so a query costs O((J + K) T D).
+///
+/// ```
+/// use ndarray::{Array2, Array3, Array4};
+/// use umid_signals::{QueryStates, SiblingGrid};
+///
+/// // A state that adds up its parts, and a little of its own in every cell.
+/// let state = |f: usize, l: usize, k: usize| {
+///     let own = ((f * 31 + l * 17 + k * 7) as f32).sin();
+///     (f as f32 + k as f32).sin() + (l as f32 * k as f32).cos() + 0.01 * own
+/// };
+/// let grid = Array4::from_shape_fn((4, 4, 1, 8), |(i, j, _, k)| state(i, j, k));
+/// let grid = SiblingGrid::new(grid.view())?;
+///
+/// // The name made of parts 9 and 9, which are not public; then the same name memorised.
+/// let same_first = Array3::from_shape_fn((4, 1, 8), |(j, _, k)| state(9, j, k));
+/// let same_last = Array3::from_shape_fn((4, 1, 8), |(i, _, k)| state(i, 9, k));
+/// let plain = Array2::from_shape_fn((1, 8), |(_, k)| state(9, 9, k));
+/// let memorised = Array2::from_shape_fn((1, 8), |(_, k)| state(9, 9, k) + (k % 3) as f32);
+/// let contrast = |query: &Array2<f32>| {
+///     grid.interaction(&QueryStates {
+///         query: query.view(),
+///         same_first: same_first.view(),
+///         same_last: same_last.view(),
+///         own_first: None,
+///         own_last: None,
+///     })
+///     .map(|interaction| interaction.log_residual_contrast)
+/// };
+/// assert!(contrast(&memorised)? > contrast(&plain)? + 1.0);
+/// # Ok::<(), umid_signals::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct SiblingGrid {
+    /// x(f_i, l_j), (K, J, T, D).
+    states: Array4<f32>,
+    /// sum_j x(f_i, l_j), (K, T, D).
+    first_sums: Array3<f64>,
+    /// sum_i x(f_i, l_j), (J, T, D).
+    last_sums: Array3<f64>,
+    /// sum_ij x(f_i, l_j), (T, D).
+    total: Array2<f64>,
+    /// (D, p).
+    map: Option<Array2<f64>>,
+}
+
+impl SiblingGrid {
+    /// Sums up the states of all public names.
+    ///
+    /// # Shapes
+    /// `states` (K, J, T, D): first part, last part, template, feature.
+    ///
+    /// # Errors
+    /// Fewer than two parts on an axis, no template or feature, or a state that is not finite.
+    pub fn new(states: ArrayView4<'_, f32>) -> Result<Self> {
+        let (firsts, lasts, templates, width) = states.dim();
+        checks::at_least(MIN_SIBLINGS, "public first parts", firsts)?;
+        checks::at_least(MIN_SIBLINGS, "public last parts", lasts)?;
+        checks::at_least(1, "templates", templates)?;
+        checks::at_least(1, "features", width)?;
+        checks::finite("sibling grid states", &states)?;
+        let wide = states.mapv(f64::from);
+        let first_sums = wide.sum_axis(Axis(1));
+        Ok(Self {
+            total: first_sums.sum_axis(Axis(0)),
+            first_sums,
+            last_sums: wide.sum_axis(Axis(0)),
+            states: states.to_owned(),
+            map: None,
+        })
+    }
+
+    /// Measures residuals after `map`, such as [`crate::state_map::output_head_map`]; without one
+    /// they are measured in the state itself.
+    ///
+    /// # Shapes
+    /// `map` (D, p).
+    ///
+    /// # Errors
+    /// Another D than that of the states, p = 0, or a weight that is not finite.
+    pub fn with_map(self, map: Array2<f64>) -> Result<Self> {
+        checks::length("the map", "rows", map.nrows(), self.total.ncols())?;
+        checks::at_least(1, "columns of the map", map.ncols())?;
+        if let Some(&value) = map.iter().find(|value| !value.is_finite()) {
+            return Err(Error::OutOfRange {
+                parameter: "a weight of the map",
+                value,
+                allowed: "finite weights",
+            });
+        }
+        Ok(Self { map: Some(map), ..self })
+    }
+
+    /// The interaction of the query's two parts, set against that of its siblings.
+    ///
+    /// # Errors
+    /// Shapes that differ from the grid's, a state that is not finite, an own part that the grid
+    /// does not have, fewer than two siblings left on an axis, or a residual of exactly zero.
+    pub fn interaction(&self, query: &QueryStates<'_>) -> Result<Interaction> {
+        self.check(query)?;
+        let lasts = others(query.same_first.dim().0, query.own_last);
+        let firsts = others(query.same_last.dim().0, query.own_first);
+        checks::at_least(MIN_SIBLINGS, "last parts besides the query's own", lasts.len())?;
+        checks::at_least(MIN_SIBLINGS, "first parts besides the query's own", firsts.len())?;
+
+        let of_first = mean_of(&query.same_first, &lasts);
+        let of_last = mean_of(&query.same_last, &firsts);
+        let overall = self.overall_mean(query.own_first, query.own_last);
+
+        let own = query.query.mapv(f64::from) - &of_first - &of_last + &overall;
+        let own = self.measured(&own)?;
+        let own_log = log_norm(&own, Residual::Query)?;
+
+        let mut same_first_log = 0.0;
+        for &j in &lasts {
+            let state = query.same_first.index_axis(Axis(0), j).mapv(f64::from);
+            let residual = state - &of_first - self.last_mean(j, query.own_first) + &overall;
+            same_first_log += log_norm(&self.measured(&residual)?, Residual::SameFirst(j))?;
+        }
+        let mut same_last_log = 0.0;
+        for &i in &firsts {
+            let state = query.same_last.index_axis(Axis(0), i).mapv(f64::from);
+            let residual = state - self.first_mean(i, query.own_last) - &of_last + &overall;
+            same_last_log += log_norm(&self.measured(&residual)?, Residual::SameLast(i))?;
+        }
+
+        Ok(Interaction {
+            log_residual_contrast: own_log
+                - same_first_log / lasts.len() as f64
+                - same_last_log / firsts.len() as f64,
+            log_coherence: log_coherence(&own, own_log),
+        })
+    }
+
+    /// mean_j x(f_i, l_j) without the query's own last part, (T, D).
+    fn first_mean(&self, i: usize, own_last: Option<usize>) -> Array2<f64> {
+        let lasts = self.last_sums.dim().0;
+        let sum = self.first_sums.index_axis(Axis(0), i);
+        match own_last {
+            None => &sum / lasts as f64,
+            Some(j) => (&sum - self.cell(i, j)) / (lasts - 1) as f64,
+        }
+    }
+
+    /// mean_i x(f_i, l_j) without the query's own first part, (T, D).
+    fn last_mean(&self, j: usize, own_first: Option<usize>) -> Array2<f64> {
+        let firsts = self.first_sums.dim().0;
+        let sum = self.last_sums.index_axis(Axis(0), j);
+        match own_first {
+            None => &sum / firsts as f64,
+            Some(i) => (&sum - self.cell(i, j)) / (firsts - 1) as f64,
+        }
+    }
+
+    /// mean_ij x(f_i, l_j) without the query's own parts, (T, D).
+    fn overall_mean(&self, own_first: Option<usize>, own_last: Option<usize>) -> Array2<f64> {
+        let (mut firsts, mut lasts) = (self.first_sums.dim().0, self.last_sums.dim().0);
+        let mut sum = self.total.clone();
+        if let Some(i) = own_first {
+            sum -= &self.first_sums.index_axis(Axis(0), i);
+            firsts -= 1;
+        }
+        if let Some(j) = own_last {
+            sum -= &self.last_sums.index_axis(Axis(0), j);
+            lasts -= 1;
+        }
+        if let (Some(i), Some(j)) = (own_first, own_last) {
+            sum += &self.cell(i, j);
+        }
+        sum / (firsts * lasts) as f64
+    }
+
+    fn cell(&self, i: usize, j: usize) -> Array2<f64> {
+        let lasts = self.states.index_axis(Axis(0), i);
+        lasts.index_axis(Axis(0), j).mapv(f64::from)
+    }
+
+    /// A residual where it is measured: centred, then mapped; (T, D) gives (T, p).
+    fn measured(&self, residual: &Array2<f64>) -> Result<Array2<f64>> {
+        let centred = center_over_features(residual.view());
+        match &self.map {
+            None => Ok(centred),
+            Some(map) => project(centred.view(), map.view()),
+        }
+    }
+
+    fn check(&self, query: &QueryStates<'_>) -> Result<()> {
+        const QUERY: &str = "query states";
+        const SAME_FIRST: &str = "states of the same first part";
+        const SAME_LAST: &str = "states of the same last part";
+        let (firsts, lasts, templates, width) = self.states.dim();
+        let (query_templates, query_width) = query.query.dim();
+        let (same_first, same_first_templates, same_first_width) = query.same_first.dim();
+        let (same_last, same_last_templates, same_last_width) = query.same_last.dim();
+        checks::length(SAME_FIRST, "siblings", same_first, lasts)?;
+        checks::length(SAME_LAST, "siblings", same_last, firsts)?;
+        for (array, found_templates, found_width) in [
+            (QUERY, query_templates, query_width),
+            (SAME_FIRST, same_first_templates, same_first_width),
+            (SAME_LAST, same_last_templates, same_last_width),
+        ] {
+            checks::length(array, "templates", found_templates, templates)?;
+            checks::length(array, "features", found_width, width)?;
+        }
+        checks::finite(QUERY, &query.query)?;
+        checks::finite(SAME_FIRST, &query.same_first)?;
+        checks::finite(SAME_LAST, &query.same_last)?;
+        if let Some(i) = query.own_first {
+            checks::index("the query's own first part", i, firsts)?;
+        }
+        if let Some(j) = query.own_last {
+            checks::index("the query's own last part", j, lasts)?;
+        }
+        Ok(())
+    }
+}
+
+/// The indices below `len` other than the query's own.
+fn others(len: usize, own: Option<usize>) -> Vec<usize> {
+    (0..len).filter(|&index| Some(index) != own).collect()
+}
+
+/// The mean state of the chosen siblings, (n, T, D) to (T, D).
+fn mean_of(siblings: &ArrayView3<'_, f32>, chosen: &[usize]) -> Array2<f64> {
+    let (_, templates, width) = siblings.dim();
+    let mut sum = Array2::<f64>::zeros((templates, width));
+    for &sibling in chosen {
+        sum.zip_mut_with(&siblings.index_axis(Axis(0), sibling), |sum, &state| {
+            *sum += f64::from(state);
+        });
+    }
+    sum / chosen.len() as f64
+}
+
+/// The log length of the residual's mean over templates, (T, p).
+fn log_norm(residual: &Array2<f64>, of: Residual) -> Result<f64> {
+    let mean = residual.sum_axis(Axis(0)) / residual.nrows() as f64;
+    let norm = mean.dot(&mean).sqrt();
+    if norm > 0.0 { Ok(norm.ln()) } else { Err(Error::ZeroResidual { residual: of }) }
+}
+
+/// log(|mean_t r_t|^2 / mean_t |r_t|^2) for a residual (T, p) whose mean has this log length.
+fn log_coherence(residual: &Array2<f64>, log_norm: f64) -> Option<f64> {
+    let templates = residual.nrows();
+    let squares = residual.iter().map(|value| value * value).sum::<f64>();
+    (templates > 1).then(|| 2.0 * log_norm - (squares / templates as f64).ln())
+}
+
+#[cfg(test)]
+mod tests;

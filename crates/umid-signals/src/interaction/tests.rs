@@ -1,0 +1,257 @@
+//! The residual against its definition, a planted interaction, and what must be refused.
+
+use ndarray::{Array1, s};
+use proptest::prelude::*;
+
+use super::*;
+
+/// f64 sums of a few dozen values of order one, through a logarithm.
+const ROUND_OFF: f64 = 1e-9;
+/// States are f32: an additive one is off by a few 2^-24 in each of four terms.
+const F32_ROUND_OFF: f64 = 1e-5;
+
+const PARTS: usize = 6;
+const TEMPLATES: usize = 3;
+const WIDTH: usize = 5;
+
+/// States of all names of `PARTS` first and `PARTS` last parts: (first, last, T, D).
+type Table = Array4<f32>;
+
+/// The first three parts on each axis are public; the others are the queries'.
+const PUBLIC: usize = 3;
+
+fn grid(table: &Table) -> SiblingGrid {
+    SiblingGrid::new(table.slice(s![..PUBLIC, ..PUBLIC, .., ..])).unwrap()
+}
+
+fn query(table: &Table, f: usize, l: usize) -> QueryStates<'_> {
+    QueryStates {
+        query: table.slice(s![f, l, .., ..]),
+        same_first: table.slice(s![f, ..PUBLIC, .., ..]),
+        same_last: table.slice(s![..PUBLIC, l, .., ..]),
+        own_first: (f < PUBLIC).then_some(f),
+        own_last: (l < PUBLIC).then_some(l),
+    }
+}
+
+/// The definition, term by term, on lists from which the query's own parts are struck.
+fn by_definition(table: &Table, f: usize, l: usize, map: Option<&Array2<f64>>) -> Interaction {
+    let firsts: Vec<usize> = (0..PUBLIC).filter(|&i| i != f).collect();
+    let lasts: Vec<usize> = (0..PUBLIC).filter(|&j| j != l).collect();
+    let state = |f: usize, l: usize, t: usize| {
+        let x = table.slice(s![f, l, t, ..]).mapv(f64::from);
+        let centred = &x - x.mean().unwrap();
+        map.map_or_else(|| centred.clone(), |map| centred.dot(map))
+    };
+    let residual = |f: usize, l: usize, t: usize| {
+        let mut r = state(f, l, t);
+        for &j in &lasts {
+            r -= &(state(f, j, t) / lasts.len() as f64);
+        }
+        for &i in &firsts {
+            r -= &(state(i, l, t) / firsts.len() as f64);
+            for &j in &lasts {
+                r += &(state(i, j, t) / (firsts.len() * lasts.len()) as f64);
+            }
+        }
+        r
+    };
+    let norm = |r: &Array1<f64>| r.dot(r).sqrt();
+    let mean_residual = |f: usize, l: usize| {
+        (1..TEMPLATES).fold(residual(f, l, 0), |sum, t| sum + residual(f, l, t)) / TEMPLATES as f64
+    };
+    let log = |f: usize, l: usize| norm(&mean_residual(f, l)).ln();
+    let same_first: f64 = lasts.iter().map(|&j| log(f, j)).sum();
+    let same_last: f64 = firsts.iter().map(|&i| log(i, l)).sum();
+    let squares: f64 = (0..TEMPLATES).map(|t| norm(&residual(f, l, t)).powi(2)).sum();
+    Interaction {
+        log_residual_contrast: log(f, l)
+            - same_first / lasts.len() as f64
+            - same_last / firsts.len() as f64,
+        log_coherence: Some(
+            (norm(&mean_residual(f, l)).powi(2) / (squares / TEMPLATES as f64)).ln(),
+        ),
+    }
+}
+
+fn table() -> impl Strategy<Value = Table> {
+    prop::collection::vec(-1.0f32..1.0, PARTS * PARTS * TEMPLATES * WIDTH).prop_map(|values| {
+        Array4::from_shape_vec((PARTS, PARTS, TEMPLATES, WIDTH), values).expect("as many values")
+    })
+}
+
+/// `table` as noise of a hundredth on top of parts that add up.
+fn additive(parts: &Table, noise: f32) -> Table {
+    Array4::from_shape_fn(parts.dim(), |(f, l, t, k)| {
+        parts[[f, 0, t, k]] + parts[[0, l, t, k]] + noise * parts[[f, l, t, k]]
+    })
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < ROUND_OFF
+}
+
+proptest! {
+    #[test]
+    fn the_grid_agrees_with_the_definition(
+        table in table(),
+        f in 0..PARTS,
+        l in 0..PARTS,
+        map in prop::collection::vec(-1.0f64..1.0, WIDTH * 2),
+    ) {
+        let fast = grid(&table).interaction(&query(&table, f, l))?;
+        let slow = by_definition(&table, f, l, None);
+        prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
+        prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
+
+        let map = Array2::from_shape_vec((WIDTH, 2), map).expect("as many weights");
+        let mapped = grid(&table).with_map(map.clone())?;
+        let fast = mapped.interaction(&query(&table, f, l))?;
+        let slow = by_definition(&table, f, l, Some(&map));
+        prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
+        prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
+    }
+
+    #[test]
+    fn parts_that_add_up_leave_no_residual(parts in table()) {
+        let table = additive(&parts, 0.0);
+        let grid = grid(&table);
+        let query = query(&table, 4, 5);
+        let residual = query.query.mapv(f64::from)
+            - mean_of(&query.same_first, &[0, 1, 2])
+            - mean_of(&query.same_last, &[0, 1, 2])
+            + grid.overall_mean(None, None);
+        prop_assert!(residual.iter().all(|value| value.abs() < F32_ROUND_OFF));
+    }
+
+    #[test]
+    fn the_planted_name_scores_highest(
+        parts in table(),
+        f in PUBLIC..PARTS,
+        l in PUBLIC..PARTS,
+    ) {
+        // Noise below 0.01 in each feature, against 2 and -2 planted in two of them.
+        let mut table = additive(&parts, 0.01);
+        for mut state in table.slice_mut(s![f, l, .., ..]).outer_iter_mut() {
+            state[0] += 2.0;
+            state[3] -= 2.0;
+        }
+        let grid = grid(&table);
+        let score = |f: usize, l: usize| {
+            let own = grid.interaction(&query(&table, f, l)).expect("noise leaves a residual");
+            (own.log_residual_contrast, own.log_coherence.expect("three templates"))
+        };
+        let (planted, planted_coherence) = score(f, l);
+        // What is planted is the same in every template, so next to all of it is coherent.
+        prop_assert!(planted_coherence > -0.01);
+        for other_f in PUBLIC..PARTS {
+            for other_l in PUBLIC..PARTS {
+                if (other_f, other_l) != (f, l) {
+                    prop_assert!(planted > score(other_f, other_l).0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_siblings_does_not_matter(table in table()) {
+        let before = grid(&table).interaction(&query(&table, 4, 1))?;
+        let order = [2, 0, 1, 3, 4, 5];
+        let shuffled = table.select(Axis(0), &order).select(Axis(1), &order);
+        // Last part 1 has moved to place 2.
+        let after = grid(&shuffled).interaction(&query(&shuffled, 4, 2))?;
+        prop_assert!(close(before.log_residual_contrast, after.log_residual_contrast));
+        prop_assert!(close(before.log_coherence.unwrap(), after.log_coherence.unwrap()));
+    }
+}
+
+#[test]
+fn a_hand_computed_case() {
+    // Two features, v and -v, so that centring changes nothing; |x| = |v| sqrt(2). As v:
+    //   public firsts x public lasts     0 1 / 2 5     r of (f, l_j) uses column means 1 and 3
+    //   query's first part               1 0           row mean 1/2
+    //   query's last part                3 4           column mean 7/2, overall mean 2
+    let states = |values: &[f32]| -> Vec<f32> { values.iter().flat_map(|&v| [v, -v]).collect() };
+    let table = Array4::from_shape_vec((2, 2, 1, 2), states(&[0.0, 1.0, 2.0, 5.0])).unwrap();
+    let same_first = Array3::from_shape_vec((2, 1, 2), states(&[1.0, 0.0])).unwrap();
+    let same_last = Array3::from_shape_vec((2, 1, 2), states(&[3.0, 4.0])).unwrap();
+    let own = Array2::from_shape_vec((1, 2), states(&[8.0])).unwrap();
+    let interaction = SiblingGrid::new(table.view())
+        .unwrap()
+        .interaction(&QueryStates {
+            query: own.view(),
+            same_first: same_first.view(),
+            same_last: same_last.view(),
+            own_first: None,
+            own_last: None,
+        })
+        .unwrap();
+    // r(f, l) = 8 - 1/2 - 7/2 + 2 = 6. r(f, l_j) = 1 - 1/2 - 1 + 2 = 3/2 and 0 - 1/2 - 3 + 2 = -3/2.
+    // r(f_i, l) = 3 - 1/2 - 7/2 + 2 = 1 and 4 - 7/2 - 7/2 + 2 = -1.
+    let expected = 6f64.ln() - 1.5f64.ln() - 1f64.ln() - 2f64.sqrt().ln();
+    assert!(close(interaction.log_residual_contrast, expected));
+    assert_eq!(interaction.log_coherence, None);
+}
+
+#[test]
+fn an_exact_zero_is_an_error_and_not_minus_infinity() {
+    let table = Array4::ones((PARTS, PARTS, TEMPLATES, WIDTH));
+    let result = grid(&table).interaction(&query(&table, 4, 4));
+    assert!(matches!(result, Err(Error::ZeroResidual { residual: Residual::Query })));
+}
+
+#[test]
+fn too_few_siblings_are_refused() {
+    let one = Array4::<f32>::ones((1, 3, 1, 2));
+    assert!(matches!(SiblingGrid::new(one.view()), Err(Error::TooFew { needed: 2, found: 1, .. })));
+    let two = Array4::<f32>::ones((2, 3, 1, 2));
+    let grid = SiblingGrid::new(two.view()).unwrap();
+    let own_first = QueryStates {
+        query: two.slice(s![0, 0, .., ..]),
+        same_first: two.slice(s![0, .., .., ..]),
+        same_last: two.slice(s![.., 0, .., ..]),
+        own_first: Some(0),
+        own_last: None,
+    };
+    assert!(matches!(grid.interaction(&own_first), Err(Error::TooFew { needed: 2, found: 1, .. })));
+}
+
+#[test]
+fn shapes_and_indices_are_checked() {
+    let table = Array4::from_shape_fn((PARTS, PARTS, TEMPLATES, WIDTH), |(f, l, t, k)| {
+        ((f * 11 + l * 7 + t * 5 + k * 3) as f32).sin()
+    });
+    let grid = grid(&table);
+    let mut longer = query(&table, 4, 4);
+    longer.same_first = table.slice(s![4, ..PUBLIC + 1, .., ..]);
+    assert!(matches!(
+        grid.interaction(&longer),
+        Err(Error::Mismatch { axis: "siblings", expected: 3, found: 4, .. })
+    ));
+    let mut narrower = query(&table, 4, 4);
+    narrower.query = table.slice(s![4, 4, .., 1..]);
+    assert!(matches!(grid.interaction(&narrower), Err(Error::Mismatch { axis: "features", .. })));
+    let mut outside = query(&table, 4, 4);
+    outside.own_last = Some(PUBLIC);
+    assert!(matches!(
+        grid.interaction(&outside),
+        Err(Error::IndexOutOfRange { index: PUBLIC, len: PUBLIC, .. })
+    ));
+    assert!(grid.clone().with_map(Array2::ones((WIDTH + 1, 2))).is_err());
+    assert!(grid.with_map(Array2::from_elem((WIDTH, 2), f64::NAN)).is_err());
+}
+
+#[test]
+fn a_broken_state_is_named() {
+    let mut table = Array4::<f32>::ones((PARTS, PARTS, TEMPLATES, WIDTH));
+    table[[4, 1, 2, 3]] = f32::NAN;
+    assert!(matches!(
+        grid(&table).interaction(&query(&table, 4, 4)),
+        Err(Error::NotFinite { at, .. }) if at == [1, 2, 3]
+    ));
+    table[[0, 1, 2, 3]] = f32::INFINITY;
+    assert!(matches!(
+        SiblingGrid::new(table.slice(s![..PUBLIC, ..PUBLIC, .., ..])),
+        Err(Error::NotFinite { at, .. }) if at == [0, 1, 2, 3]
+    ));
+}
