@@ -12,7 +12,7 @@ use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 
 use crate::{Error, Result, UnitRows, checks, unit::norm};
 
-/// The cosine at which [`steps_to_threshold`] stops counting; the prototype's choice, below the
+/// The cosine at which [`steps_to_threshold`] stops counting (docs/method.md), below the
 /// zone of .92 to .97 in which a well-set inversion ends.
 pub const DEFAULT_COSINE_THRESHOLD: f64 = 0.9;
 

@@ -13,7 +13,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, linalg::general_mat_mul, s};
 
 use crate::{Error, Result, checks, unit::blocks};
 
-/// Directions used for the interaction residual; the prototype's choice.
+/// Directions used for the interaction residual; the value measured in docs/method.md.
 pub const DEFAULT_DIRECTIONS: usize = 16;
 
 /// Rows centred at a time: 4 MB for d = 512.

@@ -11,7 +11,7 @@ use crate::{
     unit::{keep_largest, norm},
 };
 
-/// Reference texts averaged by [`nearest_reference_cosine`]; the prototype's choice.
+/// Reference texts averaged by [`nearest_reference_cosine`]; the value measured in docs/method.md.
 pub const DEFAULT_NEIGHBOURS: usize = 5;
 
 /// The length of the text embedding before normalisation.
