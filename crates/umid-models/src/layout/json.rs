@@ -1,0 +1,143 @@
+//! Typed access to a JSON configuration, with errors that name file and dotted key.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{ModelError, Result};
+
+/// A JSON object of a configuration file.
+pub(crate) struct Section {
+    path: PathBuf,
+    /// Dotted prefix of the keys, empty at the top.
+    prefix: String,
+    value: Value,
+    /// Keys that were absent and took a default.
+    defaulted: Vec<String>,
+}
+
+impl Section {
+    /// Reads a file whose top level is an object.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|source| ModelError::Json { path: path.to_owned(), source })?;
+        let section =
+            Self { path: path.to_owned(), prefix: String::new(), value, defaulted: Vec::new() };
+        if !section.value.is_object() {
+            return Err(section.invalid("(top level)", &section.value, "an object"));
+        }
+        Ok(section)
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keys that took a default so far, dotted.
+    pub(crate) fn into_defaulted(self) -> Vec<String> {
+        self.defaulted
+    }
+
+    /// The value of a key; JSON `null` counts as absent.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.value.get(key).filter(|v| !v.is_null())
+    }
+
+    /// An object inside this one.
+    pub(crate) fn section(&self, key: &str) -> Result<Self> {
+        let value = self.get(key).ok_or_else(|| self.missing(key))?;
+        if !value.is_object() {
+            return Err(self.invalid(key, value, "an object"));
+        }
+        Ok(Self {
+            path: self.path.clone(),
+            prefix: self.dotted(key) + ".",
+            value: value.clone(),
+            defaulted: Vec::new(),
+        })
+    }
+
+    /// A count that must be there.
+    pub(crate) fn count(&self, key: &str) -> Result<usize> {
+        self.optional_count(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A count, or the format's default, which is remembered.
+    pub(crate) fn count_or(&mut self, key: &str, default: usize) -> Result<usize> {
+        if let Some(count) = self.optional_count(key)? {
+            return Ok(count);
+        }
+        self.defaulted.push(format!("{} ({default})", self.dotted(key)));
+        Ok(default)
+    }
+
+    /// A count that may be absent.
+    pub(crate) fn optional_count(&self, key: &str) -> Result<Option<usize>> {
+        self.get(key)
+            .map(|value| {
+                value
+                    .as_u64()
+                    .and_then(|n| usize::try_from(n).ok())
+                    .ok_or_else(|| self.invalid(key, value, "a whole number"))
+            })
+            .transpose()
+    }
+
+    /// A number that may be absent.
+    pub(crate) fn optional_number(&self, key: &str) -> Result<Option<f64>> {
+        self.get(key)
+            .map(|value| value.as_f64().ok_or_else(|| self.invalid(key, value, "a number")))
+            .transpose()
+    }
+
+    /// A string that may be absent.
+    pub(crate) fn optional_text(&self, key: &str) -> Result<Option<&str>> {
+        self.get(key)
+            .map(|value| value.as_str().ok_or_else(|| self.invalid(key, value, "a string")))
+            .transpose()
+    }
+
+    /// A flag that may be absent.
+    pub(crate) fn optional_flag(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key)
+            .map(|value| value.as_bool().ok_or_else(|| self.invalid(key, value, "true or false")))
+            .transpose()
+    }
+
+    /// Three numbers, one a colour channel; may be absent.
+    pub(crate) fn optional_rgb(&self, key: &str) -> Result<Option<[f32; 3]>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let invalid = || self.invalid(key, value, "three numbers");
+        let numbers: Vec<f32> = value
+            .as_array()
+            .ok_or_else(invalid)?
+            .iter()
+            .map(|v| v.as_f64().map(|v| v as f32).ok_or_else(invalid))
+            .collect::<Result<_>>()?;
+        numbers.try_into().map(Some).map_err(|_| invalid())
+    }
+
+    pub(crate) fn missing(&self, key: &str) -> ModelError {
+        ModelError::MissingConfigKey { path: self.path.clone(), key: self.dotted(key) }
+    }
+
+    pub(crate) fn invalid(&self, key: &str, found: &Value, expected: &str) -> ModelError {
+        ModelError::InvalidConfigValue {
+            path: self.path.clone(),
+            key: self.dotted(key),
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        }
+    }
+
+    pub(crate) fn unsupported(&self, found: String) -> ModelError {
+        ModelError::UnsupportedArchitecture { path: self.path.clone(), found }
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}

@@ -1,0 +1,166 @@
+//! Texts to token ids, with the checkpoint's own tokenizer.
+
+use std::path::{Path, PathBuf};
+
+use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::tokenizer::SplitDelimiterBehavior;
+use tokenizers::{Tokenizer, TruncationParams};
+
+use crate::{ModelError, Result};
+
+const TOKENIZER: &str = "tokenizer.json";
+const VOCABULARY: &str = "vocab.json";
+const MERGES: &str = "merges.txt";
+const START: &str = "<|startoftext|>";
+const END: &str = "<|endoftext|>";
+/// How CLIP's tokenizer cuts a text into words: special tokens, English contractions, runs of
+/// letters, single digits, runs of anything else (OpenAI's CLIP, `simple_tokenizer.py`).
+const WORDS: &str =
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// A text as the text tower reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Start token, text, end token; no padding.
+    pub ids: Vec<u32>,
+    /// How many tokens the whole text has. More than `ids` holds means that the text was cut
+    /// to the context, with the end token kept, as the reference does.
+    pub untruncated_len: usize,
+}
+
+impl Tokens {
+    /// Whether the text did not fit the context.
+    pub fn is_truncated(&self) -> bool {
+        self.untruncated_len > self.ids.len()
+    }
+}
+
+/// The tokenizer of a checkpoint.
+#[derive(Debug, Clone)]
+pub struct ClipTokenizer {
+    inner: Tokenizer,
+    context: usize,
+    vocabulary: usize,
+    files: Vec<PathBuf>,
+}
+
+impl ClipTokenizer {
+    /// Loads `tokenizer.json`, or builds CLIP's tokenizer from `vocab.json` and `merges.txt`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::MissingFile`] where there is neither, [`ModelError::Tokenizer`] where a
+    /// file does not load.
+    pub(crate) fn load(directory: &Path, context: usize, vocabulary: usize) -> Result<Self> {
+        let whole = directory.join(TOKENIZER);
+        let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
+        let (mut inner, files) = if whole.is_file() {
+            let inner = Tokenizer::from_file(&whole).map_err(|e| failed(&whole, &e))?;
+            (inner, vec![whole])
+        } else if vocab.is_file() && merges.is_file() {
+            let inner = from_vocabulary(&vocab, &merges).map_err(|e| failed(directory, &e))?;
+            (inner, vec![vocab, merges])
+        } else {
+            return Err(ModelError::MissingFile {
+                path: whole,
+                purpose: "it (or vocab.json with merges.txt) turns texts into token ids",
+            });
+        };
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| failed(directory, &e))?;
+        Ok(Self { inner, context, vocabulary, files })
+    }
+
+    /// The files that the tokenizer was read from.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Longest token sequence, start and end tokens included.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Tokenizes a text.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TokenOutOfVocabulary`] where the tokenizer does not fit the text tower.
+    pub fn tokenize(&self, text: &str) -> Result<Tokens> {
+        let failed = |e: tokenizers::Error| ModelError::Tokenizer {
+            path: self.files[0].clone(),
+            reason: format!("{e} (for the text {text:?})"),
+        };
+        let mut encoding = self.inner.encode(text, true).map_err(failed)?;
+        let untruncated_len = encoding.len();
+        if untruncated_len > self.context {
+            let mut cut = self.inner.clone();
+            cut.with_truncation(Some(TruncationParams {
+                max_length: self.context,
+                ..Default::default()
+            }))
+            .map_err(failed)?;
+            encoding = cut.encode(text, true).map_err(failed)?;
+        }
+        let ids = encoding.get_ids().to_vec();
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
+            return Err(ModelError::TokenOutOfVocabulary {
+                id: *id,
+                text: text.to_owned(),
+                vocabulary: self.vocabulary,
+            });
+        }
+        Ok(Tokens { ids, untruncated_len })
+    }
+}
+
+fn failed(path: &Path, error: &tokenizers::Error) -> ModelError {
+    ModelError::Tokenizer { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn from_vocabulary(vocab: &Path, merges: &Path) -> tokenizers::Result<Tokenizer> {
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            tokenizers::Error::from(format!("{} is not a valid Unicode path", path.display()))
+        })
+    };
+    let model = BPE::from_file(&text(vocab)?, &text(merges)?)
+        .unk_token(END.to_owned())
+        .end_of_word_suffix("</w>".to_owned())
+        .build()?;
+    let mut tokenizer = Tokenizer::new(model);
+    let special = |token: &str| {
+        tokenizer
+            .token_to_id(token)
+            .ok_or_else(|| tokenizers::Error::from(format!("vocab.json has no {token}")))
+    };
+    let (start, end) = (special(START)?, special(END)?);
+    tokenizer.add_special_tokens([START, END].map(|t| tokenizers::AddedToken::from(t, true)))?;
+    tokenizer.with_normalizer(Some(Normalizers::new(vec![
+        NFC.into(),
+        Replace::new(
+            tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()),
+            " ",
+        )?
+        .into(),
+        Lowercase.into(),
+    ])))?;
+    tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![
+        Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true)?
+            .into(),
+        ByteLevel::new(false, true, true).into(),
+    ])));
+    tokenizer.with_post_processor(Some(
+        TemplateProcessing::builder()
+            .try_single(format!("{START} $A {END}"))
+            .map_err(tokenizers::Error::from)?
+            .special_tokens(vec![(START, start), (END, end)])
+            .build()?,
+    ));
+    Ok(tokenizer)
+}

@@ -1,0 +1,160 @@
+//! What a run leaves behind, as data: one [`QueryRecord`] a line in `results.jsonl`, one
+//! [`RunInfo`] in `run.json`. The report is drawn from these two and from nothing else.
+//!
+//! A query's record is final when it is written: every number in it depends on the model, the
+//! query, the parameters and the reference, never on the other queries. The one quantity that
+//! needs the whole run, the Benjamini-Hochberg q-value, is therefore not here but in
+//! `results.csv` and in the report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the layout of `results.jsonl` and `run.json`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of `results.jsonl`: everything that the run says about one query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueryRecord {
+    /// The query's identifier, unique in the run.
+    pub id: String,
+    /// The name that was asked about, or its hash in a redacted run.
+    pub text: String,
+    /// The two parts of the name, where it has exactly two; `None` in a redacted run.
+    pub parts: Option<[String; 2]>,
+    /// Raw signal values by name, as the signal's definition gives them. A signal that could
+    /// not be computed for this query is `None`.
+    pub signals: BTreeMap<String, Option<f64>>,
+    /// The paper's reading: the ensemble's vote against gibberish. `None` when the run was
+    /// made without inversions.
+    pub paper: Option<PaperReading>,
+    /// The calibrated reading: a conformal p-value against plausible names.
+    pub calibrated: CalibratedReading,
+    /// What the reader must know about this query, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// The ensemble's vote on one query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PaperReading {
+    /// Each detector's score by name; higher is more member-like.
+    pub scores: BTreeMap<String, f64>,
+    /// Whether each detector calls the query anomalous.
+    pub flags: BTreeMap<String, bool>,
+    /// How many detectors do.
+    pub votes: usize,
+    /// Votes with ties broken by the detectors' ranks against the reference; for ROC curves.
+    pub vote_score: f64,
+    /// Whether the votes reach the ensemble's minimum.
+    pub member: bool,
+}
+
+/// The calibrated test's outcome on one query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalibratedReading {
+    /// Signed weighted mean of z-scores; higher is more member-like.
+    pub score: f64,
+    /// Conformal p-value of the score: the chance of a score this high for a name that is
+    /// exchangeable with the reference.
+    pub p_value: f64,
+    /// The signals that entered the score.
+    pub signals_used: Vec<String>,
+    /// Whether `p_value` is at most the run's `alpha`. `false` means *not detected*.
+    pub detected: bool,
+}
+
+/// `run.json`: what was run, on what, and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Version of umid that wrote the run.
+    pub umid_version: String,
+    /// The audited model.
+    pub model: ModelInfo,
+    /// Everything that determines the results besides model and texts.
+    pub parameters: Parameters,
+    /// Where the run was computed, such as `cpu`.
+    pub device: String,
+    /// The reference of the paper's reading; `None` without inversions.
+    pub paper_reference: Option<ReferenceInfo>,
+    /// The reference of the calibrated reading.
+    pub calibrated_reference: ReferenceInfo,
+    /// Digest of the queries file's parsed content (ids and texts, in order).
+    pub queries_digest: String,
+    /// How many queries were asked and how many are done.
+    pub counts: Counts,
+    /// Wall-clock seconds by stage (`load`, `reference`, `queries`), summed over resumptions.
+    pub wall_s: BTreeMap<String, f64>,
+    /// Warnings about the run as a whole, each ending in what to do.
+    pub warnings: Vec<String>,
+}
+
+/// The audited model, as far as a reader of the report needs it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The model's directory name (not its path).
+    pub name: String,
+    /// `hugging-face` or `open-clip`.
+    pub layout: String,
+    /// Architecture in words, such as `CLIP ViT-B/32`.
+    pub architecture: String,
+    /// BLAKE3 digest of configuration, weights, tokenizer and preprocessing.
+    pub digest: String,
+    /// Number of weights.
+    pub parameter_count: u64,
+}
+
+/// The parameters of a run. Two runs with equal model digest, parameters and query digest
+/// give equal results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Seed of the starts, the references and the detectors.
+    pub seed: u64,
+    /// Caption templates, each with one `{}`. The first is the one that is inverted.
+    pub templates: Vec<String>,
+    /// Restarts of each inversion; 0 leaves inversions out, and the paper's reading with them.
+    pub restarts: usize,
+    /// Steps of each inversion.
+    pub steps: usize,
+    /// Optimiser in words with its step size, such as `normalised-gradient(0.07)`.
+    pub optimiser: String,
+    /// `gaussian` or `uniform`.
+    pub starts: String,
+    /// Whether inputs are clamped to the valid range after each step.
+    pub clamp: bool,
+    /// What is optimised: `pixels`.
+    pub space: String,
+    /// Level of the calibrated test.
+    pub alpha: f64,
+    /// Level of the false discovery rate control across the run.
+    pub false_discovery_rate: f64,
+    /// Votes that make a member in the paper's reading.
+    pub min_votes: usize,
+    /// Signals of the calibrated score with their weights.
+    pub calibrated_signals: BTreeMap<String, f64>,
+    /// Whether texts are written as keyed hashes instead of in the clear.
+    pub redact: bool,
+}
+
+/// Where a reference came from, and how large it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceInfo {
+    /// What kind of texts, in words for the report.
+    pub description: String,
+    /// Number of texts.
+    pub count: usize,
+    /// Digest of the texts in order.
+    pub digest: String,
+    /// The signals of each reference text, raw, by signal name; for the report's plots.
+    pub signals: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// Progress of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Queries in the file.
+    pub queries: usize,
+    /// Queries with a record.
+    pub done: usize,
+}
