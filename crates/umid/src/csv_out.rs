@@ -1,0 +1,116 @@
+//! `results.csv`: the run as a table, one row a query in the order of the queries, for a
+//! spreadsheet or a data frame. It repeats `results.jsonl` and adds the one column that needs
+//! the whole run, `q_value`. A missing value is an empty cell.
+
+use std::collections::BTreeSet;
+
+use crate::record::QueryRecord;
+
+/// The columns before the signals.
+const FIXED_COLUMNS: [&str; 12] = [
+    "id",
+    "text",
+    "first",
+    "last",
+    "detected",
+    "p_value",
+    "q_value",
+    "score",
+    "signals_used",
+    "paper_member",
+    "paper_votes",
+    "paper_vote_score",
+];
+
+/// The table as CSV: the fixed columns, `signal.NAME` for every signal that some record has,
+/// and `warnings`.
+///
+/// # Panics
+/// When there is not one q-value for each record.
+pub fn results_csv(records: &[QueryRecord], q_values: &[f64]) -> Vec<u8> {
+    assert_eq!(records.len(), q_values.len(), "one q-value a record");
+    let signals: BTreeSet<&str> =
+        records.iter().flat_map(|record| record.signals.keys().map(String::as_str)).collect();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let in_memory = "writing CSV rows of one length to memory cannot fail";
+    let signal_columns = signals.iter().map(|name| format!("signal.{name}"));
+    let header: Vec<String> = FIXED_COLUMNS
+        .iter()
+        .map(|&name| name.to_owned())
+        .chain(signal_columns)
+        .chain(["warnings".to_owned()])
+        .collect();
+    writer.write_record(&header).expect(in_memory);
+    for (record, q_value) in records.iter().zip(q_values) {
+        writer.write_record(row(record, *q_value, &signals)).expect(in_memory);
+    }
+    writer.into_inner().expect(in_memory)
+}
+
+fn row(record: &QueryRecord, q_value: f64, signals: &BTreeSet<&str>) -> Vec<String> {
+    let [first, last] = record.parts.clone().unwrap_or_default();
+    let calibrated = &record.calibrated;
+    let paper = record.paper.as_ref();
+    let mut row = vec![
+        record.id.clone(),
+        record.text.clone(),
+        first,
+        last,
+        calibrated.detected.to_string(),
+        calibrated.p_value.to_string(),
+        q_value.to_string(),
+        calibrated.score.to_string(),
+        calibrated.signals_used.join(" "),
+        cell(paper.map(|paper| paper.member)),
+        cell(paper.map(|paper| paper.votes)),
+        cell(paper.map(|paper| paper.vote_score)),
+    ];
+    row.extend(signals.iter().map(|&name| cell(record.signals.get(name).copied().flatten())));
+    row.push(record.warnings.join("; "));
+    row
+}
+
+fn cell<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::record;
+
+    #[test]
+    fn rows_follow_the_records_and_missing_values_are_empty() {
+        let mut plain = record("a", "Roe, \"Jane\"");
+        plain.parts = None;
+        plain.paper = None;
+        plain.signals.insert("extra".into(), Some(0.1 + 0.2));
+        plain.warnings = vec!["one".into(), "two".into()];
+        let other = record("b", "Ann Lee");
+        let table = results_csv(&[plain, other], &[0.5, 1.0]);
+        let mut reader = csv::Reader::from_reader(table.as_slice());
+        let header = reader.headers().unwrap().clone();
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let get = |row: usize, name: &str| {
+            let column = header.iter().position(|found| found == name).unwrap();
+            rows[row][column].to_owned()
+        };
+        assert_eq!(rows.len(), 2);
+        assert_eq!(get(0, "text"), "Roe, \"Jane\"");
+        assert_eq!(get(0, "first"), "");
+        assert_eq!(get(0, "paper_votes"), "");
+        assert_eq!(get(0, "signal.extra").parse::<f64>().unwrap().to_bits(), 0.3_f64.to_bits() + 1);
+        assert_eq!(get(0, "q_value"), "0.5");
+        assert_eq!(get(0, "warnings"), "one; two");
+        assert_eq!(get(1, "first"), "Ann");
+        assert_eq!(get(1, "signal.extra"), "");
+        assert_eq!(get(1, "paper_votes"), "3");
+        assert_eq!(get(1, "signal.missing"), "");
+    }
+
+    #[test]
+    fn no_records_give_a_header_alone() {
+        let table = results_csv(&[], &[]);
+        assert_eq!(table.split(|&byte| byte == b'\n').count(), 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! The queries of a run: the names that are asked about, as the user's file gives them.
+//! [`read_queries`] (in `queries/read.rs`) reads and checks the file; the same reader serves
+//! a reference file of plausible names.
+
+mod read;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use read::read_names;
+pub use read::{MAX_LIST_BYTES, NameFile, QueryOptions, read_queries};
+
+/// Longest name or id that is accepted. CLIP's context is 77 tokens, some 300 bytes of text;
+/// anything near this limit is a file of another kind.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// One name that is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Identifier, unique in the run.
+    pub id: String,
+    /// The name as it is put into a template.
+    pub text: String,
+    /// First and last part, where the name has exactly two. `text` is then the two, with
+    /// white space between.
+    pub parts: Option<(String, String)>,
+}
+
+/// How a name without `first` and `last` columns is taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PartRule {
+    /// A name of exactly two words separated by white space has these two as its parts; any
+    /// other name has none.
+    #[default]
+    TwoWords,
+    /// No name is taken apart.
+    None,
+}
+
+impl PartRule {
+    /// The parts of `text` by this rule.
+    pub fn split(self, text: &str) -> Option<(String, String)> {
+        match self {
+            Self::None => None,
+            Self::TwoWords => {
+                let mut words = text.split_whitespace();
+                let (first, last) = (words.next()?, words.next()?);
+                words.next().is_none().then(|| (first.to_owned(), last.to_owned()))
+            }
+        }
+    }
+}
+
+/// BLAKE3 digest, in hex, of ids, texts and parts in order. Every field is preceded by its
+/// length, so that no two lists share an encoding.
+pub fn queries_digest(queries: &[Query]) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("umid 2026 queries");
+    for query in queries {
+        hash_field(&mut hasher, &query.id);
+        hash_name(&mut hasher, query);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// BLAKE3 digest, in hex, of texts and parts in order, without the ids.
+pub fn names_digest(names: &[Query]) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("umid 2026 names");
+    for name in names {
+        hash_name(&mut hasher, name);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The form under which two names count as one: lower case (CLIP's tokenizers lower all
+/// text), white space collapsed.
+pub(crate) fn name_key(text: &str) -> String {
+    let mut key = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !key.is_empty() {
+            key.push(' ');
+        }
+        key.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    key
+}
+
+fn hash_name(hasher: &mut blake3::Hasher, name: &Query) {
+    hash_field(hasher, &name.text);
+    match &name.parts {
+        None => {
+            hasher.update(&[0]);
+        }
+        Some((first, last)) => {
+            hasher.update(&[1]);
+            hash_field(hasher, first);
+            hash_field(hasher, last);
+        }
+    }
+}
+
+fn hash_field(hasher: &mut blake3::Hasher, field: &str) {
+    hasher.update(&(field.len() as u64).to_le_bytes());
+    hasher.update(field.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(id: &str, text: &str) -> Query {
+        Query { id: id.into(), text: text.into(), parts: PartRule::TwoWords.split(text) }
+    }
+
+    #[test]
+    fn two_words_are_two_parts_and_nothing_else_is() {
+        let split = |text| PartRule::TwoWords.split(text);
+        assert_eq!(split("Jane Roe"), Some(("Jane".into(), "Roe".into())));
+        assert_eq!(split("Jane \u{a0} Roe"), Some(("Jane".into(), "Roe".into())));
+        assert_eq!(split("Cher"), None);
+        assert_eq!(split("Jane van Roe"), None);
+        assert_eq!(split(""), None);
+        assert_eq!(PartRule::None.split("Jane Roe"), None);
+    }
+
+    #[test]
+    fn digest_sees_every_field_boundary_and_the_order() {
+        let base = vec![query("1", "Jane Roe"), query("2", "Ann Lee")];
+        let digest = queries_digest(&base);
+        assert_eq!(digest.len(), 64);
+        assert_eq!(digest, queries_digest(&base));
+
+        let mut moved = base.clone();
+        moved[0] = query("1J", "ane Roe");
+        let reversed: Vec<_> = base.iter().rev().cloned().collect();
+        let mut unsplit = base.clone();
+        unsplit[1].parts = None;
+        for other in [&moved, &reversed, &unsplit] {
+            assert_ne!(digest, queries_digest(other));
+        }
+        assert_ne!(queries_digest(&base[..1]), digest);
+    }
+
+    #[test]
+    fn names_digest_ignores_ids_only() {
+        assert_eq!(
+            names_digest(&[query("1", "Jane Roe")]),
+            names_digest(&[query("9", "Jane Roe")])
+        );
+        assert_ne!(
+            names_digest(&[query("1", "Jane Roe")]),
+            names_digest(&[query("1", "Jane Row")])
+        );
+    }
+
+    #[test]
+    fn name_key_lowers_and_collapses() {
+        assert_eq!(name_key("  JANE \t Roe "), "jane roe");
+        assert_eq!(name_key("Jane Roe"), name_key("jane  ROE"));
+    }
+}

@@ -1,0 +1,398 @@
+//! Reads a list of names from a file, and checks all of it before anything is computed.
+//!
+//! A file is **CSV** when its first line that is not blank is a header with a column `text`
+//! (or `name`), or with the two columns `first` and `last`; case does not matter. Anything
+//! else is **plain text**, one name a line. A file called `.csv` without such a header is an
+//! error, since its header would otherwise be taken for a name. A CSV file may have a column
+//! `id`; where there is none, and in plain text, a query's id is the number of its line.
+//!
+//! UTF-8 only, with or without a byte-order mark; `\n` or `\r\n`; blank lines are skipped;
+//! white space around a value is dropped.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use csv::StringRecord;
+
+use super::{MAX_NAME_BYTES, PartRule, Query, name_key};
+use crate::error::{AuditError, shown};
+
+/// Largest list that is read: millions of names, and a refusal for a weights file given by
+/// mistake.
+pub const MAX_LIST_BYTES: u64 = 256 << 20;
+
+/// How a list of names is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueryOptions {
+    /// How a name without `first` and `last` columns is taken apart.
+    pub parts: PartRule,
+}
+
+/// A list of names that passed every check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFile {
+    /// The names in the order of the file; at least one.
+    pub queries: Vec<Query>,
+    /// What the user should know about the list. No warning repeats a name.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the queries of a run from `path`.
+///
+/// # Errors
+/// A file that cannot be read, is too large or not UTF-8; a `.csv` file without a known
+/// header; a malformed row; an empty, overlong or unprintable name or id; two equal ids; no
+/// names at all.
+pub fn read_queries(path: &Path, options: QueryOptions) -> Result<NameFile, AuditError> {
+    read_names(path, options, "queries file")
+}
+
+/// [`read_queries`] for a list with another purpose, which messages call `what`.
+pub(crate) fn read_names(
+    path: &Path,
+    options: QueryOptions,
+    what: &'static str,
+) -> Result<NameFile, AuditError> {
+    let content = read_text(path, what)?;
+    // Not trimmed away as a character: a byte-order mark inside a name is to be seen.
+    let body = content.strip_prefix('\u{feff}').unwrap_or(&content);
+    check_line_ends(path, body)?;
+    let list = match Columns::of_file(path, body)? {
+        Some(columns) => read_csv(path, body, &columns, options)?,
+        None => read_plain(path, body, options)?,
+    };
+    if list.names.is_empty() {
+        return Err(AuditError::NoNames { what, path: path.to_owned() });
+    }
+    list.check_ids(path)?;
+    Ok(list.into_file())
+}
+
+fn read_text(path: &Path, what: &'static str) -> Result<String, AuditError> {
+    let failed = |source| AuditError::ReadFile { what, path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    // One byte more than allowed tells a file at the limit from one beyond it; a pipe has no
+    // length to ask for.
+    file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_LIST_BYTES {
+        let path = path.to_owned();
+        return Err(AuditError::FileTooLarge { what, path, limit_bytes: MAX_LIST_BYTES });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let byte_offset = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..byte_offset];
+        AuditError::NotUtf8 { path: path.to_owned(), line: 1 + count_newlines(before), byte_offset }
+    })
+}
+
+/// A carriage return alone ends a line for some readers and not for others; it is refused
+/// before the lines are counted.
+fn check_line_ends(path: &Path, body: &str) -> Result<(), AuditError> {
+    let lone = |(at, _): &(usize, &str)| !body[at + 1..].starts_with('\n');
+    match body.match_indices('\r').find(lone) {
+        None => Ok(()),
+        Some((at, _)) => Err(AuditError::ControlCharacter {
+            path: path.to_owned(),
+            line: 1 + count_newlines(&body.as_bytes()[..at]),
+            column: "list".to_owned(),
+            code: u32::from('\r'),
+        }),
+    }
+}
+
+fn count_newlines(bytes: &[u8]) -> usize {
+    bytes.split(|&byte| byte == b'\n').count() - 1
+}
+
+/// Where the columns of a CSV file are.
+#[derive(Debug)]
+struct Columns {
+    header: StringRecord,
+    id: Option<usize>,
+    name: NameColumns,
+}
+
+/// Which columns a name is in.
+#[derive(Debug, Clone, Copy)]
+enum NameColumns {
+    Text(usize),
+    Parts {
+        first: usize,
+        last: usize,
+    },
+    /// The text, and its parts where it has two.
+    TextAndParts {
+        text: usize,
+        first: usize,
+        last: usize,
+    },
+}
+
+impl Columns {
+    /// The columns of `body` when it is CSV; `None` when it is plain text.
+    fn of_file(path: &Path, body: &str) -> Result<Option<Self>, AuditError> {
+        let Some(line) = body.lines().find(|line| !line.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let header = records(line).next().map_or_else(StringRecord::new, |(_, record)| record);
+        let called_csv =
+            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let all = |names: &[&str]| -> Vec<usize> {
+            let matches = |name: &str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+            header.iter().enumerate().filter(|(_, name)| matches(name)).map(|(i, _)| i).collect()
+        };
+        let (text, first, last) = (all(&["text", "name"]), all(&["first"]), all(&["last"]));
+        if text.is_empty() && (first.is_empty() || last.is_empty()) {
+            return if called_csv {
+                let (path, header) = (path.to_owned(), shown(line.trim()));
+                Err(AuditError::UnknownHeader { path, header })
+            } else {
+                Ok(None)
+            };
+        }
+        let one = |role, found: Vec<usize>| match found.as_slice() {
+            [] => Ok(None),
+            [index] => Ok(Some(*index)),
+            several => {
+                let columns: Vec<&str> = several.iter().map(|&i| &header[i]).collect();
+                let (path, columns) = (path.to_owned(), shown(&columns.join(", ")));
+                Err(AuditError::AmbiguousHeader { path, role, columns })
+            }
+        };
+        let id = one("id", all(&["id"]))?;
+        let text = one("text", text)?;
+        let parts = one("first", first)?.zip(one("last", last)?);
+        let name = match (text, parts) {
+            (None, None) => return Ok(None),
+            (Some(text), None) => NameColumns::Text(text),
+            (None, Some((first, last))) => NameColumns::Parts { first, last },
+            (Some(text), Some((first, last))) => NameColumns::TextAndParts { text, first, last },
+        };
+        Ok(Some(Self { header, id, name }))
+    }
+
+    fn ignored(&self) -> Vec<String> {
+        let [a, b, c] = match self.name {
+            NameColumns::Text(text) => [Some(text), None, None],
+            NameColumns::Parts { first, last } => [Some(first), Some(last), None],
+            NameColumns::TextAndParts { text, first, last } => {
+                [Some(text), Some(first), Some(last)]
+            }
+        };
+        let used = [self.id, a, b, c];
+        let unused = |(i, _): &(usize, &str)| !used.contains(&Some(*i));
+        self.header.iter().enumerate().filter(unused).map(|(_, name)| shown(name)).collect()
+    }
+}
+
+/// The records of CSV text with the number of the line on which each starts, fields trimmed,
+/// records of blanks alone left out.
+fn records(body: &str) -> impl Iterator<Item = (usize, StringRecord)> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(body.as_bytes());
+    let bytes = body.as_bytes();
+    let (mut counted, mut line) = (0, 1);
+    std::iter::from_fn(move || {
+        loop {
+            let mut record = StringRecord::new();
+            let more = reader
+                .read_record(&mut record)
+                .expect("flexible records of valid UTF-8 in memory have no way to fail");
+            if !more {
+                return None;
+            }
+            // The parser's position is before any blank lines that it skips.
+            let start = record.position().map_or(0, |position| position.byte() as usize);
+            let blank = |byte: &&u8| matches!(byte, b'\n' | b'\r');
+            let start = start + bytes[start..].iter().take_while(blank).count();
+            line += count_newlines(&bytes[counted..start]);
+            counted = start;
+            if record.iter().any(|field| !field.is_empty()) {
+                return Some((line, record));
+            }
+        }
+    })
+}
+
+fn read_csv(
+    path: &Path,
+    body: &str,
+    columns: &Columns,
+    options: QueryOptions,
+) -> Result<NameList, AuditError> {
+    let mut list = NameList::default();
+    let ignored = columns.ignored();
+    if !ignored.is_empty() {
+        list.warnings.push(format!(
+            "these columns of the list are not read: {}; names are in `text` or `name`, or \
+             in `first` and `last`",
+            ignored.join(", ")
+        ));
+    }
+    for (line, record) in records(body).skip(1) {
+        if record.len() != columns.header.len() {
+            return Err(AuditError::RowLength {
+                path: path.to_owned(),
+                line,
+                expected: columns.header.len(),
+                found: record.len(),
+            });
+        }
+        let row = Row { path, line, columns, record: &record };
+        let id = match columns.id {
+            Some(index) => row.value(index)?.to_owned(),
+            None => line.to_string(),
+        };
+        let (text, parts) = row.name(options)?;
+        list.names.push((line, Query { id, text, parts }));
+    }
+    Ok(list)
+}
+
+/// One record of a CSV file, with what its errors need to say.
+struct Row<'a> {
+    path: &'a Path,
+    line: usize,
+    columns: &'a Columns,
+    record: &'a StringRecord,
+}
+
+impl Row<'_> {
+    fn value(&self, index: usize) -> Result<&str, AuditError> {
+        let (value, column) = (&self.record[index], &self.columns.header[index]);
+        if value.is_empty() {
+            return Err(AuditError::EmptyField {
+                path: self.path.to_owned(),
+                line: self.line,
+                column: shown(column),
+            });
+        }
+        check_value(self.path, self.line, column, value)
+    }
+
+    fn name(
+        &self,
+        options: QueryOptions,
+    ) -> Result<(String, Option<(String, String)>), AuditError> {
+        match self.columns.name {
+            NameColumns::Text(text) => {
+                let text = self.value(text)?;
+                Ok((text.to_owned(), options.parts.split(text)))
+            }
+            NameColumns::Parts { first, last } => {
+                let (first, last) = (self.value(first)?, self.value(last)?);
+                Ok((format!("{first} {last}"), Some((first.to_owned(), last.to_owned()))))
+            }
+            NameColumns::TextAndParts { text, first, last } => {
+                let text = self.value(text)?;
+                // A name that has no two parts leaves both columns empty.
+                if self.record[first].is_empty() && self.record[last].is_empty() {
+                    return Ok((text.to_owned(), None));
+                }
+                let (first, last) = (self.value(first)?, self.value(last)?);
+                let joined = format!("{first} {last}");
+                if name_key(text) != name_key(&joined) {
+                    return Err(AuditError::PartsMismatch {
+                        path: self.path.to_owned(),
+                        line: self.line,
+                        text: shown(text),
+                        joined: shown(&joined),
+                    });
+                }
+                Ok((text.to_owned(), Some((first.to_owned(), last.to_owned()))))
+            }
+        }
+    }
+}
+
+fn read_plain(path: &Path, body: &str, options: QueryOptions) -> Result<NameList, AuditError> {
+    let mut list = NameList::default();
+    for (index, line) in body.lines().enumerate() {
+        let text = line.trim();
+        if text.is_empty() {
+            continue;
+        }
+        let number = index + 1;
+        let text = check_value(path, number, "name", text)?;
+        let parts = options.parts.split(text);
+        list.names.push((number, Query { id: number.to_string(), text: text.to_owned(), parts }));
+    }
+    Ok(list)
+}
+
+fn check_value<'a>(
+    path: &Path,
+    line: usize,
+    column: &str,
+    value: &'a str,
+) -> Result<&'a str, AuditError> {
+    if value.len() > MAX_NAME_BYTES {
+        return Err(AuditError::TextTooLong {
+            path: path.to_owned(),
+            line,
+            column: shown(column),
+            bytes: value.len(),
+            limit: MAX_NAME_BYTES,
+        });
+    }
+    if let Some(control) = value.chars().find(|c| c.is_control()) {
+        return Err(AuditError::ControlCharacter {
+            path: path.to_owned(),
+            line,
+            column: shown(column),
+            code: u32::from(control),
+        });
+    }
+    Ok(value)
+}
+
+/// Names with the lines that they start on, before the checks that need all of them.
+#[derive(Default)]
+struct NameList {
+    names: Vec<(usize, Query)>,
+    warnings: Vec<String>,
+}
+
+impl NameList {
+    fn check_ids(&self, path: &Path) -> Result<(), AuditError> {
+        let mut lines = HashMap::with_capacity(self.names.len());
+        for (line, query) in &self.names {
+            if let Some(first_line) = lines.insert(query.id.as_str(), *line) {
+                return Err(AuditError::DuplicateId {
+                    path: path.to_owned(),
+                    id: shown(&query.id),
+                    first_line,
+                    second_line: *line,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn into_file(mut self) -> NameFile {
+        let mut lines = HashMap::with_capacity(self.names.len());
+        let mut repeats = self.names.iter().filter_map(|(line, query)| {
+            let first = *lines.entry(name_key(&query.text)).or_insert(*line);
+            (first != *line).then_some((first, *line))
+        });
+        if let Some((first, again)) = repeats.next() {
+            self.warnings.push(format!(
+                "{} names repeat an earlier one (the first on lines {first} and {again}); each \
+                 is tested and counted on its own, so remove the repeats if they are not meant",
+                1 + repeats.count()
+            ));
+        }
+        let queries = self.names.into_iter().map(|(_, query)| query).collect();
+        NameFile { queries, warnings: self.warnings }
+    }
+}
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -1,0 +1,313 @@
+//! New names from known parts. A combination of parts may by chance be a real member of the
+//! training set: that makes the reference look more member-like, so it costs power and never
+//! validity.
+//!
+//! The queries' own parts are the best source: a reference made of other parts leaves some
+//! of the difference between lists of names in the test, where the same parts leave only the
+//! pairing. Such a reference is a function of the whole list of queries, so a list with one
+//! name more is another run with another reference; given the reference, no query's numbers
+//! depend on another's.
+
+use std::collections::HashSet;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{MIN_REFERENCE, ReferenceTexts, check_count, stream};
+use crate::error::AuditError;
+use crate::names::NameList;
+use crate::queries::{Query, name_key};
+
+/// Fewest distinct parts on either side for the queries' own parts to be recombined; fewer
+/// would repeat each of them too often.
+const MIN_OWN_PARTS: usize = 12;
+
+/// Share of the queries that must have two parts for their own parts to stand for all.
+const MIN_TWO_PART_SHARE: f64 = 0.8;
+
+/// At most this share of the possible combinations is drawn, so that drawing is quick and the
+/// reference is not an enumeration.
+const MAX_DRAWN_SHARE: f64 = 0.5;
+
+/// Draws by frequency before a combination of rare parts is drawn uniformly instead.
+const DRAWS_BY_FREQUENCY: usize = 256;
+
+/// The calibrated reading's reference where no file is given: the queries' own parts
+/// recombined if at least 80 % of the queries have two parts with at least 12 different
+/// first and 12 different last ones, and the bundled lists recombined otherwise, with a
+/// warning. Of own parts, fewer than `count` names are drawn, with a warning, where they do
+/// not give as many.
+///
+/// # Errors
+/// A `count` outside the limits, or one that the bundled lists do not give.
+pub fn choose_reference(
+    seed: u64,
+    count: usize,
+    queries: &[Query],
+) -> Result<ReferenceTexts, AuditError> {
+    check_count(count)?;
+    let pairs: Vec<&(String, String)> = queries.iter().filter_map(|q| q.parts.as_ref()).collect();
+    let own = Parts::new(
+        pairs.iter().map(|pair| pair.0.as_str()),
+        pairs.iter().map(|pair| pair.1.as_str()),
+    );
+    let mostly_two = pairs.len() as f64 >= MIN_TWO_PART_SHARE * queries.len() as f64;
+    let excluded = keys(queries);
+    let possible = own.drawable(&excluded);
+    if mostly_two
+        && own.distinct_first.len() >= MIN_OWN_PARTS
+        && own.distinct_last.len() >= MIN_OWN_PARTS
+        && possible >= MIN_REFERENCE
+    {
+        let drawn = count.min(possible);
+        let mut warnings = Vec::new();
+        if drawn < count {
+            warnings.push(format!(
+                "the queries' own parts give {drawn} new names where {count} were asked for, \
+                 so no p-value is below {:.2e}; give more queries, or a file of plausible names",
+                1.0 / (drawn as f64 + 1.0)
+            ));
+        }
+        return Ok(ReferenceTexts {
+            texts: own.draw(seed, drawn, &excluded),
+            description: format!(
+                "{drawn} new combinations of the queries' own first and last parts; one may by \
+                 chance be a real member, which costs power and not validity"
+            ),
+            warnings,
+        });
+    }
+    let mut reference =
+        recombined(seed, count, &NameList::First.names(), &NameList::Last.names(), queries)?;
+    reference.description = format!(
+        "{count} new combinations of the bundled lists of first and last names; one may by \
+         chance be a real member, which costs power and not validity"
+    );
+    reference.warnings.push(format!(
+        "the queries are too few or have no two parts, so the reference is made of bundled \
+         names ({} of {} queries have two parts, with {} different first and {} different last \
+         ones; {MIN_OWN_PARTS} of each would do); p-values are off where the queries' parts are \
+         unlike the bundled ones, so give a file of plausible names",
+        pairs.len(),
+        queries.len(),
+        own.distinct_first.len(),
+        own.distinct_last.len(),
+    ));
+    Ok(reference)
+}
+
+/// `count` different names made of one of `firsts` and one of `lasts` each, none of them
+/// equal to a name of `exclude` (case and spacing aside). A part that is listed more often is
+/// drawn more often.
+///
+/// # Errors
+/// A `count` outside the limits, fewer than two different parts on a side, or more names
+/// than half of the combinations.
+pub fn recombined(
+    seed: u64,
+    count: usize,
+    firsts: &[String],
+    lasts: &[String],
+    exclude: &[Query],
+) -> Result<ReferenceTexts, AuditError> {
+    check_count(count)?;
+    let parts = Parts::new(firsts.iter().map(String::as_str), lasts.iter().map(String::as_str));
+    for (side, found) in
+        [("first", parts.distinct_first.len()), ("last", parts.distinct_last.len())]
+    {
+        if found < 2 {
+            return Err(AuditError::TooFewParts { side, found, needed: 2 });
+        }
+    }
+    let excluded = keys(exclude);
+    let possible = parts.drawable(&excluded);
+    if count > possible {
+        return Err(AuditError::TooFewCombinations { asked: count, possible });
+    }
+    Ok(ReferenceTexts {
+        texts: parts.draw(seed, count, &excluded),
+        description: format!(
+            "{count} new combinations of given first and last parts; one may by chance be a \
+             real member, which costs power and not validity"
+        ),
+        warnings: Vec::new(),
+    })
+}
+
+fn keys(queries: &[Query]) -> HashSet<String> {
+    queries.iter().map(|q| name_key(&q.text)).collect()
+}
+
+/// First and last parts, as listed and without repeats.
+struct Parts<'a> {
+    first: Vec<&'a str>,
+    last: Vec<&'a str>,
+    distinct_first: Vec<&'a str>,
+    distinct_last: Vec<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(first: impl Iterator<Item = &'a str>, last: impl Iterator<Item = &'a str>) -> Self {
+        let (first, last): (Vec<&str>, Vec<&str>) = (first.collect(), last.collect());
+        let (distinct_first, distinct_last) = (distinct(&first), distinct(&last));
+        Self { first, last, distinct_first, distinct_last }
+    }
+
+    /// How many new names may be drawn: a share of the combinations that are not excluded.
+    fn drawable(&self, excluded: &HashSet<String>) -> usize {
+        let all = self.distinct_first.len().saturating_mul(self.distinct_last.len());
+        let new = all.saturating_sub(excluded.len());
+        (new as f64 * MAX_DRAWN_SHARE) as usize
+    }
+
+    /// `count` names, which must be [`Self::drawable`].
+    fn draw(&self, seed: u64, count: usize, excluded: &HashSet<String>) -> Vec<Query> {
+        let mut seen = HashSet::with_capacity(count);
+        let draw_one = |index: usize| {
+            let mut stream = stream(seed, "recombined", index);
+            // At least half of the distinct combinations are free, so the uniform draws that
+            // follow those by frequency end soon.
+            for attempt in 0_usize.. {
+                let by_frequency = attempt < DRAWS_BY_FREQUENCY;
+                let first = pick(
+                    &mut stream,
+                    if by_frequency { &self.first } else { &self.distinct_first },
+                );
+                let last =
+                    pick(&mut stream, if by_frequency { &self.last } else { &self.distinct_last });
+                let text = format!("{first} {last}");
+                let key = name_key(&text);
+                if !excluded.contains(&key) && seen.insert(key) {
+                    let parts = Some((first.to_owned(), last.to_owned()));
+                    return Query { id: (index + 1).to_string(), text, parts };
+                }
+            }
+            unreachable!("the loop over attempts has no end")
+        };
+        (0..count).map(draw_one).collect()
+    }
+}
+
+fn pick<'a>(stream: &mut ChaCha8Rng, parts: &[&'a str]) -> &'a str {
+    parts[stream.random_range(0..parts.len())]
+}
+
+/// The parts without repeats (case and spacing aside), in order of first appearance.
+fn distinct<'a>(parts: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(parts.len());
+    parts.iter().copied().filter(|part| seen.insert(name_key(part))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(prefix: &str, count: usize) -> Vec<String> {
+        (0..count).map(|i| format!("{prefix}{i}")).collect()
+    }
+
+    fn two_part(first: &str, last: &str) -> Query {
+        Query {
+            id: format!("{first}{last}"),
+            text: format!("{first} {last}"),
+            parts: Some((first.into(), last.into())),
+        }
+    }
+
+    fn one_part(text: &str) -> Query {
+        Query { id: text.into(), text: text.into(), parts: None }
+    }
+
+    fn queries(count: usize) -> Vec<Query> {
+        (0..count).map(|i| two_part(&format!("F{i}"), &format!("L{i}"))).collect()
+    }
+
+    #[test]
+    fn names_are_new_distinct_and_do_not_depend_on_the_count() {
+        let (firsts, lasts) = (owned("F", 8), owned("L", 8));
+        let exclude = [two_part("f0", "l0"), two_part("F1", "L1")];
+        let some = recombined(3, 31, &firsts, &lasts, &exclude).unwrap();
+        let keys: HashSet<String> = some.texts.iter().map(|q| name_key(&q.text)).collect();
+        assert_eq!(keys.len(), 31);
+        assert!(!keys.contains("f0 l0") && !keys.contains("f1 l1"));
+        let (first, last) = some.texts[4].parts.clone().unwrap();
+        assert_eq!(some.texts[4].text, format!("{first} {last}"));
+        let fewer = recombined(3, 10, &firsts, &lasts, &exclude).unwrap();
+        assert_eq!(some.texts[..10], fewer.texts);
+        assert_ne!(some.digest(), fewer.digest());
+        assert_ne!(recombined(4, 31, &firsts, &lasts, &exclude).unwrap().digest(), some.digest());
+    }
+
+    #[test]
+    fn an_excluded_name_moves_no_other_item_of_a_large_list() {
+        let (firsts, lasts) = (NameList::First.names(), NameList::Last.names());
+        let free = recombined(0, 200, &firsts, &lasts, &[]).unwrap();
+        let without = recombined(0, 200, &firsts, &lasts, &[free.texts[50].clone()]).unwrap();
+        let moved: Vec<usize> = (0..200).filter(|&i| free.texts[i] != without.texts[i]).collect();
+        assert_eq!(moved, [50]);
+    }
+
+    #[test]
+    fn frequent_parts_are_drawn_more_often_and_rare_ones_end_the_draw() {
+        let mut firsts = owned("F", 50);
+        firsts.extend(std::iter::repeat_n("Ann".to_owned(), 50));
+        let reference = recombined(0, 100, &firsts, &owned("L", 100), &[]).unwrap();
+        let anns = reference.texts.iter().filter(|q| q.text.starts_with("Ann ")).count();
+        assert!((30..=70).contains(&anns), "{anns}");
+
+        let mut skewed = vec!["Ann".to_owned(); 100_000];
+        skewed.extend(owned("F", 9));
+        assert_eq!(recombined(0, 50, &skewed, &owned("L", 10), &[]).unwrap().texts.len(), 50);
+    }
+
+    #[test]
+    fn own_parts_are_chosen_when_there_are_enough() {
+        let reference = choose_reference(0, 50, &queries(40)).unwrap();
+        assert!(reference.description.contains("queries' own"));
+        assert!(reference.warnings.is_empty());
+        assert!(reference.texts.iter().all(|q| q.text.starts_with('F') && q.text.contains(" L")));
+        let asked = keys(&queries(40));
+        assert!(reference.texts.iter().all(|q| !asked.contains(&name_key(&q.text))));
+
+        let mut mixed = queries(40);
+        mixed.extend((0..10).map(|i| one_part(&format!("Mono{i}"))));
+        let reference = choose_reference(0, 50, &mixed).unwrap();
+        assert!(reference.description.contains("queries' own"));
+    }
+
+    #[test]
+    fn too_large_a_count_of_own_parts_is_cut_with_a_warning() {
+        let reference = choose_reference(0, 1000, &queries(12)).unwrap();
+        assert_eq!(reference.texts.len(), (12 * 12 - 12) / 2);
+        assert!(reference.warnings[0].contains("1.49e-2"), "{:?}", reference.warnings);
+    }
+
+    #[test]
+    fn bundled_names_are_chosen_otherwise_with_a_warning() {
+        let mut mixed = queries(30);
+        mixed.extend((0..10).map(|i| one_part(&format!("Mono{i}"))));
+        for list in [queries(11), vec![one_part("Cher")], mixed] {
+            let reference = choose_reference(0, 200, &list).unwrap();
+            assert_eq!(reference.texts.len(), 200);
+            assert!(reference.description.contains("bundled"));
+            assert!(reference.warnings[0].contains("give a file of plausible names"));
+        }
+    }
+
+    #[test]
+    fn too_few_parts_error() {
+        let same = vec!["Ann".to_owned(), "ANN".to_owned()];
+        let error = recombined(0, 10, &same, &owned("L", 90), &[]).unwrap_err();
+        let wanted = matches!(error, AuditError::TooFewParts { side: "first", found: 1, .. });
+        assert!(wanted, "{error}");
+        let error = recombined(0, 10, &owned("F", 90), &[], &[]).unwrap_err();
+        assert!(matches!(error, AuditError::TooFewParts { side: "last", found: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn too_few_combinations_error() {
+        let error = recombined(0, 51, &owned("F", 10), &owned("L", 10), &[]).unwrap_err();
+        let wanted = matches!(error, AuditError::TooFewCombinations { asked: 51, possible: 50 });
+        assert!(wanted, "{error}");
+    }
+}

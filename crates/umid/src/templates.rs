@@ -1,0 +1,147 @@
+//! Caption templates: the sentences that a name is put into before it is embedded. A result
+//! holds for its templates only, and signals fade on templates that training never used, so
+//! for a checkpoint of one's own they should be those of its training captions.
+
+use std::collections::HashSet;
+
+use crate::error::{AuditError, shown};
+
+/// The captions under which the bundled target saw its names; the same six as in the testbed
+/// that trained it, which no crate of the product depends on.
+pub const BUNDLED_TEMPLATES: [&str; 6] = [
+    "a photo of {}",
+    "a portrait of {}",
+    "an image of {}",
+    "the face of {}",
+    "a close-up of {}",
+    "{} in a photo",
+];
+
+/// Where the name goes.
+const PLACE: &str = "{}";
+
+/// Longest template that is accepted; CLIP's context is some 300 bytes of text.
+pub const MAX_TEMPLATE_BYTES: usize = 1024;
+
+/// At least one template, all different, each with exactly one place for the name. The first
+/// is the one that is inverted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Templates(Vec<String>);
+
+impl Templates {
+    /// Checks `templates`.
+    ///
+    /// # Errors
+    /// No template, a template twice, or one that is overlong, unprintable, or without
+    /// exactly one `{}`.
+    pub fn new(templates: Vec<String>) -> Result<Self, AuditError> {
+        if templates.is_empty() {
+            return Err(AuditError::NoTemplates);
+        }
+        let mut seen = HashSet::with_capacity(templates.len());
+        for template in &templates {
+            let (bytes, limit) = (template.len(), MAX_TEMPLATE_BYTES);
+            if bytes > limit {
+                return Err(AuditError::TemplateTooLong { bytes, limit });
+            }
+            if let Some(control) = template.chars().find(|c| c.is_control()) {
+                let (template, code) = (shown(template), u32::from(control));
+                return Err(AuditError::TemplateControlCharacter { template, code });
+            }
+            let found = template.matches(PLACE).count();
+            if found != 1 {
+                return Err(AuditError::TemplatePlaceholders { template: shown(template), found });
+            }
+            if !seen.insert(template.as_str()) {
+                return Err(AuditError::DuplicateTemplate { template: shown(template) });
+            }
+        }
+        Ok(Self(templates))
+    }
+
+    /// `text` in every template, in their order.
+    pub fn fill_all(&self, text: &str) -> Vec<String> {
+        self.0.iter().map(|template| fill(template, text)).collect()
+    }
+
+    /// `text` in the first template, the one that is inverted.
+    pub fn fill_first(&self, text: &str) -> String {
+        fill(&self.0[0], text)
+    }
+
+    /// The templates in their order.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self(BUNDLED_TEMPLATES.map(str::to_owned).to_vec())
+    }
+}
+
+fn fill(template: &str, text: &str) -> String {
+    template.replacen(PLACE, text, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn templates(list: &[&str]) -> Result<Templates, AuditError> {
+        Templates::new(list.iter().map(|&t| t.to_owned()).collect())
+    }
+
+    #[test]
+    fn bundled_templates_pass_their_own_checks() {
+        assert_eq!(templates(&BUNDLED_TEMPLATES).unwrap(), Templates::default());
+    }
+
+    #[test]
+    fn a_name_is_put_in_its_place_even_when_it_looks_like_one() {
+        let two = templates(&["a photo of {}", "{}"]).unwrap();
+        assert_eq!(two.fill_all("Jane Roe"), ["a photo of Jane Roe", "Jane Roe"]);
+        assert_eq!(two.fill_first("{}x{}"), "a photo of {}x{}");
+    }
+
+    #[test]
+    fn no_templates_error() {
+        assert!(matches!(templates(&[]), Err(AuditError::NoTemplates)));
+    }
+
+    #[test]
+    fn template_placeholders_error_for_none_and_two() {
+        for (bad, count) in [("a photo", 0), ("{} and {}", 2), ("a photo of {name}", 0), ("", 0)] {
+            let error = templates(&["a {}", bad]).unwrap_err();
+            let AuditError::TemplatePlaceholders { found, .. } = error else { panic!("{error}") };
+            assert_eq!(found, count);
+        }
+    }
+
+    #[test]
+    fn duplicate_template_error() {
+        let error = templates(&["a {}", "b {}", "a {}"]).unwrap_err();
+        assert!(matches!(error, AuditError::DuplicateTemplate { .. }), "{error}");
+    }
+
+    #[test]
+    fn template_too_long_error() {
+        let long = format!("{{}}{}", "x".repeat(MAX_TEMPLATE_BYTES));
+        let error = templates(&[&long]).unwrap_err();
+        assert!(matches!(error, AuditError::TemplateTooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn template_control_character_error() {
+        let error = templates(&["a\nphoto of {}"]).unwrap_err();
+        assert!(matches!(error, AuditError::TemplateControlCharacter { code: 10, .. }), "{error}");
+    }
+
+    #[test]
+    fn messages_show_the_braces() {
+        assert!(AuditError::NoTemplates.to_string().contains("\"a photo of {}\""));
+        let error = templates(&["a photo"]).unwrap_err();
+        assert!(error.to_string().contains("0 `{}`"), "{error}");
+    }
+}
