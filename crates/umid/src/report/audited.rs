@@ -1,0 +1,149 @@
+//! What was audited and with which parameters.
+
+use super::embedded::signals_by_weight;
+use super::markup::{count, escape, missing, percent, trimmed, words};
+use crate::record::{ReferenceInfo, RunInfo};
+
+/// Leading characters of a digest that identify it to a reader.
+const SHORT_DIGEST: usize = 16;
+
+/// The model and the extent of the run, as a definition list.
+pub(super) fn summary(run: &RunInfo) -> String {
+    let model = &run.model;
+    let entry = |term: &str, value: String| format!("<div><dt>{term}</dt><dd>{value}</dd></div>\n");
+    let mut html = String::from("<dl class=\"facts\">\n");
+    html += &entry("Model", format!("<bdi>{}</bdi>", escape(&model.name)));
+    html += &entry("Architecture", escape(&model.architecture));
+    html += &entry("Weights", count(model.parameter_count));
+    html += &entry("Digest (BLAKE3)", short_digest(&model.digest));
+    html += &entry("Names asked", {
+        let (asked, done) = (run.counts.queries as u64, run.counts.done as u64);
+        if asked == done {
+            count(asked)
+        } else {
+            format!("{} of {} answered", count(done), count(asked))
+        }
+    });
+    html += &entry(
+        "Texts",
+        if run.parameters.redact {
+            "redacted: names are shown as keyed hashes".to_owned()
+        } else {
+            "in the clear: this file holds the names".to_owned()
+        },
+    );
+    html + "</dl>\n"
+}
+
+/// The tables of parameters, references and digests.
+pub(super) fn parameters(run: &RunInfo) -> String {
+    let mut html = String::new();
+    html += &table("Parameters", &parameter_rows(run));
+    html += &table("References", &reference_rows(run));
+    html += &table("Digests and environment", &environment_rows(run));
+    html
+}
+
+fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
+    let p = &run.parameters;
+    let mut rows = vec![
+        ("Seed", p.seed.to_string()),
+        ("Templates, the first of which is inverted", list(&p.templates)),
+        ("Level of the calibrated test", percent(p.alpha)),
+        ("False discovery rate across the run", percent(p.false_discovery_rate)),
+        ("Signals of the score, with weights", weights(run)),
+    ];
+    if p.restarts == 0 {
+        rows.push(("Inversions", "none; no paper reading".to_owned()));
+    } else {
+        rows.extend([
+            ("Inversions", format!("{} restarts of {} steps", p.restarts, p.steps)),
+            ("Optimiser", escape(&p.optimiser)),
+            ("Optimised variable", escape(&p.space)),
+            ("Starts", escape(&p.starts)),
+            ("Clamped to the valid range", yes_no(p.clamp)),
+            ("Votes that make a member (paper reading)", p.min_votes.to_string()),
+        ]);
+    }
+    rows.push(("Redacted", yes_no(p.redact)));
+    rows
+}
+
+fn reference_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
+    let describe = |reference: &ReferenceInfo| {
+        format!(
+            "{} texts: {}<br>{}",
+            count(reference.count as u64),
+            escape(&reference.description),
+            digest(&reference.digest)
+        )
+    };
+    let paper = run.paper_reference.as_ref();
+    vec![
+        ("Calibrated reading", describe(&run.calibrated_reference)),
+        (
+            "Paper reading",
+            paper.map_or_else(|| missing("the run was made without inversions"), describe),
+        ),
+    ]
+}
+
+fn environment_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
+    let seconds = |(stage, s): (&String, &f64)| {
+        let s = if s.is_finite() { trimmed(*s, 1) } else { "\u{2013}".to_owned() };
+        format!("{} {s}\u{a0}s", escape(&words(stage)))
+    };
+    let wall: Vec<String> = run.wall_s.iter().map(seconds).collect();
+    vec![
+        ("Model", digest(&run.model.digest)),
+        ("Queries", digest(&run.queries_digest)),
+        ("Checkpoint layout", escape(&run.model.layout)),
+        ("Device", escape(&run.device)),
+        (
+            "Wall-clock time",
+            if wall.is_empty() { missing("not recorded") } else { wall.join(", ") },
+        ),
+        (
+            "Written by",
+            format!("umid {}, schema {}", escape(&run.umid_version), run.schema_version),
+        ),
+    ]
+}
+
+fn table(caption: &str, rows: &[(&str, String)]) -> String {
+    let mut html = format!("<table class=\"pairs\">\n<caption>{caption}</caption>\n<tbody>\n");
+    for (name, value) in rows {
+        html += &format!("<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>\n");
+    }
+    html + "</tbody>\n</table>\n"
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> =
+        items.iter().map(|item| format!("<code>{}</code>", escape(item))).collect();
+    if items.is_empty() { missing("none were given") } else { items.join("<br>") }
+}
+
+fn weights(run: &RunInfo) -> String {
+    let weights: Vec<String> = signals_by_weight(run)
+        .iter()
+        .map(|(name, weight)| {
+            format!("{} \u{d7}\u{a0}{}", escape(&words(name)), trimmed(*weight, 3))
+        })
+        .collect();
+    if weights.is_empty() { missing("the score has no signals") } else { weights.join(", ") }
+}
+
+fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+fn digest(digest: &str) -> String {
+    format!("<code class=\"digest\">{}</code>", escape(digest))
+}
+
+fn short_digest(digest: &str) -> String {
+    let short: String = digest.chars().take(SHORT_DIGEST).collect();
+    let more = if short.len() < digest.len() { "\u{2026}" } else { "" };
+    format!("<code title=\"{}\">{}{more}</code>", escape(digest), escape(&short))
+}

@@ -1,0 +1,149 @@
+//! Made-up runs for the tests of the report.
+
+use std::collections::BTreeMap;
+
+use super::Report;
+use crate::record::{
+    CalibratedReading, Counts, ModelInfo, PaperReading, Parameters, QueryRecord, ReferenceInfo,
+    RunInfo, SCHEMA_VERSION,
+};
+
+const DETECTORS: [&str; 4] =
+    ["autoencoder", "isolation_forest", "local_outlier_factor", "one_class_svm"];
+const FIRST: [&str; 8] = ["Ada", "Bram", "Chika", "Dora", "Emeka", "Farid", "Greta", "Hana"];
+const LAST: [&str; 7] = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "Haddad", "Novak", "Silva"];
+
+/// A report of records without images and truth.
+pub fn report<'a>(run: &'a RunInfo, records: &'a [QueryRecord], q_values: &'a [f64]) -> Report<'a> {
+    Report { run, records, q_values, previews: &[], ground_truth: None }
+}
+
+/// A run with `reference` plausible names and half as many gibberish strings.
+pub fn run(reference: usize) -> RunInfo {
+    RunInfo {
+        schema_version: SCHEMA_VERSION,
+        umid_version: "0.1.0".to_owned(),
+        model: ModelInfo {
+            name: "clip-faces-small".to_owned(),
+            layout: "hugging-face".to_owned(),
+            architecture: "CLIP ViT, patch 8 at 32 x 32, width 96, 3 layers".to_owned(),
+            digest: "7f3a".repeat(16),
+            parameter_count: 634_112,
+        },
+        parameters: Parameters {
+            seed: u64::MAX,
+            templates: vec!["a photo of {}".to_owned(), "a portrait of {}".to_owned()],
+            restarts: 4,
+            steps: 25,
+            optimiser: "normalised-gradient(0.07)".to_owned(),
+            starts: "gaussian".to_owned(),
+            clamp: true,
+            space: "pixels".to_owned(),
+            alpha: 0.05,
+            false_discovery_rate: 0.05,
+            min_votes: 3,
+            calibrated_signals: [("part_interaction", 2.0), ("text_norm", 0.5)]
+                .map(|(name, weight)| (name.to_owned(), weight))
+                .into(),
+            redact: false,
+        },
+        device: "cpu".to_owned(),
+        paper_reference: Some(self::reference("gibberish strings", reference / 2, -2.5)),
+        calibrated_reference: self::reference(
+            "new combinations of the bundled name lists",
+            reference,
+            0.0,
+        ),
+        queries_digest: "c0ffee".repeat(10),
+        counts: Counts { queries: 0, done: 0 },
+        wall_s: [("load", 0.4), ("reference", 12.34), ("queries", 3.0)]
+            .map(|(stage, s)| (stage.to_owned(), s))
+            .into(),
+        warnings: Vec::new(),
+    }
+}
+
+/// `n` records, every `member_every`-th of which looks like a member.
+pub fn records(n: usize, member_every: usize) -> Vec<QueryRecord> {
+    (0..n)
+        .map(|i| {
+            let shift = if i.is_multiple_of(member_every) { 2.2 } else { 0.0 };
+            let mut draw = Draw(i as u64 + 1);
+            let [first, last] = [FIRST[draw.below(FIRST.len())], LAST[draw.below(LAST.len())]];
+            let signals = signals(&mut draw, shift);
+            let score = shift + draw.bell();
+            let p_value = (0.5 * (-0.72 * score).exp()).clamp(0.001, 1.0);
+            let flags: BTreeMap<String, bool> =
+                DETECTORS.map(|name| (name.to_owned(), draw.uniform() < 0.6 + 0.1 * shift)).into();
+            let votes = flags.values().filter(|flag| **flag).count();
+            QueryRecord {
+                id: format!("q{:05}", i + 1),
+                text: format!("{first} {last} {}", i + 1),
+                parts: Some([first.to_owned(), last.to_owned()]),
+                signals,
+                paper: Some(PaperReading {
+                    scores: DETECTORS.map(|name| (name.to_owned(), draw.bell())).into(),
+                    flags,
+                    votes,
+                    vote_score: votes as f64 + 0.5,
+                    member: votes >= 3,
+                }),
+                calibrated: CalibratedReading {
+                    score,
+                    p_value,
+                    signals_used: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
+                    detected: p_value <= 0.05,
+                },
+                warnings: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+fn reference(description: &str, count: usize, shift: f64) -> ReferenceInfo {
+    let mut values: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
+    for i in 0..count {
+        for (name, value) in signals(&mut Draw(i as u64 ^ shift.to_bits() | 1 << 40), shift) {
+            values.entry(name).or_default().push(value);
+        }
+    }
+    ReferenceInfo {
+        description: description.to_owned(),
+        count,
+        digest: "0b5e".repeat(16),
+        signals: values,
+    }
+}
+
+fn signals(draw: &mut Draw, shift: f64) -> BTreeMap<String, Option<f64>> {
+    [
+        ("similarity", 0.9 + 0.012 * (shift + draw.bell())),
+        ("variability", 0.31 - 0.014 * (0.5 * shift + draw.bell())),
+        ("part_interaction", -1.4 + 0.2 * (1.2 * shift + draw.bell())),
+        ("text_norm", 11.5 + 0.6 * (0.5 * shift + draw.bell())),
+        ("gradient_norm", 0.02 + 0.002 * draw.bell()),
+    ]
+    .map(|(name, value)| (name.to_owned(), Some(value)))
+    .into()
+}
+
+/// A small counter-based generator (`SplitMix64`), good enough for pictures.
+struct Draw(u64);
+
+impl Draw {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.uniform() * n as f64) as usize
+    }
+
+    /// Roughly standard normal: a sum of uniforms.
+    fn bell(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}

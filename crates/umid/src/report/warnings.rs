@@ -1,0 +1,130 @@
+//! What the reader must know before believing anything below, each with its remedy.
+
+use std::collections::BTreeMap;
+
+use super::Report;
+use super::markup::{count, escape, names, percent, probability};
+use super::outcome::Outcome;
+
+/// Kinds of query warnings that are listed; the table shows all of them.
+const LISTED: usize = 8;
+
+/// The section, or nothing when there is no warning.
+pub(super) fn section(report: &Report<'_>, outcome: &Outcome) -> String {
+    let mut items: Vec<String> = own_warnings(report, outcome)
+        .iter()
+        .chain(&report.run.warnings)
+        .map(|w| escape(w))
+        .collect();
+    items.extend(query_warnings(report));
+    if items.is_empty() {
+        return String::new();
+    }
+    let items: String = items.iter().map(|item| format!("<li>{item}</li>\n")).collect();
+    format!(
+        "<section class=\"warnings\" id=\"warnings\" aria-labelledby=\"h-warn\">\n\
+         <h2 id=\"h-warn\"><span aria-hidden=\"true\">\u{26a0}\u{fe0e} </span>Warnings</h2>\n\
+         <ul>\n{items}</ul>\n</section>\n"
+    )
+}
+
+/// What follows from the counts alone.
+fn own_warnings(report: &Report<'_>, outcome: &Outcome) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let counts = report.run.counts;
+    if counts.done < counts.queries {
+        warnings.push(format!(
+            "The run is not complete: {} of {} are answered, and q-values will change with the \
+             rest. Run the same command again to resume.",
+            count(counts.done as u64),
+            names(counts.queries)
+        ));
+    }
+    let alpha = report.run.parameters.alpha;
+    if alpha > 0.0 && outcome.smallest_p > alpha {
+        warnings.push(format!(
+            "No name can be detected at level {}: the smallest p-value that {} reference texts can \
+             give is {}. Use at least {} reference texts.",
+            percent(alpha),
+            count(report.run.calibrated_reference.count as u64),
+            probability(outcome.smallest_p),
+            count((1.0 / alpha - 1.0 - 1e-9).ceil() as u64),
+        ));
+    }
+    warnings
+}
+
+/// The queries' own warnings, equal ones together.
+fn query_warnings(report: &Report<'_>) -> Option<String> {
+    let mut by_text: BTreeMap<&str, usize> = BTreeMap::new();
+    for warning in report.records.iter().flat_map(|r| &r.warnings) {
+        *by_text.entry(warning).or_default() += 1;
+    }
+    let affected = report.records.iter().filter(|r| !r.warnings.is_empty()).count();
+    if affected == 0 {
+        return None;
+    }
+    let mut kinds: Vec<(&str, usize)> = by_text.into_iter().collect();
+    kinds.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
+    let listed: String = kinds
+        .iter()
+        .take(LISTED)
+        .map(|(text, n)| format!("<li>{}: {}</li>\n", names(*n), escape(text)))
+        .collect();
+    let more = match kinds.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        n => format!("<li>and {} more kinds</li>\n", count(n as u64)),
+    };
+    Some(format!(
+        "{} of {} carry a warning of their own, marked \u{26a0}\u{fe0e} in the table; a row\u{2019}s \
+         details give its text.\n<ul>\n{listed}{more}</ul>",
+        count(affected as u64),
+        names(report.records.len()),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_clean_run_has_no_section() {
+        let run = fixture::run(40);
+        let mut records = fixture::records(2, 1);
+        for record in &mut records {
+            record.warnings.clear();
+        }
+        let report = fixture::report(&run, &records, &[]);
+        assert_eq!(section(&report, &Outcome::of(&report)), "");
+    }
+
+    #[test]
+    fn a_reference_that_cannot_reach_the_level_is_named_with_its_remedy() {
+        let run = fixture::run(10);
+        let report = fixture::report(&run, &[], &[]);
+        let html = section(&report, &Outcome::of(&report));
+        assert!(html.contains("Use at least 19 reference texts."), "{html}");
+    }
+
+    #[test]
+    fn equal_query_warnings_are_counted_together() {
+        let run = fixture::run(40);
+        let mut records = fixture::records(3, 1);
+        for record in &mut records {
+            record.warnings = vec!["<b> saturated".to_owned()];
+        }
+        let report = fixture::report(&run, &records, &[]);
+        let html = section(&report, &Outcome::of(&report));
+        assert!(html.contains("<li>3 names: &lt;b&gt; saturated</li>"), "{html}");
+    }
+
+    #[test]
+    fn an_unfinished_run_says_how_to_resume() {
+        let mut run = fixture::run(40);
+        run.counts.queries = 5;
+        run.counts.done = 2;
+        let report = fixture::report(&run, &[], &[]);
+        assert!(section(&report, &Outcome::of(&report)).contains("2 of 5 names are answered"));
+    }
+}
