@@ -18,10 +18,11 @@ pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
         &format!(
             "A name's score is compared with the scores of {} plausible names that stand for names \
              the model has not seen ({}). The p-value is the chance of a score this high for such \
-             a name, so among unseen names about {level} reach p \u{2264} {}. The q-value allows for \
-             how many names were asked: of the names with q \u{2264} {rate}, no more than about {rate} are \
-             expected to be wrong; that is the false discovery rate (FDR). Both hold as far as the \
-             reference is like the names asked about, in language, form and how common they are.",
+             a name, so among unseen names about {level} reach p \u{2264} {}. The q-value allows \
+             for how many names were asked: of the names with q \u{2264} {rate}, no more than \
+             about {rate} are expected to be wrong; that is the false discovery rate (FDR). Both \
+             hold as far as the reference is like the names asked about, in language, form and \
+             how common they are.",
             count(run.calibrated_reference.count as u64),
             escape(run.calibrated_reference.description.trim_end_matches('.')),
             trimmed(parameters.alpha, 4),

@@ -171,8 +171,8 @@ fn previews(report: &Report<'_>) -> String {
     }
     let mut html = String::from(
         "<p>What the optimisation arrives at when it looks for an input that the model matches \
-         with a text. These images show the model\u{2019}s associations; a likeness, or the lack of \
-         one, is not evidence.</p>\n\
+         with a text. These images show the model\u{2019}s associations; a likeness, or the lack \
+         of one, is not evidence.</p>\n\
          <div class=\"previews\">\n",
     );
     for preview in report.previews {

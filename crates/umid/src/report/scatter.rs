@@ -111,7 +111,8 @@ pub(super) fn figure(report: &Report<'_>) -> String {
     format!(
         "<figure class=\"tall\">\n{heading}<div class=\"plot\">\
          <svg id=\"scatter\"{class} viewBox=\"0 0 {} {}\" role=\"img\" \
-         aria-labelledby=\"h-s d-s\" data-x-signal=\"{SIMILARITY}\" data-y-signal=\"{VARIABILITY}\" \
+         aria-labelledby=\"h-s d-s\" \
+         data-x-signal=\"{SIMILARITY}\" data-y-signal=\"{VARIABILITY}\" \
          data-x=\"{} {} {} {}\" data-y=\"{} {} {} {}\">{}{marks}\
          <circle id=\"scatter-ring\" r=\"8\" visibility=\"hidden\"/></svg>\
          <div id=\"scatter-tip\" class=\"tip\" role=\"status\" hidden></div></div>\n\

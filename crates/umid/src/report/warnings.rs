@@ -76,8 +76,8 @@ fn query_warnings(report: &Report<'_>) -> Option<String> {
         n => format!("<li>and {} more kinds</li>\n", count(n as u64)),
     };
     Some(format!(
-        "{} of {} carry a warning of their own, marked \u{26a0}\u{fe0e} in the table; a row\u{2019}s \
-         details give its text.\n<ul>\n{listed}{more}</ul>",
+        "{} of {} carry a warning of their own, marked \u{26a0}\u{fe0e} in the table; a \
+         row\u{2019}s details give its text.\n<ul>\n{listed}{more}</ul>",
         count(affected as u64),
         names(report.records.len()),
     ))
