@@ -1,0 +1,298 @@
+//! Names of people: combinations of a first and a last name.
+//!
+//! The bundled lists are in `datasets/names`; they were made for this project. A name is drawn
+//! uniformly over first x last, so members, non-members and fresh reference names come from one
+//! distribution and nothing in the text itself tells them apart.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::stream::{Purpose, Stream};
+
+/// Shortest list that is accepted: below this, every part is shared by so many people that a
+/// person is hardly more than the sum of two parts.
+const MINIMUM_LIST: usize = 16;
+
+/// A person's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    /// First name, one word.
+    pub first: String,
+    /// Last name, one word.
+    pub last: String,
+}
+
+impl fmt::Display for Name {
+    /// First and last name with one space between.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.first, self.last)
+    }
+}
+
+/// First and last names, each without duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameLists {
+    first: Vec<String>,
+    last: Vec<String>,
+}
+
+impl NameLists {
+    /// The lists in `datasets/names`: 980 first and 1,301 last names.
+    ///
+    /// # Panics
+    /// Never: a test reads the bundled lists.
+    pub fn bundled() -> Self {
+        Self::parse(
+            include_str!("../../../datasets/names/first.txt"),
+            "the bundled first names",
+            include_str!("../../../datasets/names/last.txt"),
+            "the bundled last names",
+        )
+        .expect("the bundled lists are well formed")
+    }
+
+    /// The public parts in `datasets/names`: 96 first and 96 last names, subsets of
+    /// [`bundled`](Self::bundled). The part-interaction residual recombines a query with them.
+    ///
+    /// # Panics
+    /// Never: a test reads the bundled lists.
+    pub fn bundled_siblings() -> Self {
+        Self::parse(
+            include_str!("../../../datasets/names/sibling_first.txt"),
+            "the bundled sibling first names",
+            include_str!("../../../datasets/names/sibling_last.txt"),
+            "the bundled sibling last names",
+        )
+        .expect("the bundled lists are well formed")
+    }
+
+    /// Lists from two files, one name a line; blank lines are skipped.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an empty or too short list (fewer than 16 names), a duplicate,
+    /// or a name of more than one word.
+    pub fn from_files(first: &Path, last: &Path) -> Result<Self, Error> {
+        let first_text = fs::read_to_string(first).map_err(Error::reading(first))?;
+        let last_text = fs::read_to_string(last).map_err(Error::reading(last))?;
+        Self::parse(
+            &first_text,
+            &first.display().to_string(),
+            &last_text,
+            &last.display().to_string(),
+        )
+    }
+
+    /// First names, in the order of the list.
+    pub fn first(&self) -> &[String] {
+        &self.first
+    }
+
+    /// Last names, in the order of the list.
+    pub fn last(&self) -> &[String] {
+        &self.last
+    }
+
+    /// How many different names the lists can make.
+    pub fn combinations(&self) -> usize {
+        self.first.len() * self.last.len()
+    }
+
+    /// Draws `count` names, i.i.d. uniform over first x last, leaving out repetitions and the
+    /// names in `exclude`. A shorter draw with the same seed is a prefix of a longer one.
+    ///
+    /// # Errors
+    /// More names than there are combinations left.
+    pub fn draw_names(
+        &self,
+        seed: u64,
+        count: usize,
+        exclude: &HashSet<Name>,
+    ) -> Result<Vec<Name>, Error> {
+        self.draw(seed, Purpose::PersonName, count, exclude)
+    }
+
+    /// As [`draw_names`](Self::draw_names), from the streams of another purpose.
+    pub(crate) fn draw(
+        &self,
+        seed: u64,
+        purpose: Purpose,
+        count: usize,
+        exclude: &HashSet<Name>,
+    ) -> Result<Vec<Name>, Error> {
+        let excluded = exclude.iter().filter(|name| self.can_make(name)).count();
+        let available = self.combinations() - excluded;
+        if count > available {
+            return Err(Error::NamesExhausted { requested: count, available });
+        }
+        let mut taken = HashSet::with_capacity(count);
+        let mut names = Vec::with_capacity(count);
+        for attempt in 0.. {
+            if names.len() == count {
+                break;
+            }
+            let mut stream = Stream::new(seed, purpose, attempt, 0);
+            let name = Name {
+                first: self.first[stream.below(self.first.len())].clone(),
+                last: self.last[stream.below(self.last.len())].clone(),
+            };
+            if !exclude.contains(&name) && taken.insert(name.clone()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn can_make(&self, name: &Name) -> bool {
+        self.first.contains(&name.first) && self.last.contains(&name.last)
+    }
+
+    fn parse(
+        first: &str,
+        first_origin: &str,
+        last: &str,
+        last_origin: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            first: parse_list("first", first, first_origin)?,
+            last: parse_list("last", last, last_origin)?,
+        })
+    }
+}
+
+fn parse_list(part: &'static str, text: &str, origin: &str) -> Result<Vec<String>, Error> {
+    let mut seen = HashSet::new();
+    let mut names = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let name = line.trim();
+        if name.is_empty() {
+            continue;
+        }
+        if name.split_whitespace().nth(1).is_some() {
+            return Err(Error::NotOneWord {
+                name: name.to_owned(),
+                origin: origin.to_owned(),
+                line: index + 1,
+            });
+        }
+        // The tokenizer lower-cases: names that differ in case alone are one name to a model.
+        if !seen.insert(name.to_lowercase()) {
+            return Err(Error::DuplicateName {
+                name: name.to_owned(),
+                origin: origin.to_owned(),
+                line: index + 1,
+            });
+        }
+        names.push(name.to_owned());
+    }
+    if names.is_empty() {
+        return Err(Error::EmptyNames { part, origin: origin.to_owned() });
+    }
+    if names.len() < MINIMUM_LIST {
+        return Err(Error::TooFewNames {
+            part,
+            origin: origin.to_owned(),
+            found: names.len(),
+            needed: MINIMUM_LIST,
+        });
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(count: usize) -> String {
+        let names: Vec<String> = (0..count).map(|i| format!("Name{i}")).collect();
+        names.join("\n") + "\n"
+    }
+
+    fn parse(first: &str) -> Result<NameLists, Error> {
+        NameLists::parse(first, "first.txt", &list(MINIMUM_LIST), "last.txt")
+    }
+
+    #[test]
+    fn bundled_lists_are_long_sorted_ascii_and_share_no_word() {
+        let lists = NameLists::bundled();
+        assert_eq!((lists.first().len(), lists.last().len()), (980, 1301));
+        for names in [lists.first(), lists.last()] {
+            assert!(names.is_sorted());
+            assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_alphabetic())));
+        }
+        let first: HashSet<_> = lists.first().iter().collect();
+        assert!(lists.last().iter().all(|name| !first.contains(name)));
+    }
+
+    #[test]
+    fn bundled_siblings_are_parts_of_the_bundled_lists() {
+        let (lists, siblings) = (NameLists::bundled(), NameLists::bundled_siblings());
+        assert_eq!((siblings.first().len(), siblings.last().len()), (96, 96));
+        assert!(siblings.first().iter().all(|name| lists.first().contains(name)));
+        assert!(siblings.last().iter().all(|name| lists.last().contains(name)));
+    }
+
+    #[test]
+    fn drawn_names_are_distinct_and_avoid_the_excluded() {
+        let lists = NameLists::bundled();
+        let first = lists.draw_names(1, 500, &HashSet::new()).unwrap();
+        let exclude: HashSet<Name> = first.iter().cloned().collect();
+        assert_eq!(exclude.len(), 500);
+        let others = lists.draw_names(1, 500, &exclude).unwrap();
+        assert!(others.iter().all(|name| !exclude.contains(name)));
+    }
+
+    #[test]
+    fn shorter_draw_is_a_prefix() {
+        let lists = NameLists::bundled();
+        let long = lists.draw_names(9, 200, &HashSet::new()).unwrap();
+        let short = lists.draw_names(9, 50, &HashSet::new()).unwrap();
+        assert_eq!(short, long[..50]);
+    }
+
+    #[test]
+    fn every_combination_can_be_drawn_and_one_more_is_an_error() {
+        let lists = parse(&list(MINIMUM_LIST)).unwrap();
+        let all = MINIMUM_LIST * MINIMUM_LIST;
+        let names = lists.draw_names(3, all, &HashSet::new()).unwrap();
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), all);
+        let exclude = HashSet::from([names[0].clone()]);
+        let error = lists.draw_names(3, all, &exclude).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::NamesExhausted { requested, available } if requested == all && available == all - 1
+        ));
+    }
+
+    #[test]
+    fn empty_list_is_an_error() {
+        assert!(matches!(parse("\n \n"), Err(Error::EmptyNames { part: "first", .. })));
+    }
+
+    #[test]
+    fn short_list_is_an_error() {
+        let error = parse(&list(MINIMUM_LIST - 1)).unwrap_err();
+        assert!(matches!(error, Error::TooFewNames { found: 15, needed: 16, .. }));
+    }
+
+    #[test]
+    fn duplicate_is_an_error_that_names_its_line() {
+        let error = parse(&(list(MINIMUM_LIST) + "\nname3\n")).unwrap_err();
+        assert!(matches!(error, Error::DuplicateName { line: 18, .. }));
+    }
+
+    #[test]
+    fn name_of_two_words_is_an_error() {
+        let error = parse(&(list(MINIMUM_LIST) + "De Luca\n")).unwrap_err();
+        assert!(matches!(error, Error::NotOneWord { line: 17, .. }));
+    }
+
+    #[test]
+    fn missing_file_is_an_error_that_names_it() {
+        let path = Path::new("no/such/list.txt");
+        let error = NameLists::from_files(path, path).unwrap_err();
+        assert!(error.to_string().contains("no/such/list.txt"));
+    }
+}

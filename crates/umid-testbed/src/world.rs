@@ -1,0 +1,346 @@
+//! A world: people, who of them is a member, their photos, and the public around them.
+//!
+//! Members and non-members are one draw of names and faces, cut in two by a seeded shuffle, so
+//! the two groups differ in nothing but membership (the i.i.d. protocol of Gomez, AAAI 2026).
+//! The swapped world exchanges the groups: what tells them apart in both is training, not
+//! chance.
+
+use std::collections::HashSet;
+
+use crate::caption;
+use crate::capture::Capture;
+use crate::error::Error;
+use crate::face;
+use crate::identity::{Attributes, Identity};
+use crate::membership::MembershipRow;
+use crate::names::{Name, NameLists};
+use crate::photo::{ImageSize, Photo};
+use crate::stream::{Purpose, Stream};
+
+/// Which half of the people a target is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelAssignment {
+    /// The first group of the split is trained on.
+    Plain,
+    /// The second group is: the same people, with members and non-members exchanged.
+    Swapped,
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorldParams {
+    /// Everything random follows from this.
+    pub seed: u64,
+    /// People in the first group: the members, unless labels are swapped. At least 1.
+    pub members: usize,
+    /// People in the second group: the non-members, unless labels are swapped. At least 1.
+    pub non_members: usize,
+    /// Unnamed people whose photos are trained under generic captions.
+    pub public: usize,
+    /// Unnamed people whose photos nobody trained on: the bank of public inputs.
+    pub bank: usize,
+    /// Names of nobody in the world, for the calibrated reference.
+    pub reference_names: usize,
+    /// Training photos of each member and of each public person. At least 1.
+    pub images_per_person: usize,
+    /// Which group is trained on.
+    pub label: LabelAssignment,
+    /// Side of every photo.
+    pub image_size: ImageSize,
+}
+
+impl Default for WorldParams {
+    /// The prototype's base world, which gives a measurable signal after minutes of training.
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            members: 400,
+            non_members: 400,
+            public: 400,
+            bank: 1_500,
+            reference_names: 1_000,
+            images_per_person: 16,
+            label: LabelAssignment::Plain,
+            image_size: ImageSize::default(),
+        }
+    }
+}
+
+impl WorldParams {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// No members, no non-members, or no images of a person. (More names than the lists can make
+    /// is found when the world is drawn.)
+    pub fn check(&self) -> Result<(), Error> {
+        for (parameter, found) in [
+            ("members", self.members),
+            ("non_members", self.non_members),
+            ("images_per_person", self.images_per_person),
+        ] {
+            if found == 0 {
+                return Err(Error::InvalidParameter { parameter, found, expected: "at least 1" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Held-out photos are numbered from here, so that they are the same photos however many a
+/// target is trained on.
+const HELD_OUT: u64 = 1 << 32;
+
+/// People with known membership, their photos and the public around them.
+///
+/// Photos are rendered when asked for; a photo depends on the seed, the person and its number,
+/// and on nothing that was rendered before.
+#[derive(Clone, Debug)]
+pub struct World {
+    params: WorldParams,
+    members: Vec<Identity>,
+    non_members: Vec<Identity>,
+    fresh_names: Vec<Name>,
+}
+
+impl World {
+    /// Draws a world.
+    ///
+    /// # Errors
+    /// Parameters outside their ranges, or more names than the lists can make.
+    pub fn draw(params: WorldParams, lists: &NameLists) -> Result<Self, Error> {
+        params.check()?;
+        let count = params.members.saturating_add(params.non_members);
+        let names = lists.draw_names(params.seed, count, &HashSet::new())?;
+        let used: HashSet<Name> = names.iter().cloned().collect();
+        let fresh_names =
+            lists.draw(params.seed, Purpose::FreshName, params.reference_names, &used)?;
+        let first_group = first_group(params.seed, params.members, count);
+        let (first, second): (Vec<Identity>, Vec<Identity>) = names
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| Identity {
+                index,
+                name,
+                attributes: attributes(params.seed, Purpose::PersonAttributes, index),
+            })
+            .partition(|person| first_group[person.index]);
+        let (members, non_members) = match params.label {
+            LabelAssignment::Plain => (first, second),
+            LabelAssignment::Swapped => (second, first),
+        };
+        Ok(Self { params, members, non_members, fresh_names })
+    }
+
+    /// The parameters the world was drawn from.
+    pub fn params(&self) -> &WorldParams {
+        &self.params
+    }
+
+    /// The people a target is trained on, in the order in which they were drawn.
+    pub fn members(&self) -> &[Identity] {
+        &self.members
+    }
+
+    /// The people it is not trained on, in the order in which they were drawn.
+    pub fn non_members(&self) -> &[Identity] {
+        &self.non_members
+    }
+
+    /// Names of nobody in the world, from the same lists: the first `count` of them.
+    ///
+    /// # Errors
+    /// More than [`WorldParams::reference_names`].
+    pub fn fresh_names(&self, count: usize) -> Result<&[Name], Error> {
+        self.fresh_names.get(..count).ok_or(Error::OutOfRange {
+            what: "fresh name",
+            index: count,
+            count: self.fresh_names.len(),
+        })
+    }
+
+    /// Unnamed people in neither group whom nobody trained on.
+    pub fn bank(&self) -> impl ExactSizeIterator<Item = Attributes> {
+        self.unnamed(Purpose::BankAttributes, self.params.bank)
+    }
+
+    /// Unnamed people in neither group whose photos are trained under generic captions.
+    pub fn public(&self) -> impl ExactSizeIterator<Item = Attributes> {
+        self.unnamed(Purpose::PublicAttributes, self.params.public)
+    }
+
+    /// A training photo of a person; for a non-member, one that a swapped target would train on.
+    ///
+    /// # Errors
+    /// A photo number that is not below [`WorldParams::images_per_person`].
+    pub fn training_photo(&self, person: &Identity, photo: usize) -> Result<Photo, Error> {
+        self.check_photo(photo)?;
+        Ok(self.person_photo(person, photo as u64))
+    }
+
+    /// A photo of a person that no target trains on, for retrieval and the paired attacks. There
+    /// is no end of them.
+    pub fn held_out_photo(&self, person: &Identity, photo: u32) -> Photo {
+        self.person_photo(person, HELD_OUT + u64::from(photo))
+    }
+
+    /// The one photo of a person of the bank.
+    ///
+    /// # Errors
+    /// A person that is not below [`WorldParams::bank`].
+    pub fn bank_photo(&self, person: usize) -> Result<Photo, Error> {
+        within("bank person", person, self.params.bank)?;
+        let attributes = attributes(self.params.seed, Purpose::BankAttributes, person);
+        Ok(self.photo(&attributes, Purpose::BankPhoto, person, 0))
+    }
+
+    /// A training photo of a public person.
+    ///
+    /// # Errors
+    /// A person that is not below [`WorldParams::public`], or a photo number that is not below
+    /// [`WorldParams::images_per_person`].
+    pub fn public_photo(&self, person: usize, photo: usize) -> Result<Photo, Error> {
+        let attributes = self.public_attributes(person, photo)?;
+        Ok(self.photo(&attributes, Purpose::PublicPhoto, person, photo as u64))
+    }
+
+    /// The generic caption of a training photo of a public person.
+    ///
+    /// # Errors
+    /// As [`public_photo`](Self::public_photo).
+    pub fn public_caption(&self, person: usize, photo: usize) -> Result<String, Error> {
+        let attributes = self.public_attributes(person, photo)?;
+        let mut stream =
+            Stream::new(self.params.seed, Purpose::AttributeCaption, person as u64, photo as u64);
+        Ok(caption::attribute_caption(&attributes, &mut stream))
+    }
+
+    /// Everyone with a name, in the order of the draw (which says nothing about membership).
+    pub fn membership(&self) -> Vec<MembershipRow> {
+        let mut rows: Vec<(usize, MembershipRow)> =
+            [(true, &self.members), (false, &self.non_members)]
+                .into_iter()
+                .flat_map(|(member, people)| {
+                    people.iter().map(move |person| {
+                        let row = MembershipRow {
+                            id: person_id(person.index),
+                            text: person.name.to_string(),
+                            member,
+                            first: person.name.first.clone(),
+                            last: person.name.last.clone(),
+                        };
+                        (person.index, row)
+                    })
+                })
+                .collect();
+        rows.sort_by_key(|(index, _)| *index);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn unnamed(
+        &self,
+        purpose: Purpose,
+        count: usize,
+    ) -> impl ExactSizeIterator<Item = Attributes> + use<> {
+        let seed = self.params.seed;
+        (0..count).map(move |index| attributes(seed, purpose, index))
+    }
+
+    fn public_attributes(&self, person: usize, photo: usize) -> Result<Attributes, Error> {
+        within("public person", person, self.params.public)?;
+        self.check_photo(photo)?;
+        Ok(attributes(self.params.seed, Purpose::PublicAttributes, person))
+    }
+
+    fn check_photo(&self, photo: usize) -> Result<(), Error> {
+        within("training photo", photo, self.params.images_per_person)
+    }
+
+    fn person_photo(&self, person: &Identity, photo: u64) -> Photo {
+        self.photo(&person.attributes, Purpose::PersonPhoto, person.index, photo)
+    }
+
+    fn photo(&self, attributes: &Attributes, purpose: Purpose, person: usize, photo: u64) -> Photo {
+        let mut stream = Stream::new(self.params.seed, purpose, person as u64, photo);
+        let capture = Capture::draw(&mut stream);
+        face::render(attributes, &capture, self.params.image_size)
+    }
+}
+
+/// For each person in the order of the draw: whether the split put them in the first group.
+fn first_group(seed: u64, size: usize, count: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..count).collect();
+    Stream::new(seed, Purpose::Split, 0, 0).shuffle(&mut order);
+    let mut first = vec![false; count];
+    for &index in &order[..size] {
+        first[index] = true;
+    }
+    first
+}
+
+fn attributes(seed: u64, purpose: Purpose, index: usize) -> Attributes {
+    Attributes::draw(&mut Stream::new(seed, purpose, index as u64, 0))
+}
+
+/// The identifier of a person in a membership list: the order of the draw, five digits or more.
+fn person_id(index: usize) -> String {
+    format!("p{index:05}")
+}
+
+fn within(what: &'static str, index: usize, count: usize) -> Result<(), Error> {
+    if index < count { Ok(()) } else { Err(Error::OutOfRange { what, index, count }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejects(change: impl FnOnce(&mut WorldParams), parameter: &str) {
+        let mut params = WorldParams::default();
+        change(&mut params);
+        match World::draw(params, &NameLists::bundled()) {
+            Err(Error::InvalidParameter { parameter: named, found: 0, .. }) => {
+                assert_eq!(named, parameter);
+            }
+            other => panic!("expected an invalid {parameter}, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_members_is_an_error() {
+        rejects(|params| params.members = 0, "members");
+    }
+
+    #[test]
+    fn no_non_members_is_an_error() {
+        rejects(|params| params.non_members = 0, "non_members");
+    }
+
+    #[test]
+    fn no_images_is_an_error() {
+        rejects(|params| params.images_per_person = 0, "images_per_person");
+    }
+
+    #[test]
+    fn more_people_than_names_is_an_error() {
+        for (members, reference_names) in [(usize::MAX, 0), (400, 2_000_000)] {
+            let params = WorldParams { members, reference_names, ..WorldParams::default() };
+            let error = World::draw(params, &NameLists::bundled()).unwrap_err();
+            assert!(matches!(error, Error::NamesExhausted { .. }));
+        }
+    }
+
+    #[test]
+    fn indices_past_the_end_are_errors() {
+        let params =
+            WorldParams { bank: 3, public: 2, reference_names: 5, ..WorldParams::default() };
+        let world = World::draw(params, &NameLists::bundled()).unwrap();
+        let out_of_range = |result: Result<(), Error>| {
+            assert!(matches!(result, Err(Error::OutOfRange { .. })));
+        };
+        out_of_range(world.bank_photo(3).map(drop));
+        out_of_range(world.public_photo(2, 0).map(drop));
+        out_of_range(world.public_caption(0, 16).map(drop));
+        out_of_range(world.training_photo(&world.members()[0], 16).map(drop));
+        out_of_range(world.fresh_names(6).map(drop));
+    }
+}
