@@ -1,1 +1,18 @@
-//! umid-invert.
+//! Texts become inputs: gradient ascent through an input tower, from many random starts.
+//!
+//! [`Inverter`] batches over (text, start) on one device. What is optimised is a [`Space`]:
+//! the pixels themselves ([`PixelSpace`]) or the latent of a [`Decoder`]. The crate records
+//! what signals are made of (cosines of every step, final embeddings, gradient norms) and
+//! knows nothing of what they mean.
+
+mod error;
+mod invert;
+mod optimiser;
+mod params;
+mod space;
+pub mod starts;
+
+pub use error::{InvertError, Result};
+pub use invert::{Inversion, Inverter, KeepInputs, Outcome};
+pub use params::{Clamp, InvertParams, Optimiser, Starts};
+pub use space::{PixelSpace, Space};

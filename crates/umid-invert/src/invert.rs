@@ -1,0 +1,312 @@
+//! The inversion loop: from many starts, raise the cosine between an input's embedding and a
+//! text's (UMID, arXiv 2603.14222; TUNI, arXiv 2405.14517).
+//!
+//! Rows (text, start) are independent and share device batches. Inside the loop nothing is
+//! copied to the host: cosines stay on the device until a batch is done, and a row that turns
+//! non-finite stays so without touching the others and is reported at the end.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ndarray::{Array1, Array2, ArrayView2, s};
+use umid_models::{InputTower, to_host};
+
+use crate::optimiser::{Stepper, row_norms};
+use crate::params::{Clamp, InvertParams};
+use crate::space::{Bounds, Space};
+use crate::{InvertError, Result, starts};
+
+/// Whether the final inputs are copied back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepInputs {
+    /// Signals need only embeddings and cosines.
+    No,
+    /// For previews and for replaying.
+    Yes,
+}
+
+/// The inversion of one text, a row a restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inversion {
+    /// Cosine with the text before each step and after the last: `[restarts, steps + 1]`.
+    pub cosines: Array2<f32>,
+    /// Final embeddings, not normalised: `[restarts, embedding_dim]`.
+    pub embeddings: Array2<f32>,
+    /// Norm of the gradient of the cosine with respect to the variable at the last step.
+    pub gradient_norms: Array1<f32>,
+    /// Final model inputs, flattened, where asked for: `[restarts, channels * height * width]`.
+    pub inputs: Option<Array2<f32>>,
+    /// How each restart ended.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// How one restart ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were taken and every number is finite.
+    Finished,
+    /// A value was not finite.
+    NonFinite {
+        /// Index of the first cosine that is not finite; `steps + 1` where all cosines are
+        /// finite and the final embedding or gradient is not.
+        step: usize,
+    },
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::NonFinite { step: 0 } => f.write_str("not finite from the start"),
+            Self::NonFinite { step } => write!(f, "not finite at step {step}"),
+        }
+    }
+}
+
+impl Inversion {
+    /// Indices of the restarts that finished.
+    pub fn usable(&self) -> Vec<usize> {
+        let finished = |(_, o): &(usize, &Outcome)| **o == Outcome::Finished;
+        self.outcomes.iter().enumerate().filter(finished).map(|(i, _)| i).collect()
+    }
+
+    /// Cosine of each restart after its last step.
+    pub fn final_cosines(&self) -> Array1<f32> {
+        self.cosines.column(self.cosines.ncols() - 1).to_owned()
+    }
+
+    /// Final embeddings divided by their norms: `[restarts, embedding_dim]`.
+    pub fn unit_embeddings(&self) -> Array2<f32> {
+        let mut unit = self.embeddings.clone();
+        for mut row in unit.rows_mut() {
+            let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            row.mapv_inplace(|v| (f64::from(v) / norm) as f32);
+        }
+        unit
+    }
+}
+
+/// A tower, a space and parameters, ready to invert texts.
+#[derive(Debug)]
+pub struct Inverter<'a, T, S> {
+    tower: &'a T,
+    space: &'a S,
+    params: InvertParams,
+    bounds: Option<Bounds>,
+    device: Device,
+}
+
+impl<'a, T: InputTower, S: Space> Inverter<'a, T, S> {
+    /// Checks the parameters. `device` is where the tower's weights are.
+    ///
+    /// # Errors
+    ///
+    /// [`InvertError::InvalidParameter`].
+    pub fn new(tower: &'a T, space: &'a S, params: InvertParams, device: &Device) -> Result<Self> {
+        params.check()?;
+        let device = device.clone().without_autodiff();
+        let bounds = match params.clamp {
+            Clamp::ValidRange => Some(Bounds::new(&space.valid_range(), &device)),
+            Clamp::Off => None,
+        };
+        Ok(Self { tower, space, params, bounds, device })
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &InvertParams {
+        &self.params
+    }
+
+    /// The starts that every text of this seed has: `[restarts, dim]`.
+    pub fn starts(&self) -> Array2<f32> {
+        let range = self.space.valid_range();
+        starts::draw(self.params.starts, self.params.seed, self.params.restarts, &range)
+    }
+
+    /// Inverts texts from the seed's starts, the same for every text.
+    ///
+    /// # Shapes
+    ///
+    /// - texts: `[texts, embedding_dim]`, normalised or not
+    ///
+    /// # Errors
+    ///
+    /// [`InvertError::Target`] for an embedding that is zero or not finite.
+    pub fn invert(&self, texts: ArrayView2<f32>, keep: KeepInputs) -> Result<Vec<Inversion>> {
+        self.invert_from(texts, self.starts().view(), keep)
+    }
+
+    /// Inverts texts from given starts, the same for every text; their number takes the place
+    /// of the parameters' `restarts`.
+    ///
+    /// # Shapes
+    ///
+    /// - texts: `[texts, embedding_dim]`
+    /// - starts: `[restarts, dim]`
+    ///
+    /// # Errors
+    ///
+    /// [`InvertError::Target`], and [`InvertError::Shape`] for starts of another space.
+    pub fn invert_from(
+        &self,
+        texts: ArrayView2<f32>,
+        starts: ArrayView2<f32>,
+        keep: KeepInputs,
+    ) -> Result<Vec<Inversion>> {
+        let (restarts, dim) = starts.dim();
+        if dim != self.space.dim() || restarts == 0 {
+            return Err(InvertError::Shape {
+                what: "the array of starts",
+                found: vec![restarts, dim],
+                expected: vec![restarts.max(1), self.space.dim()],
+            });
+        }
+        let texts = unit_rows(texts)?;
+        let starts_on_device = self.upload(starts);
+        let texts_on_device = self.upload(texts.view());
+        let rows = texts.nrows() * restarts;
+        let mut batches = Vec::with_capacity(rows.div_ceil(self.params.batch_rows));
+        for first in (0..rows).step_by(self.params.batch_rows) {
+            let batch: Vec<usize> = (first..(first + self.params.batch_rows).min(rows)).collect();
+            let variables = self.gather(&starts_on_device, batch.iter().map(|r| r % restarts));
+            let targets = self.gather(&texts_on_device, batch.iter().map(|r| r / restarts));
+            batches.push(self.run(variables, &targets, keep));
+        }
+        let whole = Batch::concatenate(&batches, texts.ncols());
+        Ok((0..texts.nrows()).map(|text| whole.text(text, restarts)).collect())
+    }
+
+    /// The hot loop, for one batch of rows.
+    ///
+    /// # Shapes
+    ///
+    /// - variables: `[rows, dim]`
+    /// - targets: `[rows, embedding_dim]`, unit rows
+    fn run(&self, variables: Tensor<2>, targets: &Tensor<2>, keep: KeepInputs) -> Batch {
+        let mut stepper = Stepper::new(self.params.optimiser, &variables);
+        let mut variables = self.clamp(variables);
+        let mut cosines = Vec::with_capacity(self.params.steps + 1);
+        let mut gradient_norms = None;
+        for _ in 0..self.params.steps {
+            // Only the variable is tracked; the tower's weights stay constants, so the
+            // backward pass computes no weight gradient.
+            let tracked = variables.clone().autodiff().require_grad();
+            let embeddings = self.tower.embed(self.space.inputs(tracked.clone()));
+            let cosine = cosine(embeddings, targets.clone());
+            cosines.push(cosine.clone().without_autodiff());
+            let mut gradients = cosine.sum().backward();
+            let gradient =
+                tracked.grad_remove(&mut gradients).expect("the variable requires its gradient");
+            let norms = row_norms(gradient.clone());
+            variables = self.clamp(stepper.step(variables, gradient, norms.clone()));
+            gradient_norms = Some(norms);
+        }
+        let inputs = self.space.inputs(variables);
+        let embeddings = self.tower.embed(inputs.clone());
+        cosines.push(cosine(embeddings.clone(), targets.clone()));
+        Batch {
+            cosines: host_matrix(Tensor::cat(cosines, 1)),
+            embeddings: host_matrix(embeddings),
+            gradient_norms: gradient_norms.map(to_host).unwrap_or_default(),
+            inputs: match keep {
+                KeepInputs::No => None,
+                KeepInputs::Yes => Some(host_matrix(inputs.flatten(1, 3))),
+            },
+        }
+    }
+
+    fn clamp(&self, variables: Tensor<2>) -> Tensor<2> {
+        match &self.bounds {
+            Some(bounds) => bounds.clamp(variables),
+            None => variables,
+        }
+    }
+
+    fn upload(&self, rows: ArrayView2<f32>) -> Tensor<2> {
+        let shape = [rows.nrows(), rows.ncols()];
+        let values: Vec<f32> = rows.iter().copied().collect();
+        Tensor::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    fn gather(&self, rows: &Tensor<2>, indices: impl Iterator<Item = usize>) -> Tensor<2> {
+        let indices: Vec<i64> = indices.map(|i| i as i64).collect();
+        let shape = [indices.len()];
+        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, shape), &self.device);
+        rows.clone().select(0, indices)
+    }
+}
+
+/// Results of consecutive rows.
+struct Batch {
+    cosines: Array2<f32>,
+    embeddings: Array2<f32>,
+    gradient_norms: Vec<f32>,
+    inputs: Option<Array2<f32>>,
+}
+
+impl Batch {
+    fn concatenate(batches: &[Self], embedding_dim: usize) -> Self {
+        let join = |part: &dyn Fn(&Self) -> Option<ArrayView2<f32>>| {
+            let parts: Vec<_> = batches.iter().filter_map(part).collect();
+            let joined = ndarray::concatenate(ndarray::Axis(0), &parts);
+            (!parts.is_empty()).then(|| joined.expect("batches have the same width"))
+        };
+        Self {
+            cosines: join(&|b| Some(b.cosines.view())).unwrap_or_default(),
+            embeddings: join(&|b| Some(b.embeddings.view()))
+                .unwrap_or_else(|| Array2::zeros((0, embedding_dim))),
+            gradient_norms: batches.iter().flat_map(|b| b.gradient_norms.clone()).collect(),
+            inputs: join(&|b| b.inputs.as_ref().map(Array2::view)),
+        }
+    }
+
+    fn text(&self, text: usize, restarts: usize) -> Inversion {
+        let rows = text * restarts..(text + 1) * restarts;
+        let cosines = self.cosines.slice(s![rows.clone(), ..]).to_owned();
+        let embeddings = self.embeddings.slice(s![rows.clone(), ..]).to_owned();
+        let gradient_norms = Array1::from(self.gradient_norms[rows.clone()].to_vec());
+        let inputs = self.inputs.as_ref().map(|i| i.slice(s![rows, ..]).to_owned());
+        let outcomes = (0..restarts)
+            .map(|r| {
+                let step = cosines.row(r).iter().position(|c| !c.is_finite());
+                let rest_finite = gradient_norms[r].is_finite()
+                    && embeddings.row(r).iter().all(|v| v.is_finite());
+                match step {
+                    Some(step) => Outcome::NonFinite { step },
+                    None if !rest_finite => Outcome::NonFinite { step: cosines.ncols() },
+                    None => Outcome::Finished,
+                }
+            })
+            .collect();
+        Inversion { cosines, embeddings, gradient_norms, inputs, outcomes }
+    }
+}
+
+/// Cosine of each row with its unit target.
+///
+/// # Shapes
+///
+/// - embeddings, targets: `[rows, embedding_dim]`
+/// - output: `[rows, 1]`
+fn cosine(embeddings: Tensor<2>, targets: Tensor<2>) -> Tensor<2> {
+    let norms = row_norms(embeddings.clone());
+    (embeddings * targets).sum_dim(1) / norms
+}
+
+fn host_matrix(tensor: Tensor<2>) -> Array2<f32> {
+    let [rows, columns] = tensor.dims();
+    Array2::from_shape_vec((rows, columns), to_host(tensor)).expect("a tensor fills its shape")
+}
+
+fn unit_rows(rows: ArrayView2<f32>) -> Result<Array2<f32>> {
+    let mut unit = rows.to_owned();
+    for (row, mut values) in unit.rows_mut().into_iter().enumerate() {
+        let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            return Err(InvertError::Target { row, found: "not finite" });
+        }
+        if norm == 0.0 {
+            return Err(InvertError::Target { row, found: "zero" });
+        }
+        values.mapv_inplace(|v| (f64::from(v) / norm) as f32);
+    }
+    Ok(unit)
+}
