@@ -1,1 +1,70 @@
-//! umid-detect.
+//! Anomaly detectors, the paper's vote and calibrated p-values, on plain rows of numbers.
+//!
+//! Rows are texts and columns are signals; this crate knows nothing of models. Two readings of a
+//! row are offered:
+//!
+//! - **the paper's**: an [`Ensemble`] of detectors fitted on a reference of non-members votes
+//!   (UMID, arXiv 2603.14222);
+//! - **the calibrated one**: a [`CalibratedTest`] turns a signed score into a conformal p-value, and
+//!   [`benjamini_hochberg`] controls the false discovery rate over a run.
+//!
+//! # Invariants
+//! - Every score is higher for rows that are more member-like; for a detector, that is more
+//!   anomalous relative to the reference. (The one exception says so in its name:
+//!   [`OneClassSvm::decision_values`], for comparison with other implementations.)
+//! - Nothing is fitted, scaled, ranked or thresholded on rows under test.
+//! - Everything random is seeded. A fitted model can be saved with serde and gives identical
+//!   numbers when it is read back; with `serde_json`, enable its `float_roundtrip` feature.
+//!
+//! # Form
+//! Detectors have the form of [linfa](https://docs.rs/linfa): `Params`, checked by
+//! [`linfa::ParamGuard`] into `ValidParams`, fitted through [`linfa::traits::Fit`] into a model that
+//! implements [`Detector`].
+
+#[cfg(feature = "autoencoder")]
+mod autoencoder;
+mod calibrated;
+mod conformal;
+mod contamination;
+mod detector;
+mod ensemble;
+mod error;
+mod gaussian_mixture;
+mod isolation_forest;
+mod local_outlier_factor;
+mod metrics;
+mod one_class_svm;
+mod quantile;
+mod records;
+mod scaler;
+mod signed_z;
+#[cfg(test)]
+mod testing;
+
+#[cfg(feature = "autoencoder")]
+pub use autoencoder::{Autoencoder, AutoencoderParams, AutoencoderValidParams};
+pub use calibrated::{
+    CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, MIN_CALIBRATION_ROWS, Outcome,
+    split,
+};
+pub use conformal::{
+    ConformalCalibration, FalseDiscovery, benjamini_hochberg, required_reference_size,
+};
+pub use contamination::{Contamination, DEFAULT_CONTAMINATION};
+pub use detector::{Detector, FittedDetector};
+pub use ensemble::{
+    Decision, DetectorParams, Ensemble, EnsembleParams, EnsembleReading, EnsembleValidParams,
+    Opinion,
+};
+pub use error::{DetectError, Result};
+pub use gaussian_mixture::{GaussianMixture, GaussianMixtureParams, GaussianMixtureValidParams};
+pub use isolation_forest::{
+    IsolationForest, IsolationForestParams, IsolationForestValidParams, average_path_length,
+};
+pub use local_outlier_factor::{
+    LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams,
+};
+pub use metrics::{Bootstrap, DEFAULT_RESAMPLES, Interval, auc, balanced_accuracy, tpr_at_fpr};
+pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
+pub use scaler::{StandardScaler, StandardScalerParams, StandardScalerValidParams};
+pub use signed_z::{SignalWeight, SignedScore, SignedZ};

@@ -1,0 +1,261 @@
+//! Conformal p-values for outliers, and control of the false discovery rate over many of them.
+//!
+//! Bates, Candès, Lei, Romano and Sesia, "Testing for outliers with conformal p-values", Annals of
+//! Statistics 51, 2023: the p-value of a score is its rank among the scores of rows
+//! that are known to be non-members, the query itself included. If the query is exchangeable with
+//! them, `P(p <= alpha) <= alpha`, whatever the score is. The rows must not have been used to fit
+//! or to scale the score.
+//!
+//! Benjamini and Hochberg, "Controlling the False Discovery Rate", JRSS B 57, 1995. Conformal
+//! p-values that share their calibration rows are positively dependent in the way that this
+//! procedure tolerates, as Bates et al. prove.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DetectError, Result};
+use crate::records::check_scores;
+
+/// Scores of calibration rows, none of which is a member.
+///
+/// ```
+/// use umid_detect::ConformalCalibration;
+///
+/// let calibration = ConformalCalibration::new(vec![0.0, 1.0, 2.0, 3.0])?;
+/// assert_eq!(calibration.p_value(9.0)?, 0.2);
+/// assert_eq!(calibration.p_value(2.0)?, 0.6);
+/// # Ok::<(), umid_detect::DetectError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConformalCalibration {
+    /// Sorted upwards.
+    scores: Vec<f64>,
+}
+
+impl ConformalCalibration {
+    /// Takes the calibration scores, in any order; higher is more member-like.
+    ///
+    /// # Errors
+    /// When there is none or one is not finite.
+    pub fn new(mut scores: Vec<f64>) -> Result<Self> {
+        check_scores("calibration", &scores)?;
+        scores.sort_by(f64::total_cmp);
+        Ok(Self { scores })
+    }
+
+    /// `(1 + number of calibration scores >= score) / (n + 1)`. A tie counts against the query,
+    /// which keeps the p-value valid (conservative) for scores that repeat.
+    ///
+    /// # Errors
+    /// When the score is not finite.
+    pub fn p_value(&self, score: f64) -> Result<f64> {
+        check_scores("query", &[score])?;
+        let below = self.scores.partition_point(|&calibration| calibration < score);
+        let at_least = self.scores.len() - below;
+        Ok((1 + at_least) as f64 / (self.scores.len() + 1) as f64)
+    }
+
+    /// The smallest p-value that these calibration rows can give: `1 / (n + 1)`.
+    pub fn smallest_p_value(&self) -> f64 {
+        1.0 / (self.scores.len() + 1) as f64
+    }
+
+    /// Number of calibration rows.
+    pub fn size(&self) -> usize {
+        self.scores.len()
+    }
+}
+
+/// Calibration rows needed for a p-value of at most `alpha`: the least `n` with
+/// `1 / (n + 1) <= alpha`.
+///
+/// # Errors
+/// When `alpha` is not above 0 and below 1.
+pub fn required_reference_size(alpha: f64) -> Result<usize> {
+    check_level("alpha", alpha)?;
+    // The quotient is within rounding of the answer; the definition decides.
+    let mut size = ((1.0 / alpha).floor() as usize).saturating_sub(2);
+    while 1.0 / (size as f64 + 1.0) > alpha {
+        size += 1;
+    }
+    Ok(size)
+}
+
+/// What Benjamini and Hochberg's procedure says of each p-value, in the order they came in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FalseDiscovery {
+    /// Adjusted p-values: the smallest level at which each would be a discovery. They rise with the
+    /// p-values.
+    pub q_values: Vec<f64>,
+    /// Which are discoveries: those with a q-value of at most the level.
+    pub discoveries: Vec<bool>,
+}
+
+/// Discoveries among p-values such that the expected share of false ones is at most `level`.
+///
+/// ```
+/// let outcome = umid_detect::benjamini_hochberg(&[0.04, 0.01, 0.5], 0.05)?;
+/// assert_eq!(outcome.discoveries, [false, true, false]);
+/// # Ok::<(), umid_detect::DetectError>(())
+/// ```
+///
+/// # Errors
+/// When a p-value is not in `0..=1` or the level is not above 0 and below 1. No p-values are fine.
+pub fn benjamini_hochberg(p_values: &[f64], level: f64) -> Result<FalseDiscovery> {
+    check_level("level", level)?;
+    if let Some((index, &value)) =
+        p_values.iter().enumerate().find(|(_, p)| !(0.0..=1.0).contains(*p))
+    {
+        return Err(DetectError::NotAProbability { index, value });
+    }
+    let q_values = adjusted(p_values);
+    Ok(FalseDiscovery { discoveries: q_values.iter().map(|&q| q <= level).collect(), q_values })
+}
+
+/// `q_(k) = min over j >= k of m p_(j) / j`, at most 1.
+fn adjusted(p_values: &[f64]) -> Vec<f64> {
+    let total = p_values.len();
+    let mut downwards: Vec<usize> = (0..total).collect();
+    downwards.sort_by(|&a, &b| p_values[b].total_cmp(&p_values[a]));
+    let mut q_values = vec![1.0; total];
+    let mut least: f64 = 1.0;
+    for (position, &index) in downwards.iter().enumerate() {
+        let rank = total - position;
+        // The factor is at least 1 and is rounded first: a q-value is never below its p-value.
+        least = least.min(p_values[index] * (total as f64 / rank as f64));
+        q_values[index] = least;
+    }
+    q_values
+}
+
+fn check_level(argument: &'static str, level: f64) -> Result<()> {
+    if level > 0.0 && level < 1.0 {
+        return Ok(());
+    }
+    Err(DetectError::Argument { argument, expected: "above 0 and below 1", found: level })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Share of simulated null queries with a p-value of at most `alpha`. Values repeat when
+    /// `distinct` is small.
+    fn rejection_rate(calibration_size: usize, distinct: u32, alpha: f64) -> f64 {
+        const WORLDS: usize = 20_000;
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let mut draw = || f64::from(rng.random_range(0..distinct));
+        let rejected = (0..WORLDS).filter(|_| {
+            let scores = (0..calibration_size).map(|_| draw()).collect();
+            let calibration = ConformalCalibration::new(scores).expect("finite scores");
+            calibration.p_value(draw()).expect("finite score") <= alpha
+        });
+        rejected.count() as f64 / WORLDS as f64
+    }
+
+    /// Four standard errors of a share near 0.1 of 20,000.
+    const SIMULATION_ERROR: f64 = 0.0085;
+
+    #[test]
+    fn null_p_values_are_uniform_on_their_grid() {
+        for alpha in [0.05, 0.1, 0.25] {
+            let rate = rejection_rate(19, u32::MAX, alpha);
+            assert!((rate - alpha).abs() < 1.5 * SIMULATION_ERROR, "alpha {alpha}: {rate}");
+        }
+    }
+
+    #[test]
+    fn ties_keep_null_p_values_conservative() {
+        for alpha in [0.05, 0.1, 0.25] {
+            let rate = rejection_rate(19, 4, alpha);
+            assert!(rate <= alpha + SIMULATION_ERROR, "alpha {alpha}: {rate}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_p_value_is_one_over_n_plus_one() {
+        let calibration = ConformalCalibration::new(vec![0.0; 19]).expect("finite scores");
+        let smallest = calibration.p_value(1.0).expect("finite score");
+        assert_eq!(smallest.to_bits(), calibration.smallest_p_value().to_bits());
+        assert!((smallest - 0.05).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_required_size_is_the_least_that_reaches_alpha() {
+        for (alpha, size) in [(0.5, 1), (0.1, 9), (0.05, 19), (0.01, 99), (0.001, 999), (0.3, 3)] {
+            assert_eq!(required_reference_size(alpha).expect("valid"), size, "alpha {alpha}");
+        }
+    }
+
+    #[test]
+    fn levels_outside_their_range_are_refused() {
+        for bad in [0.0, 1.0, -0.1, f64::NAN] {
+            assert!(required_reference_size(bad).is_err(), "{bad} was accepted");
+            assert!(benjamini_hochberg(&[0.5], bad).is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn calibration_scores_must_exist_and_be_finite() {
+        assert!(matches!(ConformalCalibration::new(vec![]), Err(DetectError::Empty { .. })));
+        assert!(ConformalCalibration::new(vec![f64::NAN]).is_err());
+        let calibration = ConformalCalibration::new(vec![0.0]).expect("one score");
+        assert!(calibration.p_value(f64::NAN).is_err());
+    }
+
+    /// The fifteen p-values of the worked example in Benjamini and Hochberg 1995: at 5 % four are
+    /// discoveries, because 0.0095 <= 4/15 of 5 % and 0.0201 > 5/15 of 5 %.
+    const PUBLISHED: [f64; 15] = [
+        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262,
+        0.5719, 0.6528, 0.7590, 1.0000,
+    ];
+
+    #[test]
+    fn the_published_example_has_four_discoveries() {
+        let outcome = benjamini_hochberg(&PUBLISHED, 0.05).expect("valid");
+        let expected: Vec<bool> = (0..15).map(|i| i < 4).collect();
+        assert_eq!(outcome.discoveries, expected);
+    }
+
+    #[test]
+    fn q_values_match_a_hand_worked_example() {
+        // Sorted: .01 .02 .03 .50, times 4/1, 4/2, 4/3, 4/4: .04 .04 .04 .50.
+        let outcome = benjamini_hochberg(&[0.50, 0.02, 0.01, 0.03], 0.05).expect("valid");
+        for (q, expected) in outcome.q_values.iter().zip([0.50, 0.04, 0.04, 0.04]) {
+            assert!((q - expected).abs() < 1e-12, "{:?}", outcome.q_values);
+        }
+        assert_eq!(outcome.discoveries, [false, true, true, true]);
+    }
+
+    #[test]
+    fn values_that_are_no_probabilities_are_refused() {
+        for bad in [-0.1, 1.1, f64::NAN] {
+            assert!(matches!(
+                benjamini_hochberg(&[0.5, bad], 0.1),
+                Err(DetectError::NotAProbability { index: 1, .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn no_p_values_give_no_discoveries() {
+        assert!(benjamini_hochberg(&[], 0.1).expect("valid").discoveries.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn q_values_rise_with_p_values_and_are_no_smaller(
+            p_values in prop::collection::vec(0.0..=1.0_f64, 1..40),
+        ) {
+            let q_values = benjamini_hochberg(&p_values, 0.1).expect("valid").q_values;
+            for i in 0..p_values.len() {
+                prop_assert!(q_values[i] >= p_values[i] && q_values[i] <= 1.0);
+                for j in 0..p_values.len() {
+                    prop_assert!(p_values[i] > p_values[j] || q_values[i] <= q_values[j]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Standardisation: each column to mean 0 and deviation 1, learnt from the reference alone.
+//!
+//! As scikit-learn's `StandardScaler`: the deviation is the population's (`ddof = 0`), and a column
+//! that is constant up to rounding keeps scale 1, by the error bound of the two-pass variance
+//! (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance").
+//!
+//! TUNI's published code fits its scaler on reference and queries together, which lets the rows
+//! under test move each other's numbers; here the reference alone is used.
+
+use linfa::ParamGuard;
+use linfa::dataset::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::{Array1, Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Ix2};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{DetectError, Result};
+use crate::records::{check_queries, check_reference};
+
+/// Column means and scales of a reference.
+///
+/// ```
+/// use linfa::prelude::*;
+/// use ndarray::array;
+/// use umid_detect::StandardScaler;
+///
+/// let reference = array![[0.0, 5.0], [2.0, 5.0]];
+/// let scaler = StandardScaler::params().fit(&DatasetBase::from(reference))?;
+/// // The second column is constant: it is centred and keeps its scale.
+/// assert_eq!(scaler.transform(&array![[2.0, 6.0]].view())?, array![[1.0, 1.0]]);
+/// # Ok::<(), umid_detect::DetectError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandardScaler {
+    mean: Array1<f64>,
+    scale: Array1<f64>,
+}
+
+/// Parameters of [`StandardScaler`]; there are none to set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandardScalerParams(StandardScalerValidParams);
+
+/// Checked parameters of [`StandardScaler`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandardScalerValidParams {}
+
+impl ParamGuard for StandardScalerParams {
+    type Checked = StandardScalerValidParams;
+    type Error = DetectError;
+
+    fn check_ref(&self) -> Result<&Self::Checked> {
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<Self::Checked> {
+        Ok(self.0)
+    }
+}
+
+impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for StandardScalerValidParams {
+    type Object = StandardScaler;
+
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<StandardScaler> {
+        let records = dataset.records();
+        check_reference("standard scaler", records)?;
+        let moments = records.axis_iter(Axis(1)).map(Moments::of_column);
+        let (mean, scale) = moments.map(|m| (m.mean, m.scale_or_one())).unzip();
+        Ok(StandardScaler { mean: Array1::from_vec(mean), scale: Array1::from_vec(scale) })
+    }
+}
+
+impl StandardScaler {
+    /// Parameters to fit with.
+    pub fn params() -> StandardScalerParams {
+        StandardScalerParams::default()
+    }
+
+    /// Column means of the reference, `[signals]`.
+    pub fn mean(&self) -> &Array1<f64> {
+        &self.mean
+    }
+
+    /// Column scales, `[signals]`: the deviation, or 1 for a constant column.
+    pub fn scale(&self) -> &Array1<f64> {
+        &self.scale
+    }
+
+    /// Standardises rows: `(x - mean) / scale`.
+    ///
+    /// # Shapes
+    /// `[texts, signals]` to `[texts, signals]`.
+    ///
+    /// # Errors
+    /// When the columns are not those of the reference, or a value is not finite.
+    pub fn transform(&self, records: &ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+        check_queries(records, self.mean.len())?;
+        Ok((records - &self.mean) / &self.scale)
+    }
+}
+
+/// Mean and population deviation of a list of values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moments {
+    count: usize,
+    pub(crate) mean: f64,
+    pub(crate) standard_deviation: f64,
+}
+
+impl Moments {
+    /// Two passes over the values, with the correction term for the rounding of the mean.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let count = values.len();
+        let mean = values.iter().sum::<f64>() / count as f64;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        let residual: f64 = values.iter().map(|v| v - mean).sum();
+        let variance = (squares - residual * residual / count as f64) / count as f64;
+        Self { count, mean, standard_deviation: variance.max(0.0).sqrt() }
+    }
+
+    fn of_column(column: ArrayView1<'_, f64>) -> Self {
+        Self::of(&column.to_vec())
+    }
+
+    /// True when the deviation is no larger than the rounding error of computing it.
+    pub(crate) fn is_constant(&self) -> bool {
+        let n = self.count as f64;
+        let variance = self.standard_deviation.powi(2);
+        let bound = n * f64::EPSILON * variance + (n * self.mean * f64::EPSILON).powi(2);
+        variance <= bound
+    }
+
+    fn scale_or_one(&self) -> f64 {
+        if self.is_constant() { 1.0 } else { self.standard_deviation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn fit(reference: Array2<f64>) -> Result<StandardScaler> {
+        StandardScaler::params().fit(&DatasetBase::from(reference))
+    }
+
+    #[test]
+    fn the_deviation_is_the_populations() {
+        let scaler = fit(array![[1.0], [3.0]]).expect("two rows");
+        assert!((scaler.mean()[0] - 2.0).abs() < f64::EPSILON);
+        assert!((scaler.scale()[0] - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_column_that_is_constant_up_to_rounding_keeps_scale_one() {
+        // The mean of ten copies of 0.1 is not 0.1, so the naive deviation is not 0.
+        let scaler = fit(Array2::from_elem((10, 1), 0.1)).expect("ten rows");
+        assert!((scaler.scale()[0] - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_non_finite_reference_is_refused() {
+        assert!(matches!(
+            fit(array![[1.0, 0.0], [f64::NAN, 0.0]]),
+            Err(DetectError::UnusableRecord { row: 1, column: 0, .. })
+        ));
+    }
+
+    #[test]
+    fn rows_under_test_need_the_same_columns() {
+        let scaler = fit(array![[1.0], [3.0]]).expect("two rows");
+        assert!(matches!(
+            scaler.transform(&array![[1.0, 2.0]].view()),
+            Err(DetectError::ColumnCount { .. })
+        ));
+    }
+}
