@@ -11,7 +11,8 @@
 //!   and convergence is checked by recomputing what is left of the optimality violation.
 //! - Its offset is infinite when no coefficient can grow (`nu` = 1); ours is then the largest
 //!   gradient, which is the finite end of the interval of valid offsets.
-//! - Its `shrinking(true)` returns coefficients in the order of the shrunk problem; it is off.
+//! - With `shrinking(true)` it undoes the reordering of its variables the wrong way round, which
+//!   matters once two were swapped; it is off.
 
 use linfa::ParamGuard;
 use linfa::dataset::{DatasetBase, Pr};
