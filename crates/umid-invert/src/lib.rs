@@ -5,14 +5,18 @@
 //! what signals are made of (cosines of every step, final embeddings, gradient norms) and
 //! knows nothing of what they mean.
 
+mod decoder;
 mod error;
 mod invert;
+mod latent;
 mod optimiser;
 mod params;
 mod space;
 pub mod starts;
 
+pub use decoder::{Decoder, DecoderConfig};
 pub use error::{InvertError, Result};
 pub use invert::{Inversion, Inverter, KeepInputs, Outcome};
+pub use latent::LatentSpace;
 pub use params::{Clamp, InvertParams, Optimiser, Starts};
 pub use space::{PixelSpace, Space};
