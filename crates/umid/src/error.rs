@@ -13,7 +13,82 @@ use crate::store::{Difference, RecordProblem};
 /// Everything that can go wrong in an audit.
 #[derive(Debug, Error)]
 pub enum AuditError {
-    // The errors of the other crates of the workspace come here, each with `#[from]`.
+    /// The checkpoint or an image could not be used.
+    #[error(transparent)]
+    Model(#[from] umid_models::ModelError),
+
+    /// An inversion could not be set up.
+    #[error(transparent)]
+    Invert(#[from] umid_invert::InvertError),
+
+    /// A signal could not be computed.
+    #[error(transparent)]
+    Signal(#[from] umid_signals::Error),
+
+    /// A detector or a test could not be fitted or read.
+    #[error(transparent)]
+    Detect(#[from] umid_detect::DetectError),
+
+    /// The report could not be drawn.
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
+
+    /// A name does not fit the model's context.
+    #[error(
+        "query `{id}` has {tokens} tokens in a template, the model reads {context}; shorten the \
+         name or the template, what is cut off could not be audited"
+    )]
+    QueryTooLong {
+        /// The query's id.
+        id: String,
+        /// Tokens of the longest template filled with the name.
+        tokens: usize,
+        /// The model's context.
+        context: usize,
+    },
+
+    /// A level that is no probability.
+    #[error("the {name} is {found}, expected a number above 0 and below 1; 0.05 is usual")]
+    Level {
+        /// Which level.
+        name: &'static str,
+        /// Its value.
+        found: f64,
+    },
+
+    /// Too few or too many siblings.
+    #[error(
+        "{found} siblings of a kind, expected from 3 to {most}; 16 is the default, or give longer \
+         lists with --sibling-first and --sibling-last"
+    )]
+    SiblingCount {
+        /// How many were asked for or given.
+        found: usize,
+        /// How many there could be.
+        most: usize,
+    },
+
+    /// A directory that is no bank.
+    #[error("the bank {} cannot be used: {reason}", path.display())]
+    Bank {
+        /// The directory.
+        path: PathBuf,
+        /// Why not, and what to do.
+        reason: String,
+    },
+
+    /// The reference's inversions mostly failed.
+    #[error(
+        "only {usable} of {count} gibberish texts gave finite inversions; the step is too large \
+         for this model or its weights are corrupt, try --step 0.02"
+    )]
+    ReferenceFailed {
+        /// Texts with both signals.
+        usable: usize,
+        /// Texts of the reference.
+        count: usize,
+    },
+
     /// A file could not be opened or read.
     #[error(
         "cannot read the {what} {}: {source}; check the path and that you may read it",
@@ -441,7 +516,14 @@ impl AuditError {
     /// opposed to a run that stopped part-way (exit code 3).
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::ReadFile { .. }
+            Self::Model(_)
+            | Self::Invert(_)
+            | Self::Detect(_)
+            | Self::QueryTooLong { .. }
+            | Self::Level { .. }
+            | Self::SiblingCount { .. }
+            | Self::Bank { .. }
+            | Self::ReadFile { .. }
             | Self::FileTooLarge { .. }
             | Self::NotUtf8 { .. }
             | Self::NoNames { .. }
@@ -471,7 +553,10 @@ impl AuditError {
             | Self::DifferentRun { .. }
             | Self::ResultsRecord { .. }
             | Self::RedactionKey { .. } => true,
-            Self::RecordNotFinite { .. }
+            Self::Signal(_)
+            | Self::Report(_)
+            | Self::ReferenceFailed { .. }
+            | Self::RecordNotFinite { .. }
             | Self::UnexpectedRecord { .. }
             | Self::WriteOutput { .. } => false,
         }

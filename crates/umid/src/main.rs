@@ -1,3 +1,40 @@
-//! umid.
+//! `umid`: the command line over the library of the same name. Arguments, progress, exit codes
+//! and nothing else.
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "the binary's output")]
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Everything was done.
+const DONE: u8 = 0;
+/// Everything was done, and members were found (only with `--fail-on-member`).
+const MEMBER_FOUND: u8 = 1;
+/// Bad usage or input; nothing was changed.
+const USAGE: u8 = 2;
+/// The run failed part-way; what was finished is kept.
+const FAILED: u8 = 3;
+
+fn main() -> ExitCode {
+    let outcome = cli::run(&cli::Cli::parse());
+    ExitCode::from(match outcome {
+        Ok(cli::Outcome::Done) => DONE,
+        Ok(cli::Outcome::MemberFound) => MEMBER_FOUND,
+        Err(error) => {
+            eprintln!("umid: {error:#}");
+            exit_code(&error)
+        }
+    })
+}
+
+/// The library's errors know whether they are the user's to mend; the rest of what can go
+/// wrong here (a missing file, a bad argument) is.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<umid::AuditError>() {
+        Some(audit) if !audit.is_usage() => FAILED,
+        _ => USAGE,
+    }
+}

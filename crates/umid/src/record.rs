@@ -133,6 +133,12 @@ pub struct Parameters {
     pub min_votes: usize,
     /// Signals of the calibrated score with their weights.
     pub calibrated_signals: BTreeMap<String, f64>,
+    /// Weights for names without two parts.
+    pub one_part_signals: BTreeMap<String, f64>,
+    /// Digest of the names that siblings are made of, and how many of each kind.
+    pub siblings: String,
+    /// Digest of the bank's images; `None` without a bank.
+    pub bank: Option<String>,
     /// Whether texts are written as keyed hashes instead of in the clear.
     pub redact: bool,
 }

@@ -45,6 +45,9 @@ pub fn run(reference: usize) -> RunInfo {
             calibrated_signals: [("part_interaction", 2.0), ("text_norm", 0.5)]
                 .map(|(name, weight)| (name.to_owned(), weight))
                 .into(),
+            one_part_signals: BTreeMap::new(),
+            siblings: "16 x 16, 0123456789abcdef".to_owned(),
+            bank: None,
             redact: false,
         },
         device: "cpu".to_owned(),

@@ -1,0 +1,344 @@
+//! The audit, from a loaded model and a list of names to a run directory with its report.
+//!
+//! Queries are computed in chunks at fixed places of the list, and a resumed run computes the
+//! chunk that it was killed in from its start: round-off depends on which rows share a batch,
+//! and this way a resumed run writes the same bytes as an uninterrupted one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use umid_detect::benjamini_hochberg;
+use umid_invert::InvertParams;
+use umid_models::Clip;
+use umid_signals::Signal;
+
+use crate::auditor::Auditor;
+use crate::bank::fingerprint;
+use crate::cache::ReferenceCache;
+use crate::error::AuditError;
+use crate::inversion_signals::SATURATION;
+use crate::progress::Progress;
+use crate::queries::{NameFile, Query, queries_digest};
+use crate::record::{
+    Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
+};
+use crate::reference::ReferenceTexts;
+use crate::report::preview::png_from_chw;
+use crate::report::{Preview, Report, render};
+use crate::siblings::Siblings;
+use crate::store::{REPORT_FILE, RunStore};
+use crate::templates::Templates;
+use crate::text_signals::CHUNK;
+
+/// Shown side of a preview image in pixels, at least.
+const PREVIEW_SIDE: usize = 128;
+
+/// Everything that an audit is asked to do besides model and queries.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// Caption templates; the first one is inverted.
+    pub templates: Templates,
+    /// Inversion parameters; `None` leaves inversions out, and the paper's reading with them.
+    pub inversion: Option<InvertParams>,
+    /// Texts of the paper's reading.
+    pub paper_reference: ReferenceTexts,
+    /// Texts of the calibrated reading: plausible names that cannot be members.
+    pub calibrated_reference: ReferenceTexts,
+    /// Names that siblings of a query are made of.
+    pub siblings: Siblings,
+    /// Directory of public images of the model's domain.
+    pub bank: Option<PathBuf>,
+    /// Signals of the calibrated score with their weights.
+    pub score: Vec<(Signal, f64)>,
+    /// The same for names without two parts.
+    pub one_part_score: Vec<(Signal, f64)>,
+    /// Level of the calibrated test.
+    pub alpha: f64,
+    /// Level of the false discovery rate control across the run.
+    pub false_discovery_rate: f64,
+    /// Votes that make a member in the paper's reading.
+    pub min_votes: usize,
+    /// Seed of starts, detectors and splits.
+    pub seed: u64,
+    /// Whether names are written as keyed hashes.
+    pub redaction: Redaction,
+    /// Where fitted references are kept.
+    pub cache: ReferenceCache,
+    /// Ids of the queries that are members, where that is known.
+    pub ground_truth: Option<BTreeSet<String>>,
+    /// Inverted images in the report.
+    pub previews: usize,
+    /// The device's name, as the user gave it.
+    pub device: String,
+}
+
+/// Whether names appear in a run's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redaction {
+    /// In the clear.
+    Off,
+    /// As keyed hashes.
+    On,
+}
+
+/// What a finished audit leaves with its caller.
+#[derive(Debug, Clone)]
+pub struct AuditSummary {
+    /// `run.json` as it was written.
+    pub run: RunInfo,
+    /// The records, in the queries' order.
+    pub records: Vec<QueryRecord>,
+    /// Benjamini-Hochberg q-values of the records.
+    pub q_values: Vec<f64>,
+    /// The report.
+    pub report: PathBuf,
+}
+
+impl AuditSummary {
+    /// Queries whose q-value is within the run's false discovery rate.
+    pub fn discoveries(&self) -> usize {
+        let level = self.run.parameters.false_discovery_rate;
+        self.q_values.iter().filter(|q| **q <= level).count()
+    }
+}
+
+/// Audits `model` for `queries` and writes the run to `out`, or finishes a run that is there.
+///
+/// # Errors
+///
+/// Any [`AuditError`]; one with [`AuditError::is_usage`] left `out` as it was.
+pub fn audit(
+    model: &Clip,
+    queries: &NameFile,
+    options: &AuditOptions,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<AuditSummary, AuditError> {
+    check_levels(options)?;
+    check_lengths(model, &options.templates, &queries.queries)?;
+    let info = run_info(model, queries, options)?;
+    let mut store = RunStore::open(out, info, &queries.queries)?;
+    store.warnings().iter().for_each(|warning| progress.note(warning));
+
+    let started = Instant::now();
+    let auditor = Auditor::prepare(model, options, progress)?;
+    let reference_s = started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    run(&auditor, &queries.queries, &mut store, progress)?;
+    let queries_s = started.elapsed().as_secs_f64();
+
+    let warnings = run_warnings(&auditor, queries, options, store.records());
+    let (paper, calibrated) = auditor.reference_columns();
+    store.update_info(|info| {
+        *info.wall_s.entry("reference".to_owned()).or_default() += reference_s;
+        *info.wall_s.entry("queries".to_owned()).or_default() += queries_s;
+        info.warnings = warnings;
+        if let (Some(reference), Some(signals)) = (&mut info.paper_reference, paper) {
+            reference.signals = signals;
+        }
+        info.calibrated_reference.signals = calibrated;
+    })?;
+    let p_values: Vec<f64> = store.records().iter().map(|r| r.calibrated.p_value).collect();
+    let q_values = benjamini_hochberg(&p_values, options.false_discovery_rate)?.q_values;
+    let previews = previews(&auditor, model, options, &queries.queries, store.records())?;
+    let html = render(&Report {
+        run: store.info(),
+        records: store.records(),
+        q_values: &q_values,
+        previews: &previews,
+        ground_truth: options.ground_truth.as_ref(),
+    })?;
+    store.finish(&q_values, &html)?;
+    Ok(AuditSummary {
+        run: store.info().clone(),
+        records: store.records().to_vec(),
+        q_values,
+        report: out.join(REPORT_FILE),
+    })
+}
+
+/// Computes and appends every record that the store lacks.
+fn run(
+    auditor: &Auditor<'_>,
+    queries: &[Query],
+    store: &mut RunStore,
+    progress: &dyn Progress,
+) -> Result<(), AuditError> {
+    let done = store.records().len();
+    progress.stage("queries", queries.len());
+    progress.advance(done);
+    for first in (done / CHUNK * CHUNK..queries.len()).step_by(CHUNK) {
+        let chunk: Vec<&Query> = queries[first..].iter().take(CHUNK).collect();
+        for (i, reading) in auditor.read(&chunk)?.into_iter().enumerate() {
+            let index = first + i;
+            if index < store.records().len() {
+                continue;
+            }
+            let named = |(signal, value): (Signal, _)| (signal.name().to_owned(), value);
+            let record = QueryRecord {
+                id: chunk[i].id.clone(),
+                text: store.written_text(index).to_owned(),
+                parts: store.written_parts(index).cloned(),
+                signals: reading.signals.into_iter().map(named).collect(),
+                paper: reading.paper,
+                calibrated: reading.calibrated,
+                warnings: reading.warnings,
+            };
+            store.append(record)?;
+            progress.advance(1);
+        }
+    }
+    Ok(())
+}
+
+fn run_warnings(
+    auditor: &Auditor<'_>,
+    queries: &NameFile,
+    options: &AuditOptions,
+    records: &[QueryRecord],
+) -> Vec<String> {
+    let mut warnings = queries.warnings.clone();
+    warnings.extend(auditor.warnings());
+    if options.templates.as_slice().len() == 1 {
+        warnings.push(
+            "only one template: agreement and coherence between templates are not available \
+             and the calibrated score is weaker; give several with --template"
+                .to_owned(),
+        );
+    }
+    let similarity = |r: &QueryRecord| r.signals.get(Signal::Similarity.name()).copied()?;
+    let cosines: Vec<f64> = records.iter().filter_map(similarity).collect();
+    if !cosines.is_empty() {
+        let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
+        if mean > SATURATION {
+            warnings.push(format!(
+                "the inversions are saturated (mean final cosine {mean:.3}): further steps \
+                 erase what similarity and variability could tell; take fewer or smaller steps"
+            ));
+        }
+    }
+    warnings
+}
+
+/// Inverted images of the queries with the smallest p-values and of some gibberish.
+fn previews(
+    auditor: &Auditor<'_>,
+    model: &Clip,
+    options: &AuditOptions,
+    queries: &[Query],
+    records: &[QueryRecord],
+) -> Result<Vec<Preview>, AuditError> {
+    let mut order: Vec<usize> = (0..records.len()).collect();
+    order.sort_by(|a, b| {
+        let p = |i: &usize| records[*i].calibrated.p_value;
+        p(a).total_cmp(&p(b)).then(a.cmp(b))
+    });
+    order.truncate(options.previews);
+    let gibberish = options.paper_reference.texts.iter().take(options.previews / 2);
+    let names: Vec<(&str, &str, &str)> = order
+        .iter()
+        .map(|i| (queries[*i].text.as_str(), records[*i].text.as_str(), "query"))
+        .chain(gibberish.map(|g| (g.text.as_str(), g.text.as_str(), "gibberish")))
+        .collect();
+    let texts: Vec<String> =
+        names.iter().map(|(asked, ..)| options.templates.fill_first(asked)).collect();
+    let size = model.config.image.image_size;
+    let mut previews = Vec::with_capacity(names.len());
+    for ((_, caption, kind), inversion) in names.iter().zip(auditor.imagine(&texts)?) {
+        if inversion.usable().is_empty() {
+            continue;
+        }
+        let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
+        let pixels = model.preprocess.denormalise(&inputs.row(0).to_vec());
+        previews.push(Preview {
+            caption: (*caption).to_owned(),
+            png: png_from_chw(&pixels, size, size, PREVIEW_SIDE)?,
+            note: format!("{kind}, final cosine {:.3}", inversion.final_cosines()[0]),
+        });
+    }
+    Ok(previews)
+}
+
+fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
+    for (name, level) in
+        [("alpha", options.alpha), ("false discovery rate", options.false_discovery_rate)]
+    {
+        if !(level > 0.0 && level < 1.0) {
+            return Err(AuditError::Level { name, found: level });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses names that do not fit the model's context in every template: what is cut off could
+/// not be asked about.
+fn check_lengths(model: &Clip, templates: &Templates, names: &[Query]) -> Result<(), AuditError> {
+    for name in names {
+        for text in templates.fill_all(&name.text) {
+            let tokens = model.tokenizer.tokenize(&text)?;
+            if tokens.is_truncated() {
+                return Err(AuditError::QueryTooLong {
+                    id: name.id.clone(),
+                    tokens: tokens.untruncated_len,
+                    context: model.tokenizer.context(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_info(
+    model: &Clip,
+    queries: &NameFile,
+    options: &AuditOptions,
+) -> Result<RunInfo, AuditError> {
+    let info = |reference: &ReferenceTexts| ReferenceInfo {
+        description: reference.description.clone(),
+        count: reference.texts.len(),
+        digest: reference.digest(),
+        signals: BTreeMap::new(),
+    };
+    let inversion = options.inversion.as_ref();
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let weights = |score: &[(Signal, f64)]| {
+        score.iter().map(|(s, weight)| (s.name().to_owned(), *weight)).collect()
+    };
+    Ok(RunInfo {
+        schema_version: SCHEMA_VERSION,
+        umid_version: env!("CARGO_PKG_VERSION").to_owned(),
+        model: ModelInfo {
+            name: name(&model.source.directory),
+            layout: model.source.layout.to_string(),
+            architecture: model.architecture(),
+            digest: model.source.digest.clone(),
+            parameter_count: model.source.parameter_count,
+        },
+        parameters: Parameters {
+            seed: options.seed,
+            templates: options.templates.as_slice().to_vec(),
+            restarts: inversion.map_or(0, |p| p.restarts),
+            steps: inversion.map_or(0, |p| p.steps),
+            optimiser: inversion.map_or_else(String::new, |p| p.optimiser.to_string()),
+            starts: inversion.map_or_else(String::new, |p| p.starts.to_string()),
+            clamp: inversion.is_some_and(|p| p.clamp == umid_invert::Clamp::ValidRange),
+            space: inversion.map_or_else(String::new, |_| "pixels".to_owned()),
+            alpha: options.alpha,
+            false_discovery_rate: options.false_discovery_rate,
+            min_votes: options.min_votes,
+            calibrated_signals: weights(&options.score),
+            one_part_signals: weights(&options.one_part_score),
+            siblings: options.siblings.describe(),
+            bank: options.bank.as_deref().map(fingerprint).transpose()?,
+            redact: options.redaction == Redaction::On,
+        },
+        device: options.device.clone(),
+        paper_reference: inversion.map(|_| info(&options.paper_reference)),
+        calibrated_reference: info(&options.calibrated_reference),
+        queries_digest: queries_digest(&queries.queries),
+        counts: Counts { queries: queries.queries.len(), done: 0 },
+        wall_s: BTreeMap::new(),
+        warnings: Vec::new(),
+    })
+}

@@ -1,0 +1,220 @@
+//! `umid audit`: the main job.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use umid::audit::{AuditOptions, AuditSummary, Redaction, audit};
+use umid::cache::ReferenceCache;
+use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
+use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
+use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
+use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
+use umid::templates::Templates;
+
+use super::Outcome;
+use super::options::{InversionArgs, ModelArgs};
+use super::progress::watcher;
+
+/// Gibberish strings of the paper's reading, as in TUNI's code.
+pub(crate) const GIBBERISH: usize = 100;
+/// Plausible names of the calibrated reading. A third sets scales, the rest calibrates: the
+/// smallest p-value is then 1/401.
+pub(crate) const NAMES: usize = 600;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Names to ask about: CSV with a column `text` (and `id`), or with `first` and `last`, or
+    /// plain text with one name a line
+    #[arg(long, value_name = "FILE")]
+    queries: PathBuf,
+    /// Directory of the run; the same command resumes a run that was interrupted
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Caption template with one {}, as the model's training captions have it; repeatable, and
+    /// several are better than one. The first is inverted
+    #[arg(long, value_name = "TEXT")]
+    template: Vec<String>,
+    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N or
+    /// file:PATH, plausible names that cannot be members, for the calibrated reading
+    /// [default: names:600]; repeatable
+    #[arg(long, value_name = "SPEC")]
+    reference: Vec<ReferenceSpec>,
+    /// Do not take names of two words apart
+    #[arg(long)]
+    no_split: bool,
+    /// Directory of public images of the model's domain, none of a person asked about; at least
+    /// 100. Images of another domain cost power
+    #[arg(long, value_name = "DIR")]
+    bank: Option<PathBuf>,
+    /// Bundled siblings of each kind for the part-interaction residual
+    #[arg(long, default_value_t = DEFAULT_SIBLINGS, value_name = "N")]
+    siblings: usize,
+    /// Siblings' first parts, one a line, instead of the bundled ones
+    #[arg(long, value_name = "FILE", requires = "sibling_last")]
+    sibling_first: Option<PathBuf>,
+    /// Siblings' last parts, one a line, instead of the bundled ones
+    #[arg(long, value_name = "FILE", requires = "sibling_first")]
+    sibling_last: Option<PathBuf>,
+    /// Level of the calibrated test, a name
+    #[arg(long, default_value_t = 0.05, value_name = "P")]
+    alpha: f64,
+    /// Level of the false discovery rate control, across the run
+    #[arg(long, default_value_t = 0.05, value_name = "Q")]
+    fdr: f64,
+    /// Votes of the four detectors that make a member in the paper's reading
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    min_votes: usize,
+    /// Seed of starts, references and detectors
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Write keyed hashes instead of names; the key stays in the run's directory
+    #[arg(long)]
+    redact: bool,
+    /// Compute references afresh and keep nothing in the user's cache
+    #[arg(long)]
+    no_cache: bool,
+    /// Inverted images in the report
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    previews: usize,
+    /// Exit with 1 if a name is detected at the false discovery rate
+    #[arg(long)]
+    fail_on_member: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    inversion: InversionArgs,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+    let queries = read_queries(&args.queries, QueryOptions { parts })?;
+    let options = options(args, &queries)?;
+    let model = args.model.load()?;
+    let progress = watcher(args.quiet);
+    let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
+    if args.json {
+        println!("{}", summary_json(&summary));
+    } else {
+        print_summary(&summary);
+    }
+    if args.fail_on_member && summary.discoveries() > 0 {
+        return Ok(Outcome::MemberFound);
+    }
+    Ok(Outcome::Done)
+}
+
+fn options(args: &Args, queries: &NameFile) -> anyhow::Result<AuditOptions> {
+    let (paper, calibrated) = references(args, queries)?;
+    let templates = if args.template.is_empty() {
+        Templates::default()
+    } else {
+        Templates::new(args.template.clone())?
+    };
+    let siblings = match (&args.sibling_first, &args.sibling_last) {
+        (Some(first), Some(last)) => Siblings::from_files(first, last)?,
+        _ => Siblings::bundled(args.siblings)?,
+    };
+    Ok(AuditOptions {
+        templates,
+        inversion: args.inversion.params(args.seed)?,
+        paper_reference: paper,
+        calibrated_reference: calibrated,
+        siblings,
+        bank: args.bank.clone(),
+        score: DEFAULT_SCORE.to_vec(),
+        one_part_score: ONE_PART_SCORE.to_vec(),
+        alpha: args.alpha,
+        false_discovery_rate: args.fdr,
+        min_votes: args.min_votes,
+        seed: args.seed,
+        redaction: if args.redact { Redaction::On } else { Redaction::Off },
+        cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
+        ground_truth: None,
+        previews: args.previews,
+        device: args.model.device.device.clone(),
+    })
+}
+
+/// The texts of both readings.
+fn references(
+    args: &Args,
+    queries: &NameFile,
+) -> anyhow::Result<(ReferenceTexts, ReferenceTexts)> {
+    let (mut paper, mut calibrated) = (None, None);
+    for spec in &args.reference {
+        let (slot, texts) = match spec {
+            ReferenceSpec::Gibberish(count) => (&mut paper, gibberish(args.seed, *count)?),
+            ReferenceSpec::Names(count) => {
+                (&mut calibrated, choose_reference(args.seed, *count, &queries.queries)?)
+            }
+            ReferenceSpec::File(path) => {
+                let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+                let texts = from_file(path, QueryOptions { parts }, &queries.queries)?;
+                (&mut calibrated, texts)
+            }
+        };
+        if slot.replace(texts).is_some() {
+            anyhow::bail!("two references for one reading; give --reference once for gibberish:N and once for names:N or file:PATH");
+        }
+    }
+    let paper = match paper {
+        Some(texts) => texts,
+        None => gibberish(args.seed, GIBBERISH)?,
+    };
+    let calibrated = match calibrated {
+        Some(texts) => texts,
+        None => choose_reference(args.seed, NAMES, &queries.queries)?,
+    };
+    Ok((paper, calibrated))
+}
+
+/// The outcome in a few lines.
+pub(crate) fn print_summary(summary: &AuditSummary) {
+    let parameters = &summary.run.parameters;
+    let records = &summary.records;
+    let detected = records.iter().filter(|r| r.calibrated.detected).count();
+    println!(
+        "calibrated: {} of {} names detected at a false discovery rate of {} %; {detected} have \
+         p <= {}, where about {:.0} would by chance alone",
+        summary.discoveries(),
+        records.len(),
+        parameters.false_discovery_rate * 100.0,
+        parameters.alpha,
+        records.len() as f64 * parameters.alpha
+    );
+    let votes: Vec<bool> = records.iter().filter_map(|r| Some(r.paper.as_ref()?.member)).collect();
+    if votes.is_empty() {
+        println!("paper:      not read, since no inversions were made");
+    } else {
+        println!(
+            "paper:      {} of {} names voted members against gibberish (which any real name \
+             tends to be)",
+            votes.iter().filter(|member| **member).count(),
+            votes.len()
+        );
+    }
+    let warnings = summary.run.warnings.len();
+    let flagged = records.iter().filter(|r| !r.warnings.is_empty()).count();
+    if warnings + flagged > 0 {
+        println!("warnings:   {warnings} about the run, {flagged} names with their own; see the report");
+    }
+    println!("report:     {}", summary.report.display());
+}
+
+fn summary_json(summary: &AuditSummary) -> serde_json::Value {
+    let records = &summary.records;
+    serde_json::json!({
+        "queries": records.len(),
+        "detected_at_false_discovery_rate": summary.discoveries(),
+        "detected_at_alpha": records.iter().filter(|r| r.calibrated.detected).count(),
+        "voted_members": records.iter().filter(|r| r.paper.as_ref().is_some_and(|p| p.member)).count(),
+        "warnings": summary.run.warnings,
+        "report": summary.report,
+    })
+}

@@ -1,0 +1,55 @@
+//! The commands, one a file.
+
+mod audit;
+mod demo;
+mod embed;
+mod inspect;
+mod invert;
+mod options;
+mod progress;
+mod tensors;
+
+use clap::{Parser, Subcommand};
+
+/// Was a name in the training set of a CLIP model? Asked with text alone.
+#[derive(Debug, Parser)]
+#[command(name = "umid", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 done and at least one member found (only with \
+    --fail-on-member), 2 bad usage or input, 3 the run failed part-way (what was finished is \
+    kept; the same command resumes).\n\nA name that is not detected is not thereby shown to be \
+    outside of the training data.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Audit a small bundled model whose members are known, and say how many verdicts were right
+    Demo(demo::Args),
+    /// Audit a checkpoint for a list of names and write verdicts and a report
+    Audit(audit::Args),
+    /// Say what a checkpoint directory holds
+    Inspect(inspect::Args),
+    /// Embed texts, images or tensors as the reference implementation does
+    Embed(embed::Args),
+    /// Invert one text and keep what the model imagines
+    Invert(invert::Args),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Done,
+    MemberFound,
+}
+
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Invert(args) => invert::run(args),
+    }
+}

@@ -1,0 +1,107 @@
+//! Arguments that several commands share, and what they stand for.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
+use umid_models::Clip;
+
+/// The model and where it runs.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Checkpoint directory: Hugging Face layout (config.json) or OpenCLIP layout
+    /// (open_clip_config.json)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: cpu, wgpu[:index] or cuda[:index]
+    #[arg(long, default_value = "cpu", value_name = "NAME")]
+    pub(crate) device: String,
+}
+
+impl ModelArgs {
+    pub(crate) fn load(&self) -> anyhow::Result<Clip> {
+        let device = umid_models::parse_device(&self.device.device)?;
+        Clip::load(&self.model, &device).context("cannot load the model")
+    }
+}
+
+/// How texts are inverted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Inversion")]
+pub(crate) struct InversionArgs {
+    /// Random starts a text; variability needs several. 0 leaves inversions out, and the
+    /// paper's reading with them
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub(crate) restarts: usize,
+    /// Optimiser steps a start. More is not better: saturated inversions tell nothing
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    steps: usize,
+    /// How a gradient becomes a step
+    #[arg(long, value_enum, default_value_t = OptimiserName::NormalisedGradient)]
+    optimiser: OptimiserName,
+    /// Step size [default: 0.07 of the start's norm for normalised-gradient, 20 for
+    /// gradient-ascent, 0.1 for adam]
+    #[arg(long, value_name = "X")]
+    step: Option<f64>,
+    /// Distribution of the starts
+    #[arg(long, value_enum, default_value_t = StartsName::Gaussian)]
+    starts: StartsName,
+    /// Let pixels leave their valid range
+    #[arg(long)]
+    no_clamp: bool,
+    /// Texts times starts that share a device batch; bounds memory
+    #[arg(long, default_value_t = 64, value_name = "ROWS")]
+    batch: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OptimiserName {
+    NormalisedGradient,
+    GradientAscent,
+    Adam,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StartsName {
+    Gaussian,
+    Uniform,
+}
+
+impl InversionArgs {
+    /// `None` for 0 restarts.
+    pub(crate) fn params(&self, seed: u64) -> anyhow::Result<Option<InvertParams>> {
+        if self.restarts == 0 {
+            return Ok(None);
+        }
+        let optimiser = match self.optimiser {
+            OptimiserName::NormalisedGradient => {
+                Optimiser::NormalisedGradient { step: self.step.unwrap_or(0.07) }
+            }
+            OptimiserName::GradientAscent => {
+                Optimiser::GradientAscent { step: self.step.unwrap_or(20.0) }
+            }
+            OptimiserName::Adam => Optimiser::Adam { learning_rate: self.step.unwrap_or(0.1) },
+        };
+        let params = InvertParams {
+            restarts: self.restarts,
+            steps: self.steps,
+            optimiser,
+            starts: match self.starts {
+                StartsName::Gaussian => Starts::Gaussian,
+                StartsName::Uniform => Starts::Uniform,
+            },
+            clamp: if self.no_clamp { Clamp::Off } else { Clamp::ValidRange },
+            seed,
+            batch_rows: self.batch,
+        };
+        params.check()?;
+        Ok(Some(params))
+    }
+}

@@ -1,0 +1,185 @@
+//! What the references make of themselves: the fitted ensemble of the paper's reading, the
+//! fitted tests of the calibrated reading, and the signals that the report plots.
+//!
+//! Both are computed from the reference alone and can be kept in the user's cache.
+
+use std::collections::BTreeMap;
+
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+use umid_detect::{
+    CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, DetectError, Ensemble,
+    EnsembleParams, split,
+};
+use umid_signals::Signal;
+
+use crate::error::AuditError;
+use crate::record::{CalibratedReading, PaperReading};
+use crate::score::{oriented, weights};
+use crate::text_signals::SignalRow;
+
+/// Signals of a reference's texts, in the texts' order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ReferenceSignals {
+    pub(crate) rows: Vec<SignalRow>,
+}
+
+impl ReferenceSignals {
+    /// By signal name, for `run.json`.
+    pub(crate) fn by_name(&self) -> BTreeMap<String, Vec<Option<f64>>> {
+        let mut columns: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
+        for signal in self.rows.iter().flat_map(BTreeMap::keys) {
+            columns.entry(signal.name().to_owned()).or_default();
+        }
+        for (name, column) in &mut columns {
+            column.extend(self.rows.iter().map(|row| {
+                row.iter().find(|(s, _)| s.name() == name).and_then(|(_, value)| *value)
+            }));
+        }
+        columns
+    }
+}
+
+/// The part of a reference that sets scales and neighbours; the rest calibrates p-values.
+pub(crate) fn fit_part(count: usize, seed: u64) -> Result<Vec<usize>, AuditError> {
+    Ok(split(count, DEFAULT_FIT_FRACTION, seed)?.0)
+}
+
+/// The paper's reading: an ensemble over (similarity, variability), fitted on gibberish.
+pub(crate) struct PaperReader {
+    ensemble: Ensemble,
+}
+
+/// The signals that the paper's ensemble sees.
+const PAPER_SIGNALS: [Signal; 2] = [Signal::Similarity, Signal::Variability];
+
+impl PaperReader {
+    /// # Errors
+    ///
+    /// [`AuditError::ReferenceFailed`] where fewer than half of the reference's inversions
+    /// gave both signals, and those of the detectors.
+    pub(crate) fn fit(
+        reference: &ReferenceSignals,
+        min_votes: usize,
+        seed: u64,
+    ) -> Result<Self, AuditError> {
+        let rows: Vec<[f64; 2]> = reference.rows.iter().filter_map(paper_row).collect();
+        if rows.len() * 2 < reference.rows.len() {
+            return Err(AuditError::ReferenceFailed {
+                usable: rows.len(),
+                count: reference.rows.len(),
+            });
+        }
+        let records = Array2::from(rows);
+        let ensemble =
+            EnsembleParams::paper(seed).min_votes(min_votes).fit(&DatasetBase::from(records))?;
+        Ok(Self { ensemble })
+    }
+
+    /// `None` where the inversions gave no similarity or no variability.
+    ///
+    /// # Errors
+    ///
+    /// Those of the detectors.
+    pub(crate) fn read(&self, row: &SignalRow) -> Result<Option<PaperReading>, AuditError> {
+        let Some(values) = paper_row(row) else { return Ok(None) };
+        let view = ArrayView2::from_shape((1, 2), &values).expect("two values");
+        let reading = self.ensemble.read(&view)?.remove(0);
+        Ok(Some(PaperReading {
+            scores: reading.opinions.iter().map(|o| (o.detector.clone(), o.score)).collect(),
+            flags: reading.opinions.iter().map(|o| (o.detector.clone(), o.anomalous)).collect(),
+            votes: reading.votes,
+            vote_score: reading.vote_score,
+            member: reading.decision == umid_detect::Decision::Member,
+        }))
+    }
+}
+
+fn paper_row(row: &SignalRow) -> Option<[f64; 2]> {
+    let value = |signal: Signal| row.get(&signal).copied().flatten();
+    Some([value(PAPER_SIGNALS[0])?, value(PAPER_SIGNALS[1])?])
+}
+
+/// The calibrated reading: one test for names of two parts, one for the others.
+pub(crate) struct CalibratedReader {
+    two_parts: Option<Test>,
+    one_part: Test,
+    alpha: f64,
+}
+
+struct Test {
+    score: Vec<(Signal, f64)>,
+    test: CalibratedTest,
+}
+
+impl CalibratedReader {
+    /// Fits both tests on the reference's names, the first on those that have two parts.
+    ///
+    /// # Errors
+    ///
+    /// Those of the test, such as a reference that is too small.
+    pub(crate) fn fit(
+        reference: &ReferenceSignals,
+        score: &[(Signal, f64)],
+        one_part_score: &[(Signal, f64)],
+        alpha: f64,
+        seed: u64,
+    ) -> Result<Self, AuditError> {
+        let one_part = Test::fit(reference, one_part_score, seed)?;
+        let has_parts =
+            reference.rows.iter().filter(|r| matches!(r.get(&Signal::Interaction), Some(Some(_))));
+        // Half is a matter of judgement: below it, the reference is of another kind of name.
+        let two_parts = if has_parts.count() * 2 >= reference.rows.len() {
+            Some(Test::fit(reference, score, seed)?)
+        } else {
+            None
+        };
+        Ok(Self { two_parts, one_part, alpha })
+    }
+
+    /// Tests a query by its row of signals.
+    ///
+    /// # Errors
+    ///
+    /// Those of the test.
+    pub(crate) fn read(&self, row: &SignalRow) -> Result<CalibratedReading, AuditError> {
+        let has_parts = matches!(row.get(&Signal::Interaction), Some(Some(_)));
+        let Test { score, test } = match &self.two_parts {
+            Some(two_parts) if has_parts => two_parts,
+            _ => &self.one_part,
+        };
+        let outcome = test.test(&oriented(score, row))?;
+        Ok(CalibratedReading {
+            score: outcome.score,
+            p_value: outcome.p_value,
+            signals_used: outcome.signals_used,
+            detected: outcome.p_value <= self.alpha,
+        })
+    }
+}
+
+impl Test {
+    fn fit(
+        reference: &ReferenceSignals,
+        score: &[(Signal, f64)],
+        seed: u64,
+    ) -> Result<Self, DetectError> {
+        // Signals that the whole run lacks (no bank, one template) are not part of its score.
+        let present: Vec<(Signal, f64)> = score
+            .iter()
+            .filter(|(signal, _)| {
+                reference.rows.iter().any(|r| matches!(r.get(signal), Some(Some(_))))
+            })
+            .copied()
+            .collect();
+        let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&present, row)).collect();
+        let params = CalibratedTestParams {
+            signals: weights(&present),
+            fit_fraction: DEFAULT_FIT_FRACTION,
+            seed,
+        };
+        Ok(Self { test: params.fit(&rows)?, score: present })
+    }
+}

@@ -1,0 +1,288 @@
+//! The signals that need the text tower alone: no inversion, no input, no gradient.
+//!
+//! A name with two parts needs its siblings too: names that share one part with it (see
+//! `umid_signals::interaction`). Names of one chunk that share a part share those texts, so
+//! each distinct text is embedded once a chunk.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, Axis};
+use umid_models::{Clip, TextEmbeddings};
+use umid_signals::siblings::sibling_calibrated;
+use umid_signals::text::{
+    DEFAULT_NEIGHBOURS, nearest_reference_cosine, template_agreement, text_norm,
+};
+use umid_signals::{CslsBank, QueryStates, SiblingGrid, Signal, UnitRows};
+
+use crate::error::AuditError;
+use crate::queries::Query;
+use crate::siblings::Siblings;
+use crate::templates::Templates;
+
+/// Names whose texts are embedded together. It bounds memory: a name with 16 + 16 siblings and
+/// six templates is 198 texts.
+pub(crate) const CHUNK: usize = 32;
+
+/// Raw signal values of one text.
+pub type SignalRow = BTreeMap<Signal, Option<f64>>;
+
+/// What the text tower says of one name.
+#[derive(Debug, Clone)]
+pub(crate) struct NameReading {
+    pub(crate) signals: SignalRow,
+    /// One embedding a template, not normalised: `[templates, embedding_dim]`.
+    pub(crate) embeddings: Array2<f32>,
+}
+
+/// Everything fixed that text signals are computed with.
+pub(crate) struct TextReader<'a> {
+    model: &'a Clip,
+    templates: &'a Templates,
+    siblings: &'a Siblings,
+    grid: SiblingGrid,
+    /// Mean embeddings of reference names, for the signals that compare with them.
+    neighbours: Option<UnitRows>,
+    bank: Option<CslsBank>,
+}
+
+impl<'a> TextReader<'a> {
+    /// Embeds the grid of siblings.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model and of the interaction signal.
+    pub(crate) fn new(
+        model: &'a Clip,
+        templates: &'a Templates,
+        siblings: &'a Siblings,
+    ) -> Result<Self, AuditError> {
+        let cells: Vec<String> = siblings
+            .first
+            .iter()
+            .flat_map(|first| siblings.last.iter().map(move |last| full_name(first, last)))
+            .collect();
+        let mut texts = TextTable::default();
+        let rows: Vec<usize> = cells.iter().flat_map(|c| texts.add_all(templates, c)).collect();
+        let states = texts.embed(model)?.states.select(Axis(0), &rows);
+        let shape =
+            (siblings.first.len(), siblings.last.len(), templates.as_slice().len(), states.ncols());
+        let states = Array4::from_shape_vec(shape, states.into_raw_vec_and_offset().0)
+            .expect("one state a cell and template");
+        let grid = SiblingGrid::new(states.view())?;
+        Ok(Self { model, templates, siblings, grid, neighbours: None, bank: None })
+    }
+
+    /// Adds the signals that compare with reference names: nearest neighbours, and the bank's
+    /// hubness where there is a bank. The names must be those of the reference's fit part.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model and of the signals.
+    pub(crate) fn with_reference(
+        mut self,
+        names: &[&Query],
+        bank: Option<umid_signals::Bank>,
+    ) -> Result<Self, AuditError> {
+        let mut texts = TextTable::default();
+        let rows: Vec<Vec<usize>> =
+            names.iter().map(|n| texts.add_all(self.templates, &n.text)).collect();
+        let embeddings = texts.embed(self.model)?.embeddings;
+        let mut means = Array2::zeros((names.len(), embeddings.ncols()));
+        for (mut mean, rows) in means.rows_mut().into_iter().zip(&rows) {
+            mean.assign(&mean_unit(embeddings.select(Axis(0), rows).view()));
+        }
+        self.bank = bank.map(|bank| bank.with_hubness(means.view())).transpose()?;
+        self.neighbours = Some(UnitRows::new("the reference's embeddings", means.view())?);
+        Ok(self)
+    }
+
+    /// Reads names. `own_row(i)` is the row of name i among the reference's fit part, where it
+    /// is one of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model and of the signals.
+    pub(crate) fn read(
+        &self,
+        names: &[&Query],
+        own_row: impl Fn(usize) -> Option<usize>,
+    ) -> Result<Vec<NameReading>, AuditError> {
+        let mut texts = TextTable::default();
+        let plans: Vec<Plan> = names.iter().map(|n| self.plan(n, &mut texts)).collect();
+        let embedded = texts.embed(self.model)?;
+        plans
+            .iter()
+            .enumerate()
+            .map(|(i, plan)| self.reading(plan, &embedded, own_row(i)))
+            .collect()
+    }
+
+    fn plan(&self, name: &Query, texts: &mut TextTable) -> Plan {
+        let mut add = |name: &str| texts.add_all(self.templates, name);
+        let own = add(&name.text);
+        let family = name.parts.as_ref().map(|(first, last)| Family {
+            same_first: self.siblings.last.iter().map(|l| add(&full_name(first, l))).collect(),
+            same_last: self.siblings.first.iter().map(|f| add(&full_name(f, last))).collect(),
+            own_first: self.siblings.first.iter().position(|f| f == first),
+            own_last: self.siblings.last.iter().position(|l| l == last),
+        });
+        Plan { own, family }
+    }
+
+    fn reading(
+        &self,
+        plan: &Plan,
+        texts: &TextEmbeddings,
+        own_row: Option<usize>,
+    ) -> Result<NameReading, AuditError> {
+        let embeddings = texts.embeddings.select(Axis(0), &plan.own);
+        let mut signals = SignalRow::new();
+        let norm = mean_norm(embeddings.view())?;
+        let agreement = template_agreement(embeddings.view())?;
+        signals.insert(Signal::TextNorm, Some(norm));
+        signals.insert(Signal::TemplateAgreement, agreement);
+        let mean = mean_unit(embeddings.view());
+        if let Some(neighbours) = &self.neighbours {
+            let cosine =
+                nearest_reference_cosine(mean.view(), neighbours, DEFAULT_NEIGHBOURS, own_row)?;
+            signals.insert(Signal::NearestReferenceCosine, cosine);
+        }
+        let scale = f64::from(self.model.logit_scale());
+        let bank_scores = |rows: ArrayView2<f32>| {
+            self.bank.as_ref().map(|bank| bank.scores(rows, scale)).transpose()
+        };
+        let csls = bank_scores(mean.view().insert_axis(Axis(0)))?;
+        if let (Some(bank), Some(csls)) = (&self.bank, &csls) {
+            let plain = bank.bank().scores(mean.view().insert_axis(Axis(0)), scale)?;
+            signals.insert(Signal::Bank, Some(plain[0]));
+            signals.insert(Signal::BankCsls, Some(csls[0]));
+        }
+        for signal in [
+            Signal::Interaction,
+            Signal::InteractionCoherence,
+            Signal::TextNormCalibrated,
+            Signal::TemplateAgreementCalibrated,
+        ] {
+            signals.insert(signal, None);
+        }
+        if let Some(family) = &plan.family {
+            let interaction = self.grid.interaction(&QueryStates {
+                query: texts.states.select(Axis(0), &plan.own).view(),
+                same_first: gather(&texts.states, &family.same_first).view(),
+                same_last: gather(&texts.states, &family.same_last).view(),
+                own_first: family.own_first,
+                own_last: family.own_last,
+            })?;
+            signals.insert(Signal::Interaction, Some(interaction.log_residual_contrast));
+            signals.insert(Signal::InteractionCoherence, interaction.log_coherence);
+
+            let relatives = |members: &[Vec<usize>], own: Option<usize>| -> Vec<Array2<f32>> {
+                let other = |(i, rows): (usize, &Vec<usize>)| {
+                    (Some(i) != own).then(|| texts.embeddings.select(Axis(0), rows))
+                };
+                members.iter().enumerate().filter_map(other).collect()
+            };
+            let first = relatives(&family.same_first, family.own_last);
+            let last = relatives(&family.same_last, family.own_first);
+            let norms = |group: &[Array2<f32>]| {
+                group.iter().map(|e| mean_norm(e.view())).collect::<Result<Vec<_>, _>>()
+            };
+            let calibrated = sibling_calibrated(norm, &norms(&first)?, &norms(&last)?);
+            signals.insert(Signal::TextNormCalibrated, calibrated);
+            if let Some(agreement) = agreement {
+                let agreements = |group: &[Array2<f32>]| {
+                    let all: Result<Option<Vec<f64>>, _> =
+                        group.iter().map(|e| template_agreement(e.view())).collect();
+                    all.map(Option::unwrap_or_default)
+                };
+                let calibrated =
+                    sibling_calibrated(agreement, &agreements(&first)?, &agreements(&last)?);
+                signals.insert(Signal::TemplateAgreementCalibrated, calibrated);
+            }
+            if let Some(csls) = csls {
+                let scores = |group: &[Array2<f32>]| -> Result<Vec<f64>, AuditError> {
+                    let mut means = Array2::zeros((group.len(), mean.len()));
+                    for (mut row, embeddings) in means.rows_mut().into_iter().zip(group) {
+                        row.assign(&mean_unit(embeddings.view()));
+                    }
+                    Ok(bank_scores(means.view())?.map(|s| s.to_vec()).unwrap_or_default())
+                };
+                let calibrated = sibling_calibrated(csls[0], &scores(&first)?, &scores(&last)?);
+                signals.insert(Signal::BankCslsCalibrated, calibrated);
+            }
+        }
+        Ok(NameReading { signals, embeddings })
+    }
+}
+
+/// Which rows of a chunk's texts belong to a name; a row a template.
+struct Plan {
+    own: Vec<usize>,
+    family: Option<Family>,
+}
+
+struct Family {
+    same_first: Vec<Vec<usize>>,
+    same_last: Vec<Vec<usize>>,
+    /// Position of the name's own parts among the siblings, where they are there.
+    own_first: Option<usize>,
+    own_last: Option<usize>,
+}
+
+/// Distinct texts in the order they were first asked for.
+#[derive(Default)]
+struct TextTable {
+    rows: HashMap<String, usize>,
+    texts: Vec<String>,
+}
+
+impl TextTable {
+    /// The rows of a name in every template.
+    fn add_all(&mut self, templates: &Templates, name: &str) -> Vec<usize> {
+        templates
+            .fill_all(name)
+            .into_iter()
+            .map(|text| {
+                *self.rows.entry(text).or_insert_with_key(|text| {
+                    self.texts.push(text.clone());
+                    self.texts.len() - 1
+                })
+            })
+            .collect()
+    }
+
+    fn embed(&self, model: &Clip) -> Result<TextEmbeddings, AuditError> {
+        Ok(model.embed_texts(&self.texts)?)
+    }
+}
+
+/// How the parts of a name are joined.
+pub(crate) fn full_name(first: &str, last: &str) -> String {
+    format!("{first} {last}")
+}
+
+/// `[cells, templates, width]` from the rows of each cell.
+fn gather(states: &Array2<f32>, cells: &[Vec<usize>]) -> Array3<f32> {
+    let templates = cells.first().map_or(0, Vec::len);
+    let rows: Vec<usize> = cells.iter().flatten().copied().collect();
+    let values = states.select(Axis(0), &rows).into_raw_vec_and_offset().0;
+    Array3::from_shape_vec((cells.len(), templates, states.ncols()), values)
+        .expect("one state a cell and template")
+}
+
+/// Mean over templates of the embedding's norm.
+fn mean_norm(embeddings: ArrayView2<f32>) -> Result<f64, umid_signals::Error> {
+    let norms: Result<Vec<f64>, _> = embeddings.rows().into_iter().map(text_norm).collect();
+    norms.map(|norms| norms.iter().sum::<f64>() / norms.len() as f64)
+}
+
+/// Mean over templates of the normalised embedding; not normalised again.
+fn mean_unit(embeddings: ArrayView2<f32>) -> Array1<f32> {
+    let mut sum = Array1::<f64>::zeros(embeddings.ncols());
+    for row in embeddings.rows() {
+        let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        sum.iter_mut().zip(row).for_each(|(sum, v)| *sum += f64::from(*v) / norm);
+    }
+    let rows = embeddings.nrows() as f64;
+    sum.mapv(|v| (v / rows) as f32)
+}
