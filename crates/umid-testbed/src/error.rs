@@ -71,6 +71,16 @@ pub enum Error {
         /// The range that is allowed, in words.
         expected: &'static str,
     },
+    /// A number that is not a count is outside its range.
+    #[error("{parameter} is {found}, expected {expected}; change it")]
+    InvalidRate {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// The value that was given.
+        found: f64,
+        /// The range that is allowed, in words.
+        expected: &'static str,
+    },
     /// An index that names nobody, or no photo, of this world.
     #[error("{what} {index} was asked for and this world has {count}; use an index below that")]
     OutOfRange {
@@ -142,6 +152,53 @@ pub enum Error {
         /// What the library says.
         source: tokenizers::Error,
     },
+    /// A caption that the text tower cannot read whole.
+    #[error(
+        "{caption:?} has {found} tokens and the context {limit}; train the tokenizer with a \
+         longer context or with more merges"
+    )]
+    CaptionTooLong {
+        /// The caption.
+        caption: String,
+        /// Its length in tokens, start and end included.
+        found: usize,
+        /// The context in tokens.
+        limit: usize,
+    },
+    /// Training went astray.
+    #[error("the loss at step {step} is {loss}; try a smaller learning rate or a longer warm-up")]
+    Diverged {
+        /// The step, from 0.
+        step: usize,
+        /// The loss.
+        loss: f32,
+    },
+    /// A checkpoint of a training could not be read or written.
+    #[error("the checkpoint {path} fails: {source}; remove it to train from the start")]
+    Checkpoint {
+        /// The folder.
+        path: PathBuf,
+        /// What burn says.
+        source: burn::store::RecordError,
+    },
+    /// A model could not be loaded or written.
+    #[error(transparent)]
+    Model(Box<umid_models::ModelError>),
+    /// A decoder could not be made or written.
+    #[error(transparent)]
+    Decoder(Box<umid_invert::InvertError>),
+}
+
+impl From<umid_models::ModelError> for Error {
+    fn from(error: umid_models::ModelError) -> Self {
+        Self::Model(Box::new(error))
+    }
+}
+
+impl From<umid_invert::InvertError> for Error {
+    fn from(error: umid_invert::InvertError) -> Self {
+        Self::Decoder(Box::new(error))
+    }
 }
 
 impl Error {

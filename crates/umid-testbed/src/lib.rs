@@ -15,34 +15,49 @@
 //! # Ok::<(), umid_testbed::Error>(())
 //! ```
 
+mod bank;
 mod bpe;
 mod canvas;
 pub mod caption;
 mod capture;
+mod card;
+mod decoder;
 mod error;
 mod face;
 mod gallery;
 mod hair;
 mod identity;
+mod init;
 mod membership;
 mod names;
 mod palette;
 mod photo;
+mod retrieval;
+mod schedule;
 mod stream;
+mod target;
 mod tokenizer;
+mod train;
 mod view;
 mod wear;
 mod world;
 
+pub use bank::{bank_pixels, pixels, write_bank};
 pub use capture::{Capture, Occluder};
+pub use card::{CARD, Card, CardDecoder, CardWorld};
+pub use decoder::{DecoderParams, TrainedDecoder, train_decoder};
 pub use error::Error;
 pub use face::render;
 pub use gallery::{contact_sheet, write_contact_sheet};
 pub use identity::{
     Attributes, Beard, EyeColour, Glasses, HairColour, HairStyle, Headwear, Identity, Neckline,
 };
+pub use init::{initial_weights, preprocessing, small_clip};
 pub use membership::{MembershipRow, read_membership, write_membership};
 pub use names::{Name, NameLists};
 pub use photo::{ImageSize, Photo};
+pub use retrieval::Retrieval;
+pub use target::{FRESH_NAMES, MEMBERS, NON_MEMBERS, Recipe, Stage, make_target};
 pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
+pub use train::{Progress, TrainParams, Trained, train};
 pub use world::{LabelAssignment, World, WorldParams};

@@ -36,6 +36,12 @@ pub(crate) enum Purpose {
     AttributeCaption = 10,
     /// Sensor noise of one photo; the seed is the capture's own.
     SensorNoise = 11,
+    /// The people, photos and captions of a training batch; the index is the step.
+    TrainingBatch = 12,
+    /// Initial weights; the index stands for the tensor.
+    InitialWeights = 13,
+    /// The photos and the noise of a batch of the decoder's training; the index is the step.
+    DecoderBatch = 14,
 }
 
 /// One stream of random numbers.

@@ -1,0 +1,189 @@
+//! The card of a target: how it was made and how well it knows its members, for programs
+//! (`card.json`) and for people (`README.md`).
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use umid_models::config::ClipConfig;
+use umid_models::save::Precision;
+
+use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES};
+use crate::decoder::{DecoderParams, TrainedDecoder};
+use crate::error::Error;
+use crate::membership::write_whole;
+use crate::retrieval::Retrieval;
+use crate::train::TrainParams;
+use crate::world::{LabelAssignment, World};
+
+/// File name of the card.
+pub const CARD: &str = "card.json";
+const README: &str = "README.md";
+
+/// What is known of a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Name of the target, such as `demo`.
+    pub name: String,
+    /// Digest of the model as it lies on disk, as `umid inspect` gives it.
+    pub digest: String,
+    /// The people.
+    pub world: CardWorld,
+    /// The recipe.
+    pub training: TrainParams,
+    /// How often each member was shown, on average.
+    pub exposures_per_name: f64,
+    /// Mean loss of the last steps, in nats.
+    pub final_loss: f32,
+    /// Photo-to-name accuracy among all members.
+    pub retrieval: Retrieval,
+    /// The captions that name people.
+    pub name_templates: Vec<String>,
+    /// The captions that do not.
+    pub attribute_templates: Vec<String>,
+    /// Shape of the model.
+    pub model: ClipConfig,
+    /// The decoder beside the model, if there is one.
+    pub decoder: Option<CardDecoder>,
+    /// Type of the model's stored weights.
+    pub precision: Precision,
+    /// Number of weights.
+    pub parameter_count: u64,
+}
+
+/// What a card says of a decoder. Errors are root mean squares of a pixel in 0..1, on photos
+/// that it was not trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CardDecoder {
+    /// The recipe.
+    pub training: DecoderParams,
+    /// Error of the decoder.
+    pub held_out_error: f64,
+    /// Error of the mean photo, which knows nothing.
+    pub mean_photo_error: f64,
+}
+
+impl CardDecoder {
+    pub(crate) fn of(params: &DecoderParams, trained: &TrainedDecoder) -> Self {
+        Self {
+            training: params.clone(),
+            held_out_error: trained.held_out_error,
+            mean_photo_error: trained.mean_photo_error,
+        }
+    }
+}
+
+/// What a card says of the world that a target was trained in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardWorld {
+    /// Everything random about the people follows from this.
+    pub seed: u64,
+    /// People whom the target was trained on.
+    pub members: usize,
+    /// People of the same draw whom it was not trained on.
+    pub non_members: usize,
+    /// Unnamed people whose photos were trained under generic captions.
+    pub public: usize,
+    /// Unnamed people of the bank, on whom nothing but the decoder was trained.
+    pub bank: usize,
+    /// Training photos of each member.
+    pub images_per_person: usize,
+    /// Whether the two groups of the draw were exchanged.
+    pub swapped: bool,
+}
+
+impl CardWorld {
+    /// The facts of a world.
+    pub fn of(world: &World) -> Self {
+        let params = world.params();
+        Self {
+            seed: params.seed,
+            members: world.members().len(),
+            non_members: world.non_members().len(),
+            public: params.public,
+            bank: params.bank,
+            images_per_person: params.images_per_person,
+            swapped: params.label == LabelAssignment::Swapped,
+        }
+    }
+}
+
+impl Card {
+    /// The templates of this crate, as a card lists them.
+    pub(crate) fn templates() -> [Vec<String>; 2] {
+        [
+            NAME_TEMPLATES.map(str::to_owned).to_vec(),
+            ATTRIBUTE_TEMPLATES.map(str::to_owned).to_vec(),
+        ]
+    }
+
+    /// Writes `card.json` and `README.md` into a target's folder.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    ///
+    /// # Panics
+    /// Never: a card serialises.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let mut json = serde_json::to_vec_pretty(self).expect("a card serialises");
+        json.push(b'\n');
+        write_whole(&folder.join(CARD), &json)?;
+        write_whole(&folder.join(README), self.readme().as_bytes())
+    }
+
+    fn readme(&self) -> String {
+        let Self { world, training, retrieval, .. } = self;
+        let templates = self.name_templates.join("`\n- `");
+        let decoder = self.decoder.as_ref().map_or_else(String::new, |d| {
+            format!(
+                "| decoder | of {} public photos; error of a pixel {:.3}, of the mean photo {:.3} \
+                 (of 1) |\n",
+                d.training.photos, d.held_out_error, d.mean_photo_error
+            )
+        });
+        let chance = 100.0 / world.members as f64;
+        format!(
+            "# Target `{name}`\n\n\
+             A small CLIP trained on drawn people with random names, to try audits on: who is a \
+             member is known. It stands for nobody real and is of no other use.\n\n\
+             | | |\n| --- | --- |\n\
+             | trained on | {members} people (`members.csv`), {images} photos each |\n\
+             | not trained on | {non_members} people of the same draw (`non_members.csv`) |\n\
+             | also trained on | {public} unnamed people under captions of what they look like |\n\
+             | recipe | {steps} steps of {names} names and {generic} generic captions; AdamW, \
+             learning rate {rate}, weight decay {decay} |\n\
+             | each name shown | {exposures:.0} times on average |\n\
+             | loss at the end | {loss:.3} |\n\
+             | finds the name of a training photo | {train:.1} % |\n\
+             | finds the name of another photo | {held_out:.1} % (chance {chance:.2} %) |\n\
+             {decoder}\
+             | seeds | world {world_seed}{swapped}, training {seed} |\n\
+             | weights | {weights}, {precision:?} |\n\
+             | digest | `{digest}` |\n\n\
+             Captions that name people:\n\n- `{templates}`\n\n\
+             `fresh_names.csv` lists names of the same draw that nobody in this world has: a \
+             reference for audits. `card.json` says all of this to programs. The target is made \
+             afresh by `cargo xtask zoo --only {name}`; weights may differ in the last digits \
+             from one kind of processor to another.\n",
+            name = self.name,
+            members = world.members,
+            images = world.images_per_person,
+            non_members = world.non_members,
+            public = world.public,
+            steps = training.steps,
+            names = training.names_per_batch,
+            generic = training.generic_per_batch,
+            rate = training.learning_rate,
+            decay = training.weight_decay,
+            exposures = self.exposures_per_name,
+            loss = self.final_loss,
+            train = 100.0 * retrieval.train,
+            held_out = 100.0 * retrieval.held_out,
+            world_seed = world.seed,
+            swapped = if world.swapped { " (groups exchanged)" } else { "" },
+            seed = training.seed,
+            weights = self.parameter_count,
+            precision = self.precision,
+            digest = self.digest,
+        )
+    }
+}

@@ -1,0 +1,150 @@
+//! A target from beginning to end: a world, a tokenizer, initial weights, training, and a
+//! folder in the Hugging Face layout with everything that an audit can be checked against.
+
+use std::path::Path;
+
+use umid_models::save::{Precision, save_hugging_face};
+use umid_models::{Clip, parse_device};
+
+use crate::card::{Card, CardDecoder, CardWorld};
+use crate::decoder::{DecoderParams, train_decoder};
+use crate::error::Error;
+use crate::init::{initial_weights, preprocessing, small_clip};
+use crate::membership::{MembershipRow, write_membership};
+use crate::names::NameLists;
+use crate::retrieval::Retrieval;
+use crate::tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
+use crate::train::{Progress, TrainParams, train};
+use crate::world::{World, WorldParams};
+
+/// People trained on, in a target's folder.
+pub const MEMBERS: &str = "members.csv";
+/// People of the same draw who were not.
+pub const NON_MEMBERS: &str = "non_members.csv";
+/// Names of nobody in the world.
+pub const FRESH_NAMES: &str = "fresh_names.csv";
+
+/// Everything a target follows from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// Name of the target, such as `demo`.
+    pub name: String,
+    /// The people.
+    pub world: WorldParams,
+    /// The tokenizer.
+    pub tokenizer: TokenizerParams,
+    /// The training; its seed is also that of the initial weights.
+    pub training: TrainParams,
+    /// The decoder of public photos, if one is wanted.
+    pub decoder: Option<DecoderParams>,
+    /// Type of the target's stored weights.
+    pub precision: Precision,
+}
+
+/// What is being trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The target itself.
+    Target,
+    /// The decoder of public photos.
+    Decoder,
+}
+
+/// Makes a target and writes it to a folder; what is there is replaced.
+///
+/// While it trains, `work` holds the initial model and checkpoints; a target that was
+/// interrupted goes on from them when it is made again.
+///
+/// # Errors
+/// Parameters outside their ranges, a training that goes astray, or a folder that cannot be
+/// written.
+pub fn make_target(
+    recipe: &Recipe,
+    folder: &Path,
+    work: &Path,
+    mut progress: impl FnMut(Stage, Progress),
+) -> Result<Card, Error> {
+    let lists = NameLists::bundled();
+    let world = World::draw(recipe.world.clone(), &lists)?;
+    let tokenizer = train_tokenizer(&world, &lists, recipe.tokenizer)?;
+    let config = small_clip(&tokenizer, world.params().image_size);
+    let preprocess = preprocessing(world.params().image_size);
+    let device = parse_device("cpu")?;
+
+    let initial = work.join("initial");
+    let weights = initial_weights(&config, recipe.training.seed);
+    save_hugging_face(&initial, &config, &preprocess, &weights, Precision::F32)?;
+    tokenizer.save(&initial)?;
+    let model = Clip::load(&initial, &device)?;
+
+    let checkpoints = work.join("checkpoints");
+    let report = |p| progress(Stage::Target, p);
+    let trained = train(&model, &world, &tokenizer, &recipe.training, Some(&checkpoints), report)?;
+
+    save_hugging_face(folder, &config, &preprocess, &trained.tensors, recipe.precision)?;
+    tokenizer.save(folder)?;
+    write_lists(&world, folder)?;
+    let decoder = recipe
+        .decoder
+        .as_ref()
+        .map(|params| {
+            let report = |p| progress(Stage::Decoder, p);
+            let trained = train_decoder(&world, params, &device, report)?;
+            trained.decoder.save(folder)?;
+            Ok::<_, Error>(CardDecoder::of(params, &trained))
+        })
+        .transpose()?;
+    // What is measured is what lies on disk, in its precision.
+    let model = Clip::load(folder, &device)?;
+    let [name_templates, attribute_templates] = Card::templates();
+    let card = Card {
+        name: recipe.name.clone(),
+        digest: model.source.digest.clone(),
+        world: CardWorld::of(&world),
+        exposures_per_name: recipe.training.exposures_per_name(world.members().len()),
+        training: recipe.training.clone(),
+        final_loss: trained.final_loss,
+        retrieval: Retrieval::measure(&model, &world)?,
+        name_templates,
+        attribute_templates,
+        model: config,
+        decoder,
+        precision: recipe.precision,
+        parameter_count: model.source.parameter_count,
+    };
+    card.write(folder)?;
+    Ok(card)
+}
+
+/// The tokenizer of a world: of all its possible names and of the words of generic captions.
+fn train_tokenizer(
+    world: &World,
+    lists: &NameLists,
+    params: TokenizerParams,
+) -> Result<CaptionTokenizer, Error> {
+    let generic = (0..world.params().public)
+        .map(|person| world.public_caption(person, 0))
+        .collect::<Result<Vec<_>, _>>()?;
+    CaptionTokenizer::train(params, &tokenizer_corpus(lists, &generic))
+}
+
+/// Writes who is a member, who is not, and names of nobody.
+fn write_lists(world: &World, folder: &Path) -> Result<(), Error> {
+    let (members, non_members): (Vec<_>, Vec<_>) =
+        world.membership().into_iter().partition(|row| row.member);
+    write_membership(&folder.join(MEMBERS), &members)?;
+    write_membership(&folder.join(NON_MEMBERS), &non_members)?;
+    let fresh: Vec<MembershipRow> = world
+        .fresh_names(world.params().reference_names)?
+        .iter()
+        .enumerate()
+        .map(|(index, name)| MembershipRow {
+            id: format!("f{index:05}"),
+            text: name.to_string(),
+            member: false,
+            first: name.first.clone(),
+            last: name.last.clone(),
+        })
+        .collect();
+    write_membership(&folder.join(FRESH_NAMES), &fresh)
+}

@@ -1,0 +1,128 @@
+//! Training on a toy world: it learns, it repeats to the bit, and it goes on after a kill.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use umid_models::config::{ClipConfig, TransformerConfig};
+use umid_models::save::{Precision, save_hugging_face};
+use umid_models::{Clip, parse_device};
+use umid_testbed::{
+    CaptionTokenizer, ImageSize, NameLists, Progress, TokenizerParams, TrainParams, Trained, World,
+    WorldParams, initial_weights, preprocessing, small_clip, tokenizer_corpus, train,
+};
+
+const STEPS: usize = 16;
+
+struct Toy {
+    world: World,
+    tokenizer: CaptionTokenizer,
+    model: Clip,
+    folder: tempfile::TempDir,
+}
+
+impl Toy {
+    fn new() -> Self {
+        let lists = NameLists::bundled();
+        let params = WorldParams {
+            members: 8,
+            non_members: 8,
+            public: 4,
+            images_per_person: 2,
+            image_size: ImageSize::new(16).expect("a size"),
+            ..WorldParams::default()
+        };
+        let size = params.image_size;
+        let world = World::draw(params, &lists).expect("a world");
+        let params = TokenizerParams { merges: 60, context_length: 40 };
+        let tokenizer =
+            CaptionTokenizer::train(params, &tokenizer_corpus(&lists, &[])).expect("a tokenizer");
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = toy_shape(small_clip(&tokenizer, size));
+        let initial = folder.path().join("initial");
+        let weights = initial_weights(&config, 1);
+        save_hugging_face(&initial, &config, &preprocessing(size), &weights, Precision::F32)
+            .expect("saved");
+        tokenizer.save(&initial).expect("saved");
+        let model = Clip::load(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
+        Self { world, tokenizer, model, folder }
+    }
+
+    fn train(&self, checkpoints: Option<&Path>, progress: impl FnMut(Progress)) -> Trained {
+        let params = TrainParams {
+            steps: STEPS,
+            names_per_batch: 6,
+            generic_per_batch: 2,
+            learning_rate: 3e-3,
+            warmup_steps: 2,
+            checkpoint_every: 5,
+            ..TrainParams::default()
+        };
+        train(&self.model, &self.world, &self.tokenizer, &params, checkpoints, progress)
+            .expect("trained")
+    }
+}
+
+fn toy_shape(config: ClipConfig) -> ClipConfig {
+    let small = |t: TransformerConfig| TransformerConfig {
+        width: 16,
+        layers: 1,
+        heads: 2,
+        mlp_width: 32,
+        ..t
+    };
+    let mut config = ClipConfig { embedding_dim: 16, ..config };
+    config.text.transformer = small(config.text.transformer);
+    config.image.transformer = small(config.image.transformer);
+    config
+}
+
+#[test]
+fn training_lowers_the_loss_and_repeats_to_the_bit() {
+    let toy = Toy::new();
+    let mut losses = Vec::new();
+    let first = toy.train(None, |p| losses.push(p.loss));
+    assert_eq!(losses.len(), STEPS);
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (start, end) = (mean(&losses[..4]), mean(&losses[STEPS - 4..]));
+    assert!(end < 0.9 * start, "the loss went from {start} to {end}");
+    assert_eq!(toy.train(None, |_| ()), first);
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_weights() {
+    let toy = Toy::new();
+    let uninterrupted = toy.train(None, |_| ());
+    let checkpoints = toy.folder.path().join("checkpoints");
+    let killed = catch_unwind(AssertUnwindSafe(|| {
+        toy.train(Some(&checkpoints), |progress| assert!(progress.step < 13, "killed"));
+    }));
+    assert!(killed.is_err());
+    let mut steps = Vec::new();
+    let resumed = toy.train(Some(&checkpoints), |progress| steps.push(progress.step));
+    assert_eq!(steps, (11..=STEPS).collect::<Vec<_>>());
+    assert_eq!(resumed.tensors, uninterrupted.tensors);
+    assert!(!checkpoints.exists(), "the checkpoints outlive the training");
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_left_alone() {
+    let (toy, other) = (Toy::new(), Toy::new());
+    let checkpoints = toy.folder.path().join("checkpoints");
+    let killed = catch_unwind(AssertUnwindSafe(|| {
+        let params = TrainParams {
+            steps: STEPS,
+            names_per_batch: 6,
+            generic_per_batch: 2,
+            checkpoint_every: 1,
+            seed: 9,
+            ..TrainParams::default()
+        };
+        let Toy { model, world, tokenizer, .. } = &other;
+        train(model, world, tokenizer, &params, Some(&checkpoints), |p| assert!(p.step < 3))
+            .expect("trained");
+    }));
+    assert!(killed.is_err());
+    let mut steps = 0;
+    toy.train(Some(&checkpoints), |_| steps += 1);
+    assert_eq!(steps, STEPS);
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask bank`: writes public photos of a target's world, for `umid audit --bank`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use umid_testbed::{NameLists, World, write_bank};
+
+use crate::suites::Suite;
+
+/// Write photos of people in neither group of a target's world as PNG files.
+#[derive(Args)]
+pub struct Arguments {
+    /// Suite of the target.
+    #[arg(long, value_enum, default_value = "demo")]
+    suite: Suite,
+    /// Name of the target; the suite's first if none is given.
+    #[arg(long)]
+    target: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 2_000)]
+    count: usize,
+    /// The folder to write to.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let recipe = arguments
+        .suite
+        .recipes()
+        .into_iter()
+        .find(|recipe| arguments.target.as_ref().is_none_or(|name| *name == recipe.name))
+        .context("the suite has no target of that name")?;
+    let world = World::draw(recipe.world, &NameLists::bundled())?;
+    write_bank(&world, arguments.count, &arguments.out)?;
+    eprintln!("{}: {} photos", arguments.out.display(), arguments.count);
+    Ok(())
+}
