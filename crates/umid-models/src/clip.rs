@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::Array2;
+use rayon::prelude::*;
 
 use crate::config::ClipConfig;
 use crate::image::ImageTower;
@@ -161,16 +162,25 @@ impl Clip {
             let tokens = self.tokenizer.tokenize(text.as_ref())?;
             by_length.entry(tokens.ids.len()).or_default().push((row, tokens));
         }
+        let batches: Vec<&[(usize, Tokens)]> =
+            by_length.values().flat_map(|group| group.chunks(TEXT_BATCH)).collect();
+        let forward = |batch: &&[(usize, Tokens)]| {
+            let ids: Vec<Vec<u32>> = batch.iter().map(|(_, t)| t.ids.clone()).collect();
+            let output = self.text.forward(&ids);
+            (to_host(output.embedding), to_host(output.state))
+        };
+        // On a CPU, small matrices keep one core busy; several batches keep all of them.
+        let outputs: Vec<(Vec<f32>, Vec<f32>)> = if self.device == Device::flex() {
+            batches.par_iter().map(forward).collect()
+        } else {
+            batches.iter().map(forward).collect()
+        };
         let mut embeddings = Array2::zeros((texts.len(), self.config.embedding_dim));
         let mut states = Array2::zeros((texts.len(), self.config.text.transformer.width));
-        for group in by_length.into_values() {
-            for batch in group.chunks(TEXT_BATCH) {
-                let ids: Vec<Vec<u32>> = batch.iter().map(|(_, t)| t.ids.clone()).collect();
-                let output = self.text.forward(&ids);
-                let rows = || batch.iter().map(|(row, _)| *row);
-                copy_rows(output.embedding, rows(), &mut embeddings);
-                copy_rows(output.state, rows(), &mut states);
-            }
+        for (batch, (embedding, state)) in batches.iter().zip(outputs) {
+            let rows = || batch.iter().map(|(row, _)| *row);
+            copy_rows(&embedding, rows(), &mut embeddings);
+            copy_rows(&state, rows(), &mut states);
         }
         Ok(TextEmbeddings { embeddings, states })
     }
@@ -201,7 +211,7 @@ impl Clip {
             let values = TensorData::new(values, [batch.len(), 3, size, size]);
             let output = self.image.forward(Tensor::from_data(values, &self.device));
             let first = batch_index * IMAGE_BATCH;
-            copy_rows(output, first..first + batch.len(), &mut embeddings);
+            copy_rows(&to_host(output), first..first + batch.len(), &mut embeddings);
         }
         Ok(embeddings)
     }
@@ -216,8 +226,7 @@ pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("tensors of this crate are f32")
 }
 
-fn copy_rows(from: Tensor<2>, rows: impl Iterator<Item = usize>, to: &mut Array2<f32>) {
-    let values = to_host(from);
+fn copy_rows(values: &[f32], rows: impl Iterator<Item = usize>, to: &mut Array2<f32>) {
     let width = to.ncols();
     for (row, values) in rows.zip(values.chunks_exact(width)) {
         to.row_mut(row).iter_mut().zip(values).for_each(|(to, from)| *to = *from);

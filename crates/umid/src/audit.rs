@@ -16,7 +16,7 @@ use umid_signals::Signal;
 use crate::auditor::Auditor;
 use crate::bank::fingerprint;
 use crate::cache::ReferenceCache;
-use crate::error::AuditError;
+use crate::error::{AuditError, shown};
 use crate::inversion_signals::SATURATION;
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
@@ -24,12 +24,13 @@ use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
+use crate::reference_fit::{check_names, check_votes};
 use crate::report::preview::png_from_chw;
 use crate::report::{Preview, Report, render};
 use crate::siblings::Siblings;
 use crate::store::{REPORT_FILE, RunStore};
 use crate::templates::Templates;
-use crate::text_signals::CHUNK;
+use crate::text_signals::{CHUNK, full_name};
 
 /// Shown side of a preview image in pixels, at least.
 const PREVIEW_SIDE: usize = 128;
@@ -116,7 +117,9 @@ pub fn audit(
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
     check_levels(options)?;
-    check_lengths(model, &options.templates, &queries.queries)?;
+    check_votes(options.min_votes)?;
+    check_names(&options.calibrated_reference.texts, options.seed)?;
+    check_lengths(model, options, &queries.queries)?;
     let info = run_info(model, queries, options)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
     store.warnings().iter().for_each(|warning| progress.note(warning));
@@ -166,6 +169,9 @@ fn run(
     progress: &dyn Progress,
 ) -> Result<(), AuditError> {
     let done = store.records().len();
+    if done == queries.len() {
+        return Ok(());
+    }
     progress.stage("queries", queries.len());
     progress.advance(done);
     for first in (done / CHUNK * CHUNK..queries.len()).step_by(CHUNK) {
@@ -271,22 +277,78 @@ fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
     Ok(())
 }
 
-/// Refuses names that do not fit the model's context in every template: what is cut off could
+/// Refuses texts that do not fit the model's context in every template: what is cut off could
 /// not be asked about.
-fn check_lengths(model: &Clip, templates: &Templates, names: &[Query]) -> Result<(), AuditError> {
-    for name in names {
-        for text in templates.fill_all(&name.text) {
-            let tokens = model.tokenizer.tokenize(&text)?;
-            if tokens.is_truncated() {
-                return Err(AuditError::QueryTooLong {
-                    id: name.id.clone(),
-                    tokens: tokens.untruncated_len,
-                    context: model.tokenizer.context(),
-                });
-            }
+fn check_lengths(
+    model: &Clip,
+    options: &AuditOptions,
+    queries: &[Query],
+) -> Result<(), AuditError> {
+    let context = model.tokenizer.context();
+    for query in queries {
+        if let Some(tokens) = too_long(model, &options.templates, &query.text)? {
+            return Err(AuditError::QueryTooLong { id: query.id.clone(), tokens, context });
+        }
+    }
+    let paper = options.inversion.iter().flat_map(|_| &options.paper_reference.texts);
+    for name in options.calibrated_reference.texts.iter().chain(paper) {
+        if let Some(tokens) = too_long(model, &options.templates, &name.text)? {
+            return Err(AuditError::TextTooLongForModel {
+                what: format!("the reference text `{}`", shown(&name.text)),
+                tokens,
+                context,
+                remedy: "or give shorter names with --reference file:PATH",
+            });
+        }
+    }
+    check_sibling_lengths(model, options, queries)
+}
+
+/// [`check_lengths`] for the names that siblings make of the queries and of the reference.
+fn check_sibling_lengths(
+    model: &Clip,
+    options: &AuditOptions,
+    queries: &[Query],
+) -> Result<(), AuditError> {
+    let tokens = |name: &String| model.tokenizer.tokenize(name).map(|t| t.untruncated_len);
+    // Words are tokenized one by one, so the longest sibling makes the longest name.
+    let longest = |names: &[String]| -> Result<String, AuditError> {
+        let mut longest = (0, String::new());
+        for name in names {
+            longest = longest.max((tokens(name)?, name.clone()));
+        }
+        Ok(longest.1)
+    };
+    let (first, last) = (longest(&options.siblings.first)?, longest(&options.siblings.last)?);
+    let names = queries.iter().chain(&options.calibrated_reference.texts);
+    let relatives =
+        names.filter_map(|name| name.parts.as_ref()).flat_map(|(own_first, own_last)| {
+            [full_name(own_first, &last), full_name(&first, own_last)]
+        });
+    for name in relatives.chain([full_name(&first, &last)]) {
+        if let Some(tokens) = too_long(model, &options.templates, &name)? {
+            return Err(AuditError::TextTooLongForModel {
+                what: "a name with a sibling's part".to_owned(),
+                tokens,
+                context: model.tokenizer.context(),
+                remedy: "give shorter parts with --sibling-first and --sibling-last, or use \
+                         --no-split",
+            });
         }
     }
     Ok(())
+}
+
+/// Tokens of `name` in its longest template where the model would cut it.
+fn too_long(model: &Clip, templates: &Templates, name: &str) -> Result<Option<usize>, AuditError> {
+    let mut longest = None;
+    for text in templates.fill_all(name) {
+        let tokens = model.tokenizer.tokenize(&text)?;
+        if tokens.is_truncated() {
+            longest = longest.max(Some(tokens.untruncated_len));
+        }
+    }
+    Ok(longest)
 }
 
 fn run_info(

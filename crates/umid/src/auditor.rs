@@ -143,6 +143,13 @@ impl<'a> Auditor<'a> {
                  reference's names are like this one (give some with --reference file:PATH)"
                     .to_owned(),
             );
+        } else if !self.calibrated.has_two_part_test() {
+            warnings.push(
+                "the reference's names mostly lack two parts, so the part-interaction residual \
+                 of this one is not used and its score rests on weaker signals; give names like \
+                 it with --reference file:PATH"
+                    .to_owned(),
+            );
         }
         let paper = match &self.paper {
             None => None,
@@ -164,8 +171,7 @@ impl<'a> Auditor<'a> {
         let Some(paper) = &self.paper else { return Ok(Vec::new()) };
         let embeddings = self.model.embed_texts(texts)?.embeddings;
         let params = InvertParams { restarts: 1, ..paper.params.clone() };
-        let inverter =
-            Inverter::new(&self.model.image, &paper.space, params, self.model.device())?;
+        let inverter = Inverter::new(&self.model.image, &paper.space, params, self.model.device())?;
         Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
     }
 
@@ -205,7 +211,8 @@ impl Paper {
             let mut rows = Vec::with_capacity(names.len());
             for chunk in names.chunks(CHUNK) {
                 let chunk: Vec<&Query> = chunk.iter().collect();
-                rows.extend(chunk_signals(text, Some(&inverter), &chunk)?.0);
+                let signals = chunk_signals(text, Some(&inverter), &chunk)?.0;
+                rows.extend(signals.into_iter().map(own_signals));
                 progress.advance(chunk.len());
             }
             Ok(ReferenceSignals { rows })
@@ -220,6 +227,21 @@ impl Paper {
     ) -> Result<Inverter<'b, ImageTower, PixelSpace>, AuditError> {
         Ok(Inverter::new(&model.image, &self.space, self.params.clone(), model.device())?)
     }
+}
+
+/// Without the signals that compare with the calibrated reference or the bank, so that one
+/// entry of the cache serves every audit of the model: these are not in its key.
+fn own_signals(mut row: SignalRow) -> SignalRow {
+    row.retain(|signal, _| {
+        !matches!(
+            signal,
+            Signal::NearestReferenceCosine
+                | Signal::Bank
+                | Signal::BankCsls
+                | Signal::BankCslsCalibrated
+        )
+    });
+    row
 }
 
 /// Signals of a chunk of names, and what must be said of each.

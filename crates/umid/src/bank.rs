@@ -41,12 +41,17 @@ pub(crate) fn load_bank(
     progress: &dyn Progress,
 ) -> Result<Bank, AuditError> {
     let files = images(directory)?;
+    let device = format!("{:?}", model.device());
     let key = CacheKey::new(
         &model.source.digest,
-        &(SCHEMA_VERSION, "bank", fingerprint(directory)?),
+        &(SCHEMA_VERSION, "bank", fingerprint(directory)?, device),
         &[],
     );
-    let rows = match cache.load::<Cached>(&key) {
+    let found = cache.load::<Cached>(&key);
+    if let Lookup::Damaged(warning) = &found {
+        progress.note(warning);
+    }
+    let rows = match found {
         Lookup::Hit(cached) => cached.rows,
         Lookup::Miss | Lookup::Damaged(_) => {
             progress.stage("bank", files.len());
@@ -73,7 +78,7 @@ pub(crate) fn load_bank(
     Ok(Bank::new(embeddings.view())?)
 }
 
-/// Digest of a bank's images, names and contents.
+/// Digest of a bank's images in the order of their names.
 ///
 /// # Errors
 ///
@@ -107,7 +112,11 @@ fn images(directory: &Path) -> Result<Vec<PathBuf>, AuditError> {
         }
     }
     if files.len() < MIN_IMAGES {
-        let found = format!("it holds {} images, at least {MIN_IMAGES} are needed", files.len());
+        let found = format!(
+            "it holds {} images and at least {MIN_IMAGES} are needed; add public images of the \
+             model's domain (subdirectories are not read), or leave --bank out",
+            files.len()
+        );
         return Err(bank_error(directory, &found));
     }
     files.sort();

@@ -33,6 +33,22 @@ pub enum AuditError {
     #[error(transparent)]
     Report(#[from] crate::report::ReportError),
 
+    /// A name of the reference, or one with a sibling's part, does not fit the model's context.
+    #[error(
+        "{what} has {tokens} tokens in a template, the model reads {context} and would not see \
+         the end; shorten the template, {remedy}"
+    )]
+    TextTooLongForModel {
+        /// Which text.
+        what: String,
+        /// Tokens of the longest template filled with it.
+        tokens: usize,
+        /// The model's context.
+        context: usize,
+        /// What else to try.
+        remedy: &'static str,
+    },
+
     /// A name does not fit the model's context.
     #[error(
         "query `{id}` has {tokens} tokens in a template, the model reads {context}; shorten the \
@@ -56,16 +72,59 @@ pub enum AuditError {
         found: f64,
     },
 
-    /// Too few or too many siblings.
+    /// Too few or too many of the bundled siblings.
     #[error(
         "{found} siblings of a kind, expected from 3 to {most}; 16 is the default, or give longer \
          lists with --sibling-first and --sibling-last"
     )]
     SiblingCount {
-        /// How many were asked for or given.
+        /// How many were asked for.
         found: usize,
         /// How many there could be.
         most: usize,
+    },
+
+    /// A list of siblings that is too short.
+    #[error(
+        "the {what} {} holds {found} distinct names, at least 3 are needed and 16 are better; \
+         add some, or leave the file out to use the bundled ones",
+        path.display()
+    )]
+    TooFewSiblings {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// How many names it holds.
+        found: usize,
+    },
+
+    /// Votes for a member that cannot be reached, or need not be.
+    #[error(
+        "{found} votes for a member, expected 1 to {most}, the number of detectors; 3 is usual"
+    )]
+    MinVotes {
+        /// How many were asked for.
+        found: usize,
+        /// How many detectors vote.
+        most: usize,
+    },
+
+    /// A reference that cannot calibrate a p-value.
+    #[error(
+        "the calibrated reading has {found} {kind} to calibrate with, at least {needed} are \
+         needed, and a third of the reference goes into the scales before; ask for names:{ask} \
+         or more, or add names to the file"
+    )]
+    CalibrationNames {
+        /// Which names: all, or those of two parts.
+        kind: &'static str,
+        /// How many there are.
+        found: usize,
+        /// The fewest that give p-values.
+        needed: usize,
+        /// A reference that is large enough.
+        ask: usize,
     },
 
     /// A directory that is no bank.
@@ -518,10 +577,13 @@ impl AuditError {
         match self {
             Self::Model(_)
             | Self::Invert(_)
-            | Self::Detect(_)
+            | Self::TextTooLongForModel { .. }
             | Self::QueryTooLong { .. }
             | Self::Level { .. }
             | Self::SiblingCount { .. }
+            | Self::TooFewSiblings { .. }
+            | Self::MinVotes { .. }
+            | Self::CalibrationNames { .. }
             | Self::Bank { .. }
             | Self::ReadFile { .. }
             | Self::FileTooLarge { .. }
@@ -554,6 +616,7 @@ impl AuditError {
             | Self::ResultsRecord { .. }
             | Self::RedactionKey { .. } => true,
             Self::Signal(_)
+            | Self::Detect(_)
             | Self::Report(_)
             | Self::ReferenceFailed { .. }
             | Self::RecordNotFinite { .. }

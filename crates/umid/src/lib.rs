@@ -12,6 +12,7 @@
 
 mod atomic;
 pub mod audit;
+pub mod auditor;
 mod bank;
 pub mod cache;
 pub mod csv_out;
@@ -33,3 +34,8 @@ pub mod templates;
 mod text_signals;
 
 pub use error::AuditError;
+
+/// Keeps the README's example compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -11,11 +11,12 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
     CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, DetectError, Ensemble,
-    EnsembleParams, split,
+    EnsembleParams, MIN_CALIBRATION_ROWS, split,
 };
 use umid_signals::Signal;
 
 use crate::error::AuditError;
+use crate::queries::Query;
 use crate::record::{CalibratedReading, PaperReading};
 use crate::score::{oriented, weights};
 use crate::text_signals::SignalRow;
@@ -47,10 +48,58 @@ pub(crate) fn fit_part(count: usize, seed: u64) -> Result<Vec<usize>, AuditError
     Ok(split(count, DEFAULT_FIT_FRACTION, seed)?.0)
 }
 
+/// Refuses, before anything is computed, names that could not calibrate a p-value.
+///
+/// # Errors
+///
+/// [`AuditError::CalibrationNames`].
+pub(crate) fn check_names(names: &[Query], seed: u64) -> Result<(), AuditError> {
+    // Too few names to split are too few to calibrate with.
+    let calibration =
+        split(names.len(), DEFAULT_FIT_FRACTION, seed).map_or_else(|_| vec![], |p| p.1);
+    let ask = (MIN_CALIBRATION_ROWS as f64 / (1.0 - DEFAULT_FIT_FRACTION)).ceil() as usize;
+    let check = |kind, found| {
+        let needed = MIN_CALIBRATION_ROWS;
+        if found < needed {
+            return Err(AuditError::CalibrationNames { kind, found, needed, ask });
+        }
+        Ok(())
+    };
+    check("names", calibration.len())?;
+    if mostly_two_parts(names.iter().map(|name| name.parts.is_some())) {
+        let two_parts = calibration.iter().filter(|row| names[**row].parts.is_some());
+        check("names of two parts", two_parts.count())?;
+    }
+    Ok(())
+}
+
+/// Whether names like these calibrate the score of names with two parts. Half is a matter of
+/// judgement: below it, the reference is of another kind of name.
+pub(crate) fn mostly_two_parts(names: impl ExactSizeIterator<Item = bool>) -> bool {
+    let count = names.len();
+    names.filter(|has_parts| *has_parts).count() * 2 >= count
+}
+
+/// Refuses votes that the paper's detectors cannot give.
+///
+/// # Errors
+///
+/// [`AuditError::MinVotes`].
+pub(crate) fn check_votes(min_votes: usize) -> Result<(), AuditError> {
+    if (1..=DETECTORS).contains(&min_votes) {
+        Ok(())
+    } else {
+        Err(AuditError::MinVotes { found: min_votes, most: DETECTORS })
+    }
+}
+
 /// The paper's reading: an ensemble over (similarity, variability), fitted on gibberish.
 pub(crate) struct PaperReader {
     ensemble: Ensemble,
 }
+
+/// Detectors of the paper's ensemble.
+const DETECTORS: usize = 4;
 
 /// The signals that the paper's ensemble sees.
 const PAPER_SIGNALS: [Signal; 2] = [Signal::Similarity, Signal::Variability];
@@ -128,15 +177,17 @@ impl CalibratedReader {
         seed: u64,
     ) -> Result<Self, AuditError> {
         let one_part = Test::fit(reference, one_part_score, seed)?;
-        let has_parts =
-            reference.rows.iter().filter(|r| matches!(r.get(&Signal::Interaction), Some(Some(_))));
-        // Half is a matter of judgement: below it, the reference is of another kind of name.
-        let two_parts = if has_parts.count() * 2 >= reference.rows.len() {
+        let two_parts = if mostly_two_parts(reference.rows.iter().map(has_parts)) {
             Some(Test::fit(reference, score, seed)?)
         } else {
             None
         };
         Ok(Self { two_parts, one_part, alpha })
+    }
+
+    /// Whether names of two parts are tested by their own score.
+    pub(crate) fn has_two_part_test(&self) -> bool {
+        self.two_parts.is_some()
     }
 
     /// Tests a query by its row of signals.
@@ -145,9 +196,8 @@ impl CalibratedReader {
     ///
     /// Those of the test.
     pub(crate) fn read(&self, row: &SignalRow) -> Result<CalibratedReading, AuditError> {
-        let has_parts = matches!(row.get(&Signal::Interaction), Some(Some(_)));
         let Test { score, test } = match &self.two_parts {
-            Some(two_parts) if has_parts => two_parts,
+            Some(two_parts) if has_parts(row) => two_parts,
             _ => &self.one_part,
         };
         let outcome = test.test(&oriented(score, row))?;
@@ -158,6 +208,11 @@ impl CalibratedReader {
             detected: outcome.p_value <= self.alpha,
         })
     }
+}
+
+/// Whether the row is of a name with two parts.
+fn has_parts(row: &SignalRow) -> bool {
+    matches!(row.get(&Signal::Interaction), Some(Some(_)))
 }
 
 impl Test {

@@ -15,7 +15,7 @@ use umid_signals::text::{
 use umid_signals::{CslsBank, QueryStates, SiblingGrid, Signal, UnitRows};
 
 use crate::error::AuditError;
-use crate::queries::Query;
+use crate::queries::{Query, name_key};
 use crate::siblings::Siblings;
 use crate::templates::Templates;
 
@@ -123,8 +123,8 @@ impl<'a> TextReader<'a> {
         let family = name.parts.as_ref().map(|(first, last)| Family {
             same_first: self.siblings.last.iter().map(|l| add(&full_name(first, l))).collect(),
             same_last: self.siblings.first.iter().map(|f| add(&full_name(f, last))).collect(),
-            own_first: self.siblings.first.iter().position(|f| f == first),
-            own_last: self.siblings.last.iter().position(|l| l == last),
+            own_first: position(&self.siblings.first, first),
+            own_last: position(&self.siblings.last, last),
         });
         Plan { own, family }
     }
@@ -254,6 +254,12 @@ impl TextTable {
     fn embed(&self, model: &Clip) -> Result<TextEmbeddings, AuditError> {
         Ok(model.embed_texts(&self.texts)?)
     }
+}
+
+/// Position of a part among the siblings; the model reads no case, so none is compared.
+fn position(siblings: &[String], part: &str) -> Option<usize> {
+    let key = name_key(part);
+    siblings.iter().position(|sibling| name_key(sibling) == key)
 }
 
 /// How the parts of a name are joined.

@@ -142,10 +142,7 @@ fn options(args: &Args, queries: &NameFile) -> anyhow::Result<AuditOptions> {
 }
 
 /// The texts of both readings.
-fn references(
-    args: &Args,
-    queries: &NameFile,
-) -> anyhow::Result<(ReferenceTexts, ReferenceTexts)> {
+fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts, ReferenceTexts)> {
     let (mut paper, mut calibrated) = (None, None);
     for spec in &args.reference {
         let (slot, texts) = match spec {
@@ -160,7 +157,9 @@ fn references(
             }
         };
         if slot.replace(texts).is_some() {
-            anyhow::bail!("two references for one reading; give --reference once for gibberish:N and once for names:N or file:PATH");
+            anyhow::bail!(
+                "two references for one reading; give --reference once for gibberish:N and once for names:N or file:PATH"
+            );
         }
     }
     let paper = match paper {
@@ -202,7 +201,9 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
     let warnings = summary.run.warnings.len();
     let flagged = records.iter().filter(|r| !r.warnings.is_empty()).count();
     if warnings + flagged > 0 {
-        println!("warnings:   {warnings} about the run, {flagged} names with their own; see the report");
+        println!(
+            "warnings:   {warnings} about the run, {flagged} names with their own; see the report"
+        );
     }
     println!("report:     {}", summary.report.display());
 }
@@ -215,6 +216,6 @@ fn summary_json(summary: &AuditSummary) -> serde_json::Value {
         "detected_at_alpha": records.iter().filter(|r| r.calibrated.detected).count(),
         "voted_members": records.iter().filter(|r| r.paper.as_ref().is_some_and(|p| p.member)).count(),
         "warnings": summary.run.warnings,
-        "report": summary.report,
+        "report": summary.report.display().to_string(),
     })
 }

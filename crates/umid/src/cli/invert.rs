@@ -115,7 +115,9 @@ fn preview(model: &Clip, inversion: &Inversion, path: &std::path::Path) -> anyho
     let cosines = inversion.final_cosines();
     let best = inversion.usable().into_iter().max_by(|a, b| cosines[*a].total_cmp(&cosines[*b]));
     let Some(best) = best else {
-        anyhow::bail!("no restart stayed finite, so there is nothing to show; try a smaller --step");
+        anyhow::bail!(
+            "no restart stayed finite, so there is nothing to show; try a smaller --step"
+        );
     };
     let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
     let pixels = model.preprocess.denormalise(&inputs.row(best).to_vec());

@@ -26,9 +26,8 @@ struct Bar(RefCell<ProgressBar>);
 impl Progress for Bar {
     fn stage(&self, name: &str, total: usize) {
         let template = "{msg:>20} [{bar:30}] {pos}/{len}, {per_sec}, {eta} left";
-        let style = ProgressStyle::with_template(template)
-            .expect("a fixed template")
-            .progress_chars("=> ");
+        let style =
+            ProgressStyle::with_template(template).expect("a fixed template").progress_chars("=> ");
         let bar = ProgressBar::new(total as u64).with_style(style).with_message(name.to_owned());
         self.0.replace(bar).finish_and_clear();
     }

@@ -34,10 +34,8 @@ pub(crate) fn read(path: &Path, name: &'static str) -> anyhow::Result<HostTensor
 
 /// Writes tensors to a temporary file beside `path` and renames it into place.
 pub(crate) fn write(path: &Path, tensors: &[HostTensor]) -> anyhow::Result<()> {
-    let bytes: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        .collect();
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let views = tensors
         .iter()
         .zip(&bytes)
