@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use umid_testbed::{Card, Progress, Recipe, Stage, make_target};
+use umid_testbed::{Card, Progress, Recipe, make_decoder, make_target};
 
 use crate::suites::{Suite, workspace_root};
 
@@ -23,9 +23,23 @@ pub struct Arguments {
     /// others target/zoo.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What to train of each.
+    #[arg(long, value_enum, default_value = "all")]
+    part: Part,
     /// Steps instead of the recipe's. The target is then not what its name promises.
     #[arg(long)]
     steps: Option<usize>,
+}
+
+/// What of a target is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The model and its decoder.
+    All,
+    /// The model alone.
+    Model,
+    /// The decoder alone, for a model that is there.
+    Decoder,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -42,37 +56,53 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         let name = recipe.name.clone();
         let started = Instant::now();
-        let card = make(&recipe, &out).with_context(|| format!("the target {name} failed"))?;
+        let card = make(&recipe, arguments.part, &out)
+            .with_context(|| format!("the target {name} failed"))?;
         report(&card, started.elapsed().as_secs_f64());
     }
     Ok(())
 }
 
-fn make(recipe: &Recipe, out: &Path) -> anyhow::Result<Card> {
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template(
-        "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}",
-    )?);
+fn make(recipe: &Recipe, part: Part, out: &Path) -> anyhow::Result<Card> {
+    let folder = out.join(&recipe.name);
     let work = workspace_root().join("target/zoo-work").join(&recipe.name);
-    let card = make_target(recipe, &out.join(&recipe.name), &work, |stage, progress| {
-        let Progress { step, steps, loss } = progress;
-        let what = match stage {
-            Stage::Target => recipe.name.clone(),
-            Stage::Decoder => format!("{}'s decoder", recipe.name),
-        };
-        if bar.is_hidden() && step.is_multiple_of(50) {
-            eprintln!("{what}: step {step} of {steps}, loss {loss:.3}");
+    if part != Part::Decoder {
+        let bar = Bar::new(recipe.name.clone())?;
+        make_target(recipe, &folder, &work, |progress| bar.show(progress))?;
+    }
+    if part == Part::Model {
+        return Ok(Card::read(&folder)?);
+    }
+    let bar = Bar::new(format!("{}'s decoder", recipe.name))?;
+    Ok(make_decoder(recipe, &folder, |progress| bar.show(progress))?)
+}
+
+/// A progress bar on a terminal, a line now and then elsewhere.
+struct Bar {
+    what: String,
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new(what: String) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(0).with_prefix(what.clone());
+        bar.set_style(ProgressStyle::with_template(
+            "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}",
+        )?);
+        Ok(Self { what, bar })
+    }
+
+    fn show(&self, Progress { step, steps, loss }: Progress) {
+        self.bar.set_length(steps as u64);
+        self.bar.set_position(step as u64);
+        self.bar.set_message(format!("loss {loss:.3}"));
+        if self.bar.is_hidden() && step.is_multiple_of(50) {
+            eprintln!("{}: step {step} of {steps}, loss {loss:.3}", self.what);
         }
-        if bar.prefix() != what {
-            bar.reset();
-            bar.set_length(steps as u64);
-            bar.set_prefix(what);
+        if step == steps {
+            self.bar.finish();
         }
-        bar.set_position(step as u64);
-        bar.set_message(format!("loss {loss:.3}"));
-    })?;
-    bar.finish();
-    Ok(card)
+    }
 }
 
 fn report(card: &Card, seconds: f64) {

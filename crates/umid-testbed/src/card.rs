@@ -1,6 +1,7 @@
 //! The card of a target: how it was made and how well it knows its members, for programs
 //! (`card.json`) and for people (`README.md`).
 
+use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,16 @@ impl Card {
             NAME_TEMPLATES.map(str::to_owned).to_vec(),
             ATTRIBUTE_TEMPLATES.map(str::to_owned).to_vec(),
         ]
+    }
+
+    /// Reads the `card.json` of a target's folder.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is no card.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(CARD);
+        let json = fs::read(&path).map_err(Error::reading(&path))?;
+        serde_json::from_slice(&json).map_err(|source| Error::Card { path, source })
     }
 
     /// Writes `card.json` and `README.md` into a target's folder.

@@ -52,7 +52,7 @@ impl Default for DecoderParams {
     fn default() -> Self {
         Self {
             photos: 8_000,
-            steps: 2_000,
+            steps: 1_000,
             batch: 64,
             learning_rate: 2e-3,
             pixel_deviation: 0.08,

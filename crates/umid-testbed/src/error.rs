@@ -181,6 +181,14 @@ pub enum Error {
         /// What burn says.
         source: burn::store::RecordError,
     },
+    /// A target's card that is none.
+    #[error("{path} is no card of a target: {source}; make the target again")]
+    Card {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader says.
+        source: serde_json::Error,
+    },
     /// A model could not be loaded or written.
     #[error(transparent)]
     Model(Box<umid_models::ModelError>),

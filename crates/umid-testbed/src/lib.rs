@@ -57,7 +57,7 @@ pub use membership::{MembershipRow, read_membership, write_membership};
 pub use names::{Name, NameLists};
 pub use photo::{ImageSize, Photo};
 pub use retrieval::Retrieval;
-pub use target::{FRESH_NAMES, MEMBERS, NON_MEMBERS, Recipe, Stage, make_target};
+pub use target::{FRESH_NAMES, MEMBERS, NON_MEMBERS, Recipe, make_decoder, make_target};
 pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
 pub use world::{LabelAssignment, World, WorldParams};

@@ -41,16 +41,7 @@ pub struct Recipe {
     pub precision: Precision,
 }
 
-/// What is being trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// The target itself.
-    Target,
-    /// The decoder of public photos.
-    Decoder,
-}
-
-/// Makes a target and writes it to a folder; what is there is replaced.
+/// Makes a target without its decoder and writes it to a folder; what is there is replaced.
 ///
 /// While it trains, `work` holds the initial model and checkpoints; a target that was
 /// interrupted goes on from them when it is made again.
@@ -62,7 +53,7 @@ pub fn make_target(
     recipe: &Recipe,
     folder: &Path,
     work: &Path,
-    mut progress: impl FnMut(Stage, Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Card, Error> {
     let lists = NameLists::bundled();
     let world = World::draw(recipe.world.clone(), &lists)?;
@@ -78,22 +69,12 @@ pub fn make_target(
     let model = Clip::load(&initial, &device)?;
 
     let checkpoints = work.join("checkpoints");
-    let report = |p| progress(Stage::Target, p);
-    let trained = train(&model, &world, &tokenizer, &recipe.training, Some(&checkpoints), report)?;
+    let trained =
+        train(&model, &world, &tokenizer, &recipe.training, Some(&checkpoints), progress)?;
 
     save_hugging_face(folder, &config, &preprocess, &trained.tensors, recipe.precision)?;
     tokenizer.save(folder)?;
     write_lists(&world, folder)?;
-    let decoder = recipe
-        .decoder
-        .as_ref()
-        .map(|params| {
-            let report = |p| progress(Stage::Decoder, p);
-            let trained = train_decoder(&world, params, &device, report)?;
-            trained.decoder.save(folder)?;
-            Ok::<_, Error>(CardDecoder::of(params, &trained))
-        })
-        .transpose()?;
     // What is measured is what lies on disk, in its precision.
     let model = Clip::load(folder, &device)?;
     let [name_templates, attribute_templates] = Card::templates();
@@ -108,10 +89,31 @@ pub fn make_target(
         name_templates,
         attribute_templates,
         model: config,
-        decoder,
+        decoder: None,
         precision: recipe.precision,
         parameter_count: model.source.parameter_count,
     };
+    card.write(folder)?;
+    Ok(card)
+}
+
+/// Makes the decoder of a target that is made and writes it beside the model; nothing, where the
+/// recipe has none. The card is written anew.
+///
+/// # Errors
+/// Parameters outside their ranges, a training that goes astray, or a folder that has no card or
+/// cannot be written.
+pub fn make_decoder(
+    recipe: &Recipe,
+    folder: &Path,
+    progress: impl FnMut(Progress),
+) -> Result<Card, Error> {
+    let mut card = Card::read(folder)?;
+    let Some(params) = &recipe.decoder else { return Ok(card) };
+    let world = World::draw(recipe.world.clone(), &NameLists::bundled())?;
+    let trained = train_decoder(&world, params, &parse_device("cpu")?, progress)?;
+    trained.decoder.save(folder)?;
+    card.decoder = Some(CardDecoder::of(params, &trained));
     card.write(folder)?;
     Ok(card)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
 use umid_models::{Clip, parse_device, to_host};
-use umid_testbed::{CARD, Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, read_membership};
+use umid_testbed::{Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, read_membership};
 
 /// Largest difference of an embedding relative to its norm: f32 round-off through the layers
 /// is near 1e-6, and a wrong activation, pooling or tokenizer shows from 1e-2 on.
@@ -77,8 +77,7 @@ fn images_are_embedded_as_transformers_does() {
 
 #[test]
 fn the_card_and_the_lists_are_of_this_model() {
-    let card = std::fs::read(target().join(CARD)).expect("a card");
-    let card: Card = serde_json::from_slice(&card).expect("a card");
+    let card = Card::read(&target()).expect("a card");
     let model = model();
     assert_eq!(card.digest, model.source.digest);
     assert_eq!(card.model, model.config);
