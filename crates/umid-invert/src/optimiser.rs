@@ -13,6 +13,7 @@ const ADAM_EPSILON: f64 = 1e-8;
 const SMALLEST_GRADIENT: f64 = 1e-30;
 
 /// An optimiser with its state for one batch of rows.
+#[expect(clippy::large_enum_variant, reason = "one is alive at a time")]
 pub(crate) enum Stepper {
     NormalisedGradient {
         /// Length of a step, `[rows, 1]`.

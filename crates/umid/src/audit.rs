@@ -24,6 +24,7 @@ use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
+use crate::reference_fit::fit_part;
 use crate::reference_fit::{check_names, check_votes};
 use crate::report::preview::png_from_chw;
 use crate::report::{Preview, Report, render};
@@ -122,7 +123,9 @@ pub fn audit(
     check_lengths(model, options, &queries.queries)?;
     let info = run_info(model, queries, options)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
-    store.warnings().iter().for_each(|warning| progress.note(warning));
+    for warning in store.warnings() {
+        progress.note(warning);
+    }
 
     let started = Instant::now();
     let auditor = Auditor::prepare(model, options, progress)?;
@@ -356,12 +359,15 @@ fn run_info(
     queries: &NameFile,
     options: &AuditOptions,
 ) -> Result<RunInfo, AuditError> {
-    let info = |reference: &ReferenceTexts| ReferenceInfo {
+    let info = |reference: &ReferenceTexts, ranked: usize| ReferenceInfo {
         description: reference.description.clone(),
         count: reference.texts.len(),
+        ranked,
         digest: reference.digest(),
         signals: BTreeMap::new(),
     };
+    let names = options.calibrated_reference.texts.len();
+    let calibrating = names - fit_part(names, options.seed)?.len();
     let inversion = options.inversion.as_ref();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {
@@ -396,8 +402,9 @@ fn run_info(
             redact: options.redaction == Redaction::On,
         },
         device: options.device.clone(),
-        paper_reference: inversion.map(|_| info(&options.paper_reference)),
-        calibrated_reference: info(&options.calibrated_reference),
+        paper_reference: inversion
+            .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
+        calibrated_reference: info(&options.calibrated_reference, calibrating),
         queries_digest: queries_digest(&queries.queries),
         counts: Counts { queries: queries.queries.len(), done: 0 },
         wall_s: BTreeMap::new(),

@@ -103,7 +103,9 @@ impl<'a> Auditor<'a> {
                 Some(Paper::fit(model, options, params, &text, &mut cache_warnings, progress)?)
             }
         };
-        cache_warnings.iter().for_each(|warning| progress.note(warning));
+        for warning in &cache_warnings {
+            progress.note(warning);
+        }
         Ok(Self { model, options, text, calibrated_signals, calibrated, paper, cache_warnings })
     }
 

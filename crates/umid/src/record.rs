@@ -150,6 +150,9 @@ pub struct ReferenceInfo {
     pub description: String,
     /// Number of texts.
     pub count: usize,
+    /// How many of them a query is ranked among: all for the paper's reading, and for the
+    /// calibrated one those that do not set its scales.
+    pub ranked: usize,
     /// Digest of the texts in order.
     pub digest: String,
     /// The signals of each reference text, raw, by signal name; for the report's plots.

@@ -47,11 +47,6 @@ impl ReferenceTexts {
     pub fn digest(&self) -> String {
         names_digest(&self.texts)
     }
-
-    /// The smallest p-value that this many texts can give.
-    pub fn smallest_p_value(&self) -> f64 {
-        1.0 / (self.texts.len() as f64 + 1.0)
-    }
 }
 
 /// `count` strings of [`GIBBERISH_CHARS`] characters, uniform over ASCII letters, digits and
@@ -240,7 +235,6 @@ mod tests {
         assert_eq!(reference.texts[11].id, "12");
         assert_eq!(reference.texts[11].parts, Some(("Ann".into(), "Lee11".into())));
         assert!(reference.warnings[0].starts_with("1 names of the reference file are queries"));
-        assert!((reference.smallest_p_value() - 1.0 / 13.0).abs() < 1e-15);
 
         std::fs::write(&path, "name\nAnn Lee\n").unwrap();
         let error = from_file(&path, QueryOptions::default(), &[]).unwrap_err();

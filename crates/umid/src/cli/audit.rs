@@ -22,6 +22,7 @@ pub(crate) const GIBBERISH: usize = 100;
 pub(crate) const NAMES: usize = 600;
 
 #[derive(Debug, ClapArgs)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -113,6 +113,7 @@ fn reference(description: &str, count: usize, shift: f64) -> ReferenceInfo {
     ReferenceInfo {
         description: description.to_owned(),
         count,
+        ranked: count,
         digest: "0b5e".repeat(16),
         signals: values,
     }

@@ -44,7 +44,7 @@ impl Outcome {
     pub(super) fn of(report: &Report<'_>) -> Self {
         let Report { run, records, q_values, .. } = *report;
         let parameters = &run.parameters;
-        let smallest_p = 1.0 / (run.calibrated_reference.count as f64 + 1.0);
+        let smallest_p = 1.0 / (run.calibrated_reference.ranked as f64 + 1.0);
         let names = records.len();
         let detected = |q: &&f64| **q <= parameters.false_discovery_rate;
         Self {

@@ -42,13 +42,17 @@ fn own_warnings(report: &Report<'_>, outcome: &Outcome) -> Vec<String> {
     }
     let alpha = report.run.parameters.alpha;
     if alpha > 0.0 && outcome.smallest_p > alpha {
+        // Of a larger reference, the same share would be ranked among.
+        let reference = &report.run.calibrated_reference;
+        let share = reference.count as f64 / reference.ranked.max(1) as f64;
+        let ranked = 1.0 / alpha - 1.0;
         warnings.push(format!(
             "No name can be detected at level {}: the smallest p-value that {} reference texts can \
              give is {}. Use at least {} reference texts.",
             percent(alpha),
-            count(report.run.calibrated_reference.count as u64),
+            count(reference.count as u64),
             probability(outcome.smallest_p),
-            count((1.0 / alpha - 1.0 - 1e-9).ceil() as u64),
+            count((ranked * share - 1e-9).ceil() as u64),
         ));
     }
     warnings

@@ -52,6 +52,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
     let reference = |digest: &str| ReferenceInfo {
         description: "texts".to_owned(),
         count: 2,
+        ranked: 2,
         digest: digest.to_owned(),
         signals: BTreeMap::from([("similarity".to_owned(), vec![Some(0.1), None])]),
     };
