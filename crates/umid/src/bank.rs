@@ -126,3 +126,94 @@ fn images(directory: &Path) -> Result<Vec<PathBuf>, AuditError> {
 fn bank_error(directory: &Path, reason: &str) -> AuditError {
     AuditError::Bank { path: directory.to_owned(), reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use umid_models::parse_device;
+
+    use super::*;
+
+    /// Counts the images that are embedded.
+    #[derive(Default)]
+    struct Embedded(Cell<usize>);
+
+    impl Progress for Embedded {
+        fn stage(&self, _: &str, _: usize) {}
+        fn advance(&self, count: usize) {
+            self.0.set(self.0.get() + count);
+        }
+        fn note(&self, _: &str) {}
+    }
+
+    fn model() -> Clip {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
+        Clip::load(&fixtures.join("openclip-gelu"), &parse_device("cpu").unwrap()).unwrap()
+    }
+
+    /// A directory of `count` images, each of another colour.
+    fn bank_of(count: usize) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..count {
+            write_image(dir.path(), &format!("{i:03}.png"), i as u8);
+        }
+        dir
+    }
+
+    fn write_image(dir: &Path, name: &str, shade: u8) {
+        let image = image::RgbImage::from_pixel(3, 2, image::Rgb([shade, 255 - shade, 7]));
+        image.save(dir.join(name)).unwrap();
+    }
+
+    #[test]
+    fn fewer_than_a_hundred_images_are_refused() {
+        let dir = bank_of(MIN_IMAGES - 1);
+        std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
+        let error = fingerprint(dir.path()).unwrap_err();
+        assert!(matches!(error, AuditError::Bank { .. }) && error.is_usage());
+        let message = error.to_string();
+        assert!(message.contains("99 images") && message.contains("leave --bank out"), "{message}");
+        write_image(dir.path(), "last.PNG", 200);
+        assert!(fingerprint(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_the_images() {
+        let dir = bank_of(MIN_IMAGES);
+        let before = fingerprint(dir.path()).unwrap();
+        std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
+        assert_eq!(fingerprint(dir.path()).unwrap(), before);
+        write_image(dir.path(), "050.png", 250);
+        assert_ne!(fingerprint(dir.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn embeddings_are_computed_once_and_again_for_other_images() {
+        let (model, dir) = (model(), bank_of(MIN_IMAGES));
+        let kept = tempfile::tempdir().unwrap();
+        let cache = ReferenceCache::at(kept.path());
+        let load = || {
+            let embedded = Embedded::default();
+            let bank = load_bank(&model, dir.path(), &cache, &embedded).unwrap();
+            let queries = model.embed_texts(&["a", "b c"]).unwrap().embeddings;
+            (bank.scores(queries.view(), 10.0).unwrap(), embedded.0.get())
+        };
+        let (fresh, computed) = load();
+        assert_eq!(computed, MIN_IMAGES);
+        assert_eq!(load(), (fresh.clone(), 0));
+        write_image(dir.path(), "050.png", 250);
+        let (other, computed) = load();
+        assert_eq!(computed, MIN_IMAGES);
+        assert_ne!(other, fresh);
+    }
+
+    #[test]
+    fn an_image_that_does_not_decode_is_named() {
+        let (model, dir) = (model(), bank_of(MIN_IMAGES));
+        std::fs::write(dir.path().join("070.png"), "no image").unwrap();
+        let silent = crate::progress::Silent;
+        let error = load_bank(&model, dir.path(), &ReferenceCache::off(), &silent).unwrap_err();
+        assert!(error.to_string().contains("070.png"), "{error}");
+    }
+}

@@ -119,3 +119,55 @@ pub fn table<A: Scored, B: Scored, C: Scored>(
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has one value for the scores in a list and none for the others.
+    struct Fixed(f64, &'static [Score]);
+
+    impl Scored for Fixed {
+        fn value(&self, score: Score) -> Option<f64> {
+            self.1.contains(&score).then_some(self.0)
+        }
+    }
+
+    fn group(values: &[f64], scores: &'static [Score]) -> Vec<Fixed> {
+        values.iter().map(|value| Fixed(*value, scores)).collect()
+    }
+
+    #[test]
+    fn the_three_comparisons_are_not_mixed_up() {
+        let members = group(&[3.0, 4.0, 1.0, 5.0], &TABLE);
+        let non_members = group(&[2.0, 2.5], &TABLE);
+        let gibberish = group(&[0.0, 2.0], &TABLE);
+        let rows = table(&members, &non_members, &gibberish, &Bootstrap::default()).unwrap();
+        assert_eq!(rows.len(), TABLE.len());
+        for row in rows {
+            assert!((row.member_v_non_member.estimate - 0.75).abs() < 1e-12);
+            assert!((row.member_v_gibberish.estimate - 7.0 / 8.0).abs() < 1e-12);
+            // One tie of four pairs counts half.
+            assert!((row.non_member_v_gibberish.estimate - 3.5 / 4.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_score_that_a_group_lacks_has_no_row_and_is_not_taken_for_zero() {
+        const WITHOUT_PARTS: [Score; 2] = [Score::PaperVote, Score::Calibrated];
+        let members = group(&[3.0, 4.0], &TABLE);
+        let gibberish = group(&[0.0, 2.0], &WITHOUT_PARTS);
+        let rows = table(&members, &members, &gibberish, &Bootstrap::default()).unwrap();
+        assert_eq!(rows.iter().map(|row| row.score).collect::<Vec<_>>(), WITHOUT_PARTS);
+    }
+
+    #[test]
+    fn a_signal_is_oriented_before_it_is_compared() {
+        let mut record = crate::store::tests::record("a", "Ann Lee");
+        record.signals.insert("variability".into(), Some(0.25));
+        record.signals.insert("interaction".into(), None);
+        assert_eq!(record.value(Score::Signal(Signal::Variability)), Some(-0.25));
+        assert_eq!(record.value(Score::Signal(Signal::Interaction)), None);
+        assert_eq!(record.value(Score::Calibrated), Some(record.calibrated.score));
+    }
+}

@@ -238,3 +238,140 @@ impl Test {
         Ok(Self { test: params.fit(&rows)?, score: present })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
+
+    const ALPHA: f64 = 0.05;
+    const SEED: u64 = 3;
+
+    fn name(i: usize, has_parts: bool) -> Query {
+        let parts = has_parts.then(|| (format!("A{i}"), format!("B{i}")));
+        Query { id: i.to_string(), text: format!("A{i} B{i}"), parts }
+    }
+
+    /// A row whose signals are spread over the reference without a pattern.
+    fn row(i: usize, has_parts: bool) -> SignalRow {
+        let value = |shift: usize| ((i * 7919 + shift * 104_729) % 1009) as f64 / 1009.0;
+        let of_parts = |shift| has_parts.then(|| value(shift));
+        SignalRow::from([
+            (Signal::Similarity, Some(value(1))),
+            (Signal::Variability, Some(value(2))),
+            (Signal::TextNorm, Some(value(3))),
+            (Signal::TemplateAgreement, Some(value(4))),
+            (Signal::Interaction, of_parts(5)),
+            (Signal::InteractionCoherence, of_parts(6)),
+            (Signal::TextNormCalibrated, of_parts(7)),
+            (Signal::TemplateAgreementCalibrated, of_parts(8)),
+        ])
+    }
+
+    fn reference(count: usize, two_parts: impl Fn(usize) -> bool) -> ReferenceSignals {
+        ReferenceSignals { rows: (0..count).map(|i| row(i, two_parts(i))).collect() }
+    }
+
+    fn calibrated(reference: &ReferenceSignals) -> CalibratedReader {
+        CalibratedReader::fit(reference, &DEFAULT_SCORE, &ONE_PART_SCORE, ALPHA, SEED).unwrap()
+    }
+
+    #[test]
+    fn neighbours_and_scales_come_from_the_same_part() {
+        // A row of the fit part moves the score of a query, one of the calibration part its
+        // p-value alone: `fit_part` names the rows that the test itself splits off.
+        let query = row(1000, true);
+        let before = calibrated(&reference(60, |_| true)).read(&query).unwrap();
+        let fit = fit_part(60, SEED).unwrap();
+        for moved in 0..60 {
+            let mut changed = reference(60, |_| true);
+            changed.rows[moved].insert(Signal::Interaction, Some(50.0));
+            let after = calibrated(&changed).read(&query).unwrap();
+            let in_fit_part = fit.binary_search(&moved).is_ok();
+            assert_eq!(after.score.to_bits() != before.score.to_bits(), in_fit_part, "{moved}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_one_part_is_tested_by_its_own_score_and_the_whole_reference() {
+        let reader = calibrated(&reference(60, |i| i % 4 != 0));
+        assert!(reader.has_two_part_test());
+        let two = reader.read(&row(1000, true)).unwrap();
+        assert!(two.signals_used.contains(&"interaction".to_owned()));
+        // No bank: its term is not part of the score.
+        assert_eq!(two.signals_used.len(), 4);
+        let one = reader.read(&row(1000, false)).unwrap();
+        assert_eq!(one.signals_used, ["text_norm", "template_agreement"]);
+        // Ranked among the 40 of the calibration part that have these signals: all of them.
+        let rank = one.p_value * 41.0;
+        assert!((rank - rank.round()).abs() < 1e-9, "{rank}");
+    }
+
+    #[test]
+    fn a_reference_of_one_part_names_tests_all_names_by_their_score() {
+        let reader = calibrated(&reference(60, |i| i % 4 == 0));
+        assert!(!reader.has_two_part_test());
+        let two = reader.read(&row(1000, true)).unwrap();
+        assert_eq!(two.signals_used, ["text_norm", "template_agreement"]);
+    }
+
+    #[test]
+    fn names_that_cannot_calibrate_are_refused_before_anything_is_computed() {
+        let names = |count: usize, two_parts: fn(usize) -> bool| -> Vec<Query> {
+            (0..count).map(|i| name(i, two_parts(i))).collect()
+        };
+        for count in [0, 1, 2, 29] {
+            let error = check_names(&names(count, |_| true), SEED).unwrap_err();
+            assert!(error.is_usage(), "{error}");
+            assert!(error.to_string().contains("names:30"), "{error}");
+        }
+        assert!(check_names(&names(30, |_| true), SEED).is_ok());
+        assert!(check_names(&names(30, |_| false), SEED).is_ok());
+        // Half have two parts, some 13 of the 27 that calibrate.
+        let error = check_names(&names(40, |i| i % 2 == 0), SEED).unwrap_err();
+        assert!(error.to_string().contains("names of two parts"), "{error}");
+        // What passes here also fits and reads.
+        for count in [30, 31, 47] {
+            let reader = calibrated(&reference(count, |_| true));
+            assert!(reader.read(&row(1000, true)).is_ok());
+        }
+    }
+
+    #[test]
+    fn votes_are_those_of_the_papers_detectors() {
+        let signals = reference(60, |_| true);
+        for votes in 0..=DETECTORS + 1 {
+            let fitted = PaperReader::fit(&signals, votes, SEED);
+            assert_eq!(check_votes(votes).is_ok(), fitted.is_ok(), "{votes}");
+        }
+        let reader = PaperReader::fit(&signals, 3, SEED).unwrap();
+        let reading = reader.read(&row(1000, true)).unwrap().unwrap();
+        assert_eq!(reading.scores.len(), DETECTORS);
+    }
+
+    #[test]
+    fn inversions_that_mostly_failed_are_told_and_a_single_one_is_passed_over() {
+        let mut signals = reference(60, |_| true);
+        signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(Signal::Variability, None));
+        assert!(PaperReader::fit(&signals, 3, SEED).is_ok());
+        signals.rows[30].insert(Signal::Similarity, None);
+        let error = PaperReader::fit(&signals, 3, SEED).err().unwrap();
+        assert!(matches!(error, AuditError::ReferenceFailed { usable: 29, count: 60 }), "{error}");
+
+        let reader = PaperReader::fit(&reference(60, |_| true), 3, SEED).unwrap();
+        let mut query = row(1000, true);
+        query.insert(Signal::Variability, None);
+        assert_eq!(reader.read(&query).unwrap(), None);
+    }
+
+    #[test]
+    fn columns_keep_missing_values_and_the_order_of_the_texts() {
+        let mut signals = reference(3, |i| i != 1);
+        signals.rows[2].remove(&Signal::TextNorm);
+        let columns = signals.by_name();
+        assert_eq!(columns["interaction"][1], None);
+        assert_eq!(columns["text_norm"][2], None);
+        assert_eq!(columns["text_norm"][1], signals.rows[1][&Signal::TextNorm]);
+        assert!(columns.values().all(|column| column.len() == 3));
+    }
+}

@@ -34,3 +34,34 @@ pub(crate) fn oriented(score: &[(Signal, f64)], row: &SignalRow) -> Vec<Option<f
         .map(|(signal, _)| row.get(signal).copied().flatten().map(|raw| signal.oriented(raw)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_signal_is_weighted_once_and_positively() {
+        for score in [&DEFAULT_SCORE[..], &ONE_PART_SCORE[..]] {
+            let names: HashSet<&str> = score.iter().map(|(signal, _)| signal.name()).collect();
+            assert_eq!(names.len(), score.len());
+            assert!(score.iter().all(|(_, weight)| *weight > 0.0));
+            assert_eq!(weights(score).len(), score.len());
+        }
+    }
+
+    #[test]
+    fn values_come_in_the_order_of_the_score_and_higher_for_members() {
+        let score = [(Signal::Variability, 1.0), (Signal::Interaction, 2.0), (Signal::Bank, 1.0)];
+        let row = SignalRow::from([
+            (Signal::Interaction, Some(0.5)),
+            (Signal::Variability, Some(0.25)),
+            (Signal::Bank, None),
+        ]);
+        // Less variability is more member-like.
+        assert_eq!(oriented(&score, &row), [Some(-0.25), Some(0.5), None]);
+        assert_eq!(oriented(&score, &SignalRow::new()), [None, None, None]);
+        assert_eq!(weights(&score)[1], SignalWeight::new("interaction", 2.0));
+    }
+}

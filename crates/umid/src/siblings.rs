@@ -78,3 +78,66 @@ impl Siblings {
         Ok(Self { first: read(first)?, last: read(last)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_lists(first: &str, last: &str) -> Result<Siblings, AuditError> {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = ["first.txt", "last.txt"].map(|name| dir.path().join(name));
+        std::fs::write(&paths[0], first).unwrap();
+        std::fs::write(&paths[1], last).unwrap();
+        Siblings::from_files(&paths[0], &paths[1])
+    }
+
+    #[test]
+    fn bundled_siblings_of_a_larger_count_start_with_the_smaller() {
+        let (few, many) = (Siblings::bundled(3).unwrap(), Siblings::bundled(16).unwrap());
+        assert_eq!((few.first.len(), many.last.len()), (3, DEFAULT_SIBLINGS));
+        assert_eq!(few.first, many.first[..3]);
+        assert_eq!(few.last, many.last[..3]);
+    }
+
+    #[test]
+    fn sibling_count_error() {
+        for bad in [0, 2, usize::MAX] {
+            let error = Siblings::bundled(bad).unwrap_err();
+            assert!(matches!(error, AuditError::SiblingCount { found, .. } if found == bad));
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_one_sibling() {
+        let siblings = from_lists("Ann\nBo\nann\nCy\n", "Ash\nASH\nBly\n Cox\n").unwrap();
+        assert_eq!(siblings.first, ["Ann", "Bo", "Cy"]);
+        assert_eq!(siblings.last, ["Ash", "Bly", "Cox"]);
+    }
+
+    #[test]
+    fn too_few_siblings_error_names_the_file() {
+        let error = from_lists("Ann\nBo\nCy\n", "Ash\nash\nBly\n").unwrap_err();
+        let AuditError::TooFewSiblings { ref path, found, .. } = error else { panic!("{error}") };
+        assert!(path.ends_with("last.txt"));
+        assert_eq!(found, 2);
+        assert!(error.is_usage());
+        let missing = Siblings::from_files(Path::new("absent"), Path::new("absent")).unwrap_err();
+        assert!(missing.to_string().contains("list of siblings"), "{missing}");
+    }
+
+    #[test]
+    fn the_description_sees_every_name_and_the_side_it_is_on() {
+        let lists = [
+            ("Ann\nBo\nCy", "Ash\nBly\nCox"),
+            ("Ash\nBly\nCox", "Ann\nBo\nCy"),
+            ("Ann\nBo\nDi", "Ash\nBly\nCox"),
+            ("AnnB\no\nCy", "Ash\nBly\nCox"),
+        ];
+        let mut described: Vec<String> =
+            lists.iter().map(|(f, l)| from_lists(f, l).unwrap().describe()).collect();
+        assert!(described[0].starts_with("3 x 3, "));
+        described.sort_unstable();
+        described.dedup();
+        assert_eq!(described.len(), lists.len());
+    }
+}

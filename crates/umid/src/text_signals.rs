@@ -292,3 +292,58 @@ fn mean_unit(embeddings: ArrayView2<f32>) -> Array1<f32> {
     let rows = embeddings.nrows() as f64;
     sum.mapv(|v| (v / rows) as f32)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use umid_models::parse_device;
+
+    use super::*;
+    use crate::queries::PartRule;
+
+    fn read(names: &[&str]) -> Vec<SignalRow> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
+        let device = parse_device("cpu").unwrap();
+        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let templates = Templates::new(vec!["a {}".into(), "{} in a photo".into()]).unwrap();
+        let list = |names: [&str; 4]| names.map(str::to_owned).to_vec();
+        let siblings = Siblings {
+            first: list(["Ann", "Bo", "Cy", "Di"]),
+            last: list(["Ash", "Bly", "Cox", "Day"]),
+        };
+        let names: Vec<Query> = names
+            .iter()
+            .map(|text| Query {
+                id: (*text).to_owned(),
+                text: (*text).to_owned(),
+                parts: PartRule::TwoWords.split(text),
+            })
+            .collect();
+        let names: Vec<&Query> = names.iter().collect();
+        let reader = TextReader::new(&model, &templates, &siblings).unwrap();
+        reader.read(&names, |_| None).unwrap().into_iter().map(|r| r.signals).collect()
+    }
+
+    #[test]
+    fn a_part_among_the_siblings_is_left_out_whatever_its_case() {
+        // The tokenizer lowers all text, so these are one name to the model.
+        let rows =
+            read(&["Ann Roe", "ann roe", "ANN Roe", "Sue cox", "sue Cox", "bo DAY", "Bo Day"]);
+        assert!(rows[0][&Signal::Interaction].is_some());
+        for (one, other) in [(0, 1), (0, 2), (3, 4), (5, 6)] {
+            assert_eq!(rows[one], rows[other]);
+        }
+        assert_ne!(rows[0], rows[3]);
+    }
+
+    #[test]
+    fn a_name_without_two_parts_lacks_what_needs_them_and_has_the_rest() {
+        let rows = read(&["Cher", "Ann van Roe"]);
+        for row in rows {
+            assert!(row[&Signal::TextNorm].is_some() && row[&Signal::TemplateAgreement].is_some());
+            assert_eq!(row[&Signal::Interaction], None);
+            assert_eq!(row[&Signal::TextNormCalibrated], None);
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! Nothing leaks: what is said of a name depends on the model, the name, the references and
 //! the parameters, and neither on the other names nor on how the work is cut up.
 //!
-//! Measured on the fixtures: order, company and threads move no bit as long as a name shares
-//! its chunk with a few others; the matrix products take another path for fewer than about
-//! eight rows, which a batch of few rows or a name alone in its chunk meets. What that changes
-//! is round-off of f32, amplified by the steps of the inversion.
+//! Measured on the fixtures with the CPU backend: order, company and threads move no bit, since
+//! every element of a matrix product is summed in one order whatever the rows beside it. The
+//! exception are products of a few rows (up to eight at least), which take another path: a
+//! small `--batch`, or a name that is alone in its chunk. What that changes is round-off of
+//! f32, amplified by the steps of the inversion. The products here are small; on a model of
+//! full size or on another backend, expect round-off where these tests find equality.
 
 mod common;
 
@@ -29,12 +31,13 @@ const MODELS: [&str; 2] = ["hf-quickgelu-legacy-eos", "openclip-gelu"];
 /// More than one chunk of names, and a last chunk of one name.
 const QUERIES: usize = 33;
 /// Signals, relative to one plus their size, where a batch takes another path through the
-/// matrix products: f32 round-off of 1e-7, amplified by five steps of gradients. Measured: 2e-5.
-const SIGNAL_ROUND_OFF: f64 = 1e-4;
+/// matrix products: f32 round-off of 1e-7, amplified by five steps of gradients. Measured:
+/// 1.3e-6.
+const SIGNAL_ROUND_OFF: f64 = 1e-5;
 /// Scores of the detectors, relative to one plus their size, where the reference itself was
-/// computed in other batches and the detectors fitted anew. Measured: 2e-3, of the autoencoder,
-/// which is trained for hundreds of steps.
-const REFITTED_ROUND_OFF: f64 = 2e-2;
+/// computed in other batches and the detectors were fitted anew. Measured: 4.1e-4, of the
+/// autoencoder, whose training amplifies the difference.
+const REFITTED_ROUND_OFF: f64 = 2e-3;
 
 /// Signals that an inversion gives.
 const OF_INVERSIONS: [Signal; 6] = [
@@ -146,7 +149,6 @@ fn other_queries_do_not_move_a_reading() {
         // Alone, a name meets other paths of the matrix products.
         for i in [0, 5, 32] {
             let alone = read(&all[i..=i]);
-            eprintln!("{case}: alone {:e}", signal_distance(&alone[0], &whole[i]));
             assert_alike(&alone[0], &whole[i], SIGNAL_ROUND_OFF, SIGNAL_ROUND_OFF);
         }
     }
@@ -185,12 +187,9 @@ fn the_batch_size_does_not_matter() {
         let whole = with_batch(64);
         assert_eq!(with_batch(1000), whole, "{case}");
         for batch_rows in [1, 3, 7, 8, 16] {
-            let mut largest: f64 = 0.0;
             for (a, b) in whole.iter().zip(&with_batch(batch_rows)) {
-                largest = largest.max(signal_distance(a, b));
                 assert_alike(a, b, SIGNAL_ROUND_OFF, REFITTED_ROUND_OFF);
             }
-            eprintln!("{case}: batch {batch_rows} {largest:e}");
         }
     }
 }
@@ -247,6 +246,31 @@ fn scaler_thresholds_and_ranks_come_from_the_reference_alone() {
         (run.paper_reference.clone().unwrap().signals, run.calibrated_reference.signals.clone())
     };
     assert_eq!(signals(&one), signals(&other));
+}
+
+/// What the cache holds of one reference serves audits with another one beside it.
+#[test]
+fn the_cache_changes_nothing() {
+    let model = load(MODELS[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("queries.txt");
+    write_names(&file, &queries(8));
+    let queries = read_queries(&file, QueryOptions::default()).unwrap();
+    let mut run = 0;
+    let mut audited = |cache: &ReferenceCache, names: usize| {
+        let mut options = AuditOptions { cache: cache.clone(), ..options() };
+        options.calibrated_reference.texts.truncate(names);
+        run += 1;
+        audit(&model, &queries, &options, &dir.path().join(run.to_string()), &Silent).unwrap()
+    };
+    let (kept, off) = (ReferenceCache::at(&dir.path().join("cache")), ReferenceCache::off());
+    audited(&kept, 60);
+    for names in [60, 45] {
+        let (cached, computed) = (audited(&kept, names), audited(&off, names));
+        assert_eq!(cached.records, computed.records);
+        assert_eq!(cached.run.paper_reference, computed.run.paper_reference);
+        assert_eq!(cached.run.calibrated_reference, computed.run.calibrated_reference);
+    }
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! What the integration tests share: a tiny checkpoint, names that fit its context, and the
 //! binary.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -69,13 +66,19 @@ impl Bench {
     /// `umid audit` into `out`: two templates, a small fixed reference, short inversions, no
     /// cache.
     pub fn audit(&self, out: &str) -> Command {
+        self.audit_with_steps(out, 5)
+    }
+
+    /// [`Self::audit`] with longer inversions.
+    pub fn audit_with_steps(&self, out: &str, steps: usize) -> Command {
         let mut command = umid();
         command.arg("audit").arg("--model").arg(fixture("hf-quickgelu-legacy-eos"));
         command.arg("--queries").arg(self.path("queries.txt")).arg("--out").arg(self.path(out));
         command.args(["--template", "a {}", "--template", "{} in a photo"]);
         let file = format!("file:{}", self.path("reference.txt").display());
         command.args(["--reference", "gibberish:12", "--reference", &file]);
-        command.args(["--siblings", "3", "--restarts", "2", "--steps", "5", "--no-cache"]);
+        command.args(["--siblings", "3", "--restarts", "2", "--no-cache"]);
+        command.arg("--steps").arg(steps.to_string());
         command
     }
 }
@@ -96,21 +99,4 @@ pub fn succeed(command: &mut Command) -> Output {
     let output = output(command);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
-}
-
-/// Every file below `dir` with its content; `None` for a directory.
-pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![dir.to_owned()];
-    while let Some(dir) = open.pop() {
-        for entry in std::fs::read_dir(&dir).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            let content = path.is_file().then(|| std::fs::read(&path).expect("a file"));
-            if content.is_none() {
-                open.push(path.clone());
-            }
-            found.insert(path, content);
-        }
-    }
-    found
 }
