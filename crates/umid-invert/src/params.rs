@@ -21,7 +21,8 @@ pub struct InvertParams {
     /// Seed of the starts.
     pub seed: u64,
     /// Rows (text, start) that go through the tower together. It bounds memory; results
-    /// depend on it only through the round-off of the matrix products.
+    /// depend on it only through the round-off of the matrix products. On a CPU, more than the
+    /// default is slower: activations leave the cache.
     pub batch_rows: usize,
 }
 
@@ -34,7 +35,7 @@ impl Default for InvertParams {
             starts: Starts::Gaussian,
             clamp: Clamp::ValidRange,
             seed: 0,
-            batch_rows: 64,
+            batch_rows: 16,
         }
     }
 }

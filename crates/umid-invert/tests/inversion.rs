@@ -70,7 +70,7 @@ fn results_do_not_depend_on_the_batch() {
     let texts = texts(&model);
     let all =
         |batch_rows| invert(&model, InvertParams { batch_rows, ..Default::default() }, &texts);
-    let reference = all(64);
+    let reference = all(32);
     for batch_rows in [1, 3, 7] {
         let difference = worst(&reference, &all(batch_rows));
         assert!(difference <= BATCH_TOLERANCE, "batch of {batch_rows}: {difference}");

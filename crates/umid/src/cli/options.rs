@@ -57,7 +57,7 @@ pub(crate) struct InversionArgs {
     #[arg(long)]
     no_clamp: bool,
     /// Texts times starts that share a device batch; bounds memory
-    #[arg(long, default_value_t = 64, value_name = "ROWS")]
+    #[arg(long, default_value_t = 16, value_name = "ROWS")]
     batch: usize,
 }
 
