@@ -92,17 +92,19 @@ pub enum ModelError {
     },
     /// The weights lack a tensor that the configuration calls for.
     #[error(
-        "the weights in {path} have no tensor `{name}`; the checkpoint is incomplete or its configuration belongs to another model"
+        "the weights in {path} have no tensor `{name}`{hint}; the checkpoint is incomplete or its configuration belongs to another model"
     )]
     MissingTensor {
         /// Directory of the checkpoint.
         path: PathBuf,
         /// Name of the tensor in the checkpoint.
         name: String,
+        /// Which configuration keys were absent and took the format's default.
+        hint: String,
     },
     /// The weights hold tensors that the configuration has no place for.
     #[error(
-        "the weights in {path} hold {count} tensor(s) that the configuration has no place for: {names}; the configuration belongs to another model, or the model has parts that are not supported"
+        "the weights in {path} hold {count} tensor(s) that the configuration has no place for: {names}{hint}; the configuration belongs to another model, or the model has parts that are not supported"
     )]
     ExtraTensors {
         /// Directory of the checkpoint.
@@ -111,6 +113,8 @@ pub enum ModelError {
         count: usize,
         /// The first few names.
         names: String,
+        /// Which configuration keys were absent and took the format's default.
+        hint: String,
     },
     /// A tensor has another shape than the configuration says.
     #[error(

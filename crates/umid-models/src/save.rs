@@ -141,6 +141,7 @@ pub fn save_hugging_face(
         let found = by_name.get(name.as_str()).ok_or_else(|| ModelError::MissingTensor {
             path: directory.to_owned(),
             name: name.clone(),
+            hint: String::new(),
         })?;
         if found.shape != expected || found.values.len() != expected.iter().product::<usize>() {
             return Err(ModelError::WrongShape {

@@ -1,7 +1,9 @@
 //! Texts to token ids, with the checkpoint's own tokenizer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -59,20 +61,28 @@ impl ClipTokenizer {
     pub(crate) fn load(directory: &Path, context: usize, vocabulary: usize) -> Result<Self> {
         let whole = directory.join(TOKENIZER);
         let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
-        let (mut inner, files) = if whole.is_file() {
-            let inner = Tokenizer::from_file(&whole).map_err(|e| failed(&whole, &e))?;
-            (inner, vec![whole])
+        let files = if whole.is_file() {
+            vec![whole]
         } else if vocab.is_file() && merges.is_file() {
-            let inner = from_vocabulary(&vocab, &merges).map_err(|e| failed(directory, &e))?;
-            (inner, vec![vocab, merges])
+            vec![vocab, merges]
         } else {
             return Err(ModelError::MissingFile {
                 path: whole,
                 purpose: "it (or vocab.json with merges.txt) turns texts into token ids",
             });
         };
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|e| failed(directory, &e))?;
+        let (inner, added) = unpanicked(|| build(&files)).map_err(|e| {
+            // Which of two files is at fault, the library does not say.
+            let path = if files.len() == 1 { &files[0] } else { directory };
+            ModelError::Tokenizer { path: path.to_owned(), reason: e.to_string() }
+        })?;
+        // The start and the end token, which pooling and truncation count on.
+        if !(2..context).contains(&added) {
+            let reason = format!(
+                "it adds {added} special token(s) to a text, expected the start and the end token"
+            );
+            return Err(ModelError::Tokenizer { path: files[0].clone(), reason });
+        }
         Ok(Self { inner, context, vocabulary, files })
     }
 
@@ -119,8 +129,37 @@ impl ClipTokenizer {
     }
 }
 
-fn failed(path: &Path, error: &tokenizers::Error) -> ModelError {
-    ModelError::Tokenizer { path: path.to_owned(), reason: error.to_string() }
+/// Turns a panic of the tokenizer library, which some malformed files cause, into an error.
+fn unpanicked<T>(f: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    // What `f` was building is dropped with the panic.
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Err(format!("its parts do not fit each other, the tokenizer library panics: {text}").into())
+    })
+}
+
+/// The tokenizer, and the number of tokens that it makes of an empty text.
+fn build(files: &[PathBuf]) -> tokenizers::Result<(Tokenizer, usize)> {
+    let mut tokenizer = match files {
+        [vocab, merges] => from_vocabulary(vocab, merges)?,
+        [whole, ..] => from_json(whole)?,
+        [] => return Err("there are no files".into()),
+    };
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None)?;
+    let added = tokenizer.encode("", true)?.len();
+    Ok((tokenizer, added))
+}
+
+/// Reads `tokenizer.json` without its decoder: nothing here decodes, and the library panics on
+/// a decoder that it does not know.
+fn from_json(path: &Path) -> tokenizers::Result<Tokenizer> {
+    let mut json: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    if let Some(decoder) = json.get_mut("decoder") {
+        *decoder = Value::Null;
+    }
+    Tokenizer::from_bytes(json.to_string())
 }
 
 fn from_vocabulary(vocab: &Path, merges: &Path) -> tokenizers::Result<Tokenizer> {

@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
+use crate::layout::json::default_hint;
 use crate::{ModelError, Result};
 
 /// How a tensor of the tower is cut out of a tensor of the file.
@@ -80,7 +81,7 @@ impl Weights {
         let malformed = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
         let map = Arc::new(map_file(path)?);
         let (header_len, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|e| malformed(e.to_string()))?;
+            SafeTensors::read_metadata(&map).map_err(|e| malformed(explain(&e, &map)))?;
         // The header is preceded by its own length in eight bytes.
         let data_start = header_len + size_of::<u64>();
         for (name, info) in metadata.tensors() {
@@ -130,11 +131,15 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`ModelError::MissingTensor`] where there is no `from`.
+    /// [`ModelError::MissingTensor`] where there is no `from`, [`ModelError::ExtraTensors`]
+    /// where one of the new names is stored already.
     pub(crate) fn rename(&mut self, from: &str, to: &[(&str, View)]) -> Result<()> {
         let entry = self.entries.remove(from).ok_or_else(|| self.missing(from))?;
         for (name, view) in to {
-            self.entries.insert((*name).to_owned(), Entry { view: *view, ..entry.clone() });
+            let entry = Entry { view: *view, ..entry.clone() };
+            if let Some(stored) = self.entries.insert((*name).to_owned(), entry) {
+                return Err(self.extra(1, &[stored.stored_name]));
+            }
         }
         Ok(())
     }
@@ -148,12 +153,11 @@ impl Weights {
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let entry = self.entries.remove(name).ok_or_else(|| self.missing(name))?;
         let stored_shape = match (entry.view, shape) {
-            (View::Whole, _) => shape.to_vec(),
             (View::Transposed, &[rows, columns]) => vec![columns, rows],
             (View::Third(_), [rows, rest @ ..]) => {
                 std::iter::once(3 * rows).chain(rest.iter().copied()).collect()
             }
-            (View::Transposed | View::Third(_), _) => shape.to_vec(),
+            _ => shape.to_vec(),
         };
         if entry.shape != stored_shape {
             return Err(ModelError::WrongShape {
@@ -161,7 +165,7 @@ impl Weights {
                 name: entry.stored_name,
                 found: entry.shape,
                 expected: stored_shape,
-                hint: self.default_hint(),
+                hint: default_hint(&self.defaulted_keys),
             });
         }
         let values = entry.decode(&self.directory)?;
@@ -204,25 +208,28 @@ impl Weights {
         }
         let count = self.entries.len();
         let mut names: Vec<String> =
-            self.entries.into_values().take(NAMES_SHOWN).map(|e| e.stored_name).collect();
+            self.entries.values().take(NAMES_SHOWN).map(|e| e.stored_name.clone()).collect();
         if count > NAMES_SHOWN {
             names.push("...".to_owned());
         }
-        Err(ModelError::ExtraTensors { path: self.directory, count, names: names.join(", ") })
+        Err(self.extra(count, &names))
     }
 
     fn missing(&self, name: &str) -> ModelError {
-        ModelError::MissingTensor { path: self.directory.clone(), name: name.to_owned() }
+        ModelError::MissingTensor {
+            path: self.directory.clone(),
+            name: name.to_owned(),
+            hint: default_hint(&self.defaulted_keys),
+        }
     }
 
-    fn default_hint(&self) -> String {
-        if self.defaulted_keys.is_empty() {
-            return String::new();
+    fn extra(&self, count: usize, names: &[String]) -> ModelError {
+        ModelError::ExtraTensors {
+            path: self.directory.clone(),
+            count,
+            names: names.join(", "),
+            hint: default_hint(&self.defaulted_keys),
         }
-        format!(
-            " (the configuration does not give {}, so the format's default was taken)",
-            self.defaulted_keys.join(", ")
-        )
     }
 }
 
@@ -252,6 +259,32 @@ impl Entry {
                 });
             }
         })
+    }
+}
+
+/// What is wrong with a file whose header was refused, with the sizes that do not fit.
+fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
+    let size = bytes.len();
+    let header = bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+    match error {
+        SafeTensorError::HeaderTooSmall => {
+            format!("it has {size} bytes, too few for a header, so it is truncated")
+        }
+        SafeTensorError::HeaderTooLarge => {
+            format!("its header claims to have {header} bytes, more than any header has")
+        }
+        SafeTensorError::InvalidHeaderLength => format!(
+            "its header claims to have {header} bytes, the file has {size}, so it is truncated"
+        ),
+        SafeTensorError::MetadataIncompleteBuffer => format!(
+            "the tensors of its header do not end where the file ends, at byte {size}, so it is \
+             truncated or was written twice"
+        ),
+        SafeTensorError::TensorInvalidInfo => {
+            "a tensor of its header takes more or fewer bytes than its shape and type need"
+                .to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -297,7 +330,10 @@ mod tests {
         let transposed = transpose(&values, rows, columns);
         for row in 0..rows {
             for column in 0..columns {
-                assert_eq!(transposed[column * rows + row], values[row * columns + column]);
+                assert!(
+                    (transposed[column * rows + row] - values[row * columns + column]).abs()
+                        < f32::EPSILON
+                );
             }
         }
     }

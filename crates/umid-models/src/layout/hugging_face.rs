@@ -30,6 +30,9 @@ const LEGACY_EOS: usize = 2;
 const PILLOW_BILINEAR: usize = 2;
 const PILLOW_BICUBIC: usize = 3;
 
+/// Longest side that images are resized or cropped to.
+const MAX_SIDE: usize = 1 << 14;
+
 /// Buffers of older checkpoints that only count positions.
 const POSITION_IDS: [&str; 2] =
     ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
@@ -40,19 +43,26 @@ pub(crate) fn open(directory: &Path) -> Result<Opened> {
     let (preprocess_path, section) = preprocessor(directory)?;
     let preprocess = read_preprocess(&section)?;
     let mut files = vec![config_path, preprocess_path];
-    let weight_files = weight_files(directory)?;
+    let WeightFiles { weights: weight_files, index } = weight_files(directory)?;
     let mut weights = Weights::open(directory, &weight_files, defaulted)?;
     for name in POSITION_IDS {
         weights.discard(name);
     }
     files.extend(weight_files);
+    files.extend(index);
     Ok(Opened { layout: Layout::HuggingFace, config, preprocess, weights, files })
 }
 
-fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
+struct WeightFiles {
+    weights: Vec<PathBuf>,
+    /// The file that names them, where there are several.
+    index: Option<PathBuf>,
+}
+
+fn weight_files(directory: &Path) -> Result<WeightFiles> {
     let whole = directory.join(WEIGHTS);
     if whole.is_file() {
-        return Ok(vec![whole]);
+        return Ok(WeightFiles { weights: vec![whole], index: None });
     }
     let index = directory.join(WEIGHTS_INDEX);
     if !index.is_file() {
@@ -61,16 +71,16 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
             purpose: "it holds the weights (or model.safetensors.index.json with its shards; pickled pytorch_model.bin files are not read)",
         });
     }
-    let section = Section::read(&index)?;
-    let map = section.get("weight_map").ok_or_else(|| section.missing("weight_map"))?;
-    let invalid = || section.invalid("weight_map", map, "an object of tensor to file name");
+    let section = Section::read(&index)?.section("weight_map")?;
     let mut shards = Vec::new();
-    for file in map.as_object().ok_or_else(invalid)?.values() {
-        let file = file.as_str().ok_or_else(invalid)?;
+    for (tensor, found) in section.entries() {
         // A shard lies beside its index; a path that leads elsewhere is not followed.
-        if Path::new(file).components().count() != 1 || file.starts_with('.') {
-            return Err(invalid());
-        }
+        let beside = |file: &&str| {
+            Path::new(file).components().count() == 1 && !file.starts_with(['.', '/', '\\'])
+        };
+        let file = found.as_str().filter(beside).ok_or_else(|| {
+            section.invalid(tensor, found, "the name of a file in the same directory")
+        })?;
         shards.push(directory.join(file));
     }
     shards.sort();
@@ -81,7 +91,7 @@ fn weight_files(directory: &Path) -> Result<Vec<PathBuf>> {
             purpose: "model.safetensors.index.json names it as a shard of the weights",
         });
     }
-    Ok(shards)
+    Ok(WeightFiles { weights: shards, index: Some(index) })
 }
 
 fn read_config(path: &Path) -> Result<(ClipConfig, Vec<String>)> {
@@ -97,10 +107,7 @@ fn read_config(path: &Path) -> Result<(ClipConfig, Vec<String>)> {
         text: TextConfig {
             vocabulary: text.count_or("vocab_size", 49_408)?,
             context: text.count_or("max_position_embeddings", 77)?,
-            pooling: match text.count_or("eos_token_id", 49_407)? {
-                LEGACY_EOS => Pooling::LargestId,
-                eos => Pooling::FirstOf(eos as u32),
-            },
+            pooling: pooling(&mut text)?,
             transformer: transformer(&mut text, 512, 8, 2_048)?,
         },
         image: ImageConfig {
@@ -110,10 +117,10 @@ fn read_config(path: &Path) -> Result<(ClipConfig, Vec<String>)> {
             transformer: transformer(&mut vision, 768, 12, 3_072)?,
         },
     };
-    check(&config, path)?;
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
     defaulted.extend(vision.into_defaulted());
+    check(&config, path, &defaulted)?;
     Ok((config, defaulted))
 }
 
@@ -122,6 +129,16 @@ fn read_config(path: &Path) -> Result<(ClipConfig, Vec<String>)> {
 fn tower_section(top: &Section, key: &str) -> Result<Section> {
     let second = format!("{key}_dict");
     if top.get(&second).is_some() { top.section(&second) } else { top.section(key) }
+}
+
+fn pooling(text: &mut Section) -> Result<Pooling> {
+    const KEY: &str = "eos_token_id";
+    let eos = text.count_or(KEY, 49_407)?;
+    if eos == LEGACY_EOS {
+        return Ok(Pooling::LargestId);
+    }
+    let id = u32::try_from(eos);
+    id.map(Pooling::FirstOf).map_err(|_| text.invalid(KEY, &Value::from(eos), "a token id"))
 }
 
 fn transformer(
@@ -167,17 +184,20 @@ fn preprocessor(directory: &Path) -> Result<(PathBuf, Section)> {
 
 fn read_preprocess(section: &Section) -> Result<Preprocess> {
     let side = |key: &str, names: &[&str]| -> Result<Option<(usize, usize)>> {
-        match section.get(key) {
-            None => Ok(None),
-            Some(Value::Object(_)) => {
-                let inner = section.section(key)?;
-                if let Some(edge) = names.iter().find(|n| inner.get(n).is_some()) {
-                    let edge = inner.count(edge)?;
-                    return Ok(Some((edge, edge)));
-                }
-                Ok(Some((inner.count("height")?, inner.count("width")?)))
+        let Some(found) = section.get(key) else { return Ok(None) };
+        let (height, width) = if found.is_object() {
+            let inner = section.section(key)?;
+            match names.iter().find(|n| inner.get(n).is_some()) {
+                Some(edge) => (inner.count(edge)?, inner.count(edge)?),
+                None => (inner.count("height")?, inner.count("width")?),
             }
-            Some(_) => section.count(key).map(|n| Some((n, n))),
+        } else {
+            (section.count(key)?, section.count(key)?)
+        };
+        if [height, width].iter().all(|n| (1..=MAX_SIDE).contains(n)) {
+            Ok(Some((height, width)))
+        } else {
+            Err(section.invalid(key, found, &format!("sides of 1 to {MAX_SIDE} pixels")))
         }
     };
     let enabled = |key: &str| Ok::<_, ModelError>(section.optional_flag(key)?.unwrap_or(true));
@@ -223,7 +243,7 @@ fn read_preprocess(section: &Section) -> Result<Preprocess> {
     } else {
         ([0.0; 3], [1.0; 3])
     };
-    if let Some(std) = std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+    if let Some(std) = std.iter().find(|s| !s.is_normal() || **s < 0.0) {
         let found = Value::from(*std);
         return Err(section.invalid("image_std", &found, "positive numbers"));
     }

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{ModelError, Result};
 
+/// Characters of an offending value that a message quotes.
+const FOUND_SHOWN: usize = 80;
+
 /// A JSON object of a configuration file.
 pub(crate) struct Section {
     path: PathBuf,
@@ -44,6 +47,11 @@ impl Section {
     /// The value of a key; JSON `null` counts as absent.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.value.get(key).filter(|v| !v.is_null())
+    }
+
+    /// Every key with its value.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
     }
 
     /// An object inside this one.
@@ -107,7 +115,7 @@ impl Section {
             .transpose()
     }
 
-    /// Three numbers, one a colour channel; may be absent.
+    /// Three finite numbers, one a colour channel; may be absent.
     pub(crate) fn optional_rgb(&self, key: &str) -> Result<Option<[f32; 3]>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let invalid = || self.invalid(key, value, "three numbers");
@@ -115,7 +123,7 @@ impl Section {
             .as_array()
             .ok_or_else(invalid)?
             .iter()
-            .map(|v| v.as_f64().map(|v| v as f32).ok_or_else(invalid))
+            .map(|v| v.as_f64().map(|v| v as f32).filter(|v| v.is_finite()).ok_or_else(invalid))
             .collect::<Result<_>>()?;
         numbers.try_into().map(Some).map_err(|_| invalid())
     }
@@ -128,7 +136,7 @@ impl Section {
         ModelError::InvalidConfigValue {
             path: self.path.clone(),
             key: self.dotted(key),
-            found: found.to_string(),
+            found: shortened(&found.to_string()),
             expected: expected.to_owned(),
         }
     }
@@ -140,4 +148,22 @@ impl Section {
     fn dotted(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(FOUND_SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Says which keys took the format's default, to stand behind what does not fit.
+pub(crate) fn default_hint(defaulted: &[String]) -> String {
+    if defaulted.is_empty() {
+        return String::new();
+    }
+    format!(
+        " (the configuration does not give {}, so the format's default was taken)",
+        defaulted.join(", ")
+    )
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ClipConfig;
+use crate::config::{ClipConfig, Pooling};
 use crate::preprocess::Preprocess;
 use crate::weights::Weights;
 use crate::{ModelError, Result};
@@ -62,23 +62,45 @@ pub(crate) fn open(directory: &Path) -> Result<Opened> {
     }
 }
 
-/// Checks what no shape check of a tensor would notice.
-pub(crate) fn check(config: &ClipConfig, path: &Path) -> Result<()> {
+/// Larger than any size of a real model, and small enough that their products do not overflow.
+const MAX_SIZE: usize = 1 << 24;
+const MIN_CONTEXT: usize = 3;
+
+/// Checks what no shape check of a tensor would notice. `defaulted` are the keys that took the
+/// format's default.
+pub(crate) fn check(config: &ClipConfig, path: &Path, defaulted: &[String]) -> Result<()> {
     let invalid = |key: &str, found: String, expected: &str| ModelError::InvalidConfigValue {
         path: path.to_owned(),
         key: key.to_owned(),
         found,
         expected: expected.to_owned(),
     };
-    for (key, t) in
-        [("text tower", &config.text.transformer), ("image tower", &config.image.transformer)]
-    {
-        if t.width == 0 || t.layers == 0 || t.mlp_width == 0 {
-            return Err(invalid(key, format!("{t:?}"), "positive width, layers and MLP width"));
+    let (text, image) = (&config.text, &config.image);
+    for (key, size) in [
+        ("width of the joint embedding", config.embedding_dim),
+        ("vocabulary of the text tower", text.vocabulary),
+        ("context of the text tower", text.context),
+        ("width of the text tower", text.transformer.width),
+        ("layers of the text tower", text.transformer.layers),
+        ("MLP width of the text tower", text.transformer.mlp_width),
+        ("image size", image.image_size),
+        ("patch size", image.patch_size),
+        ("width of the image tower", image.transformer.width),
+        ("layers of the image tower", image.transformer.layers),
+        ("MLP width of the image tower", image.transformer.mlp_width),
+    ] {
+        if !(1..=MAX_SIZE).contains(&size) {
+            return Err(invalid(key, size.to_string(), &format!("a number from 1 to {MAX_SIZE}")));
         }
+    }
+    for (key, t) in [
+        ("attention heads of the text tower", &text.transformer),
+        ("attention heads of the image tower", &image.transformer),
+    ] {
         if t.heads == 0 || t.width % t.heads != 0 {
-            let found = format!("of width {} with {} attention heads", t.width, t.heads);
-            return Err(invalid(key, found, "a number of heads that divides the width"));
+            let found =
+                format!("{} at width {}{}", t.heads, t.width, json::default_hint(defaulted));
+            return Err(invalid(key, found, "a number that divides the width"));
         }
         if !(t.layer_norm_epsilon > 0.0 && t.layer_norm_epsilon < 1.0) {
             return Err(invalid(
@@ -88,23 +110,27 @@ pub(crate) fn check(config: &ClipConfig, path: &Path) -> Result<()> {
             ));
         }
     }
-    let image = &config.image;
-    if image.patch_size == 0 || image.image_size < image.patch_size {
-        let found = format!("{} with patch_size {}", image.image_size, image.patch_size);
-        return Err(invalid("image_size", found, "at least one patch"));
+    if image.image_size < image.patch_size {
+        let found = format!("{} with patch size {}", image.image_size, image.patch_size);
+        return Err(invalid("image size", found, "at least one patch"));
     }
     if image.channels != 3 {
         return Err(invalid("num_channels", image.channels.to_string(), "3"));
     }
-    if config.text.vocabulary == 0 || config.text.context < 3 || config.embedding_dim == 0 {
+    if text.context < MIN_CONTEXT {
         return Err(invalid(
-            "vocab_size, max_position_embeddings or projection_dim",
-            format!(
-                "{}, {}, {}",
-                config.text.vocabulary, config.text.context, config.embedding_dim
-            ),
-            "positive numbers and a context of at least 3 tokens",
+            "context of the text tower",
+            text.context.to_string(),
+            &format!("at least {MIN_CONTEXT} tokens: start, text and end"),
         ));
+    }
+    // The reference would then read every text at its start token, where all are alike.
+    if let Pooling::FirstOf(eos) = text.pooling
+        && eos as usize >= text.vocabulary
+    {
+        let found = format!("{eos}{}", json::default_hint(defaulted));
+        let expected = format!("an id below the vocabulary's size of {}", text.vocabulary);
+        return Err(invalid("eos_token_id", found, &expected));
     }
     Ok(())
 }

@@ -114,8 +114,8 @@ fn read_config(top: &Section) -> Result<(ClipConfig, Vec<String>)> {
             },
         },
         image: ImageConfig {
-            image_size: square(&vision, "image_size", 224)?,
-            patch_size: square(&vision, "patch_size", 16)?,
+            image_size: square(&mut vision, "image_size", 224)?,
+            patch_size: square(&mut vision, "patch_size", 16)?,
             channels: 3,
             transformer: TransformerConfig {
                 width: vision_width,
@@ -127,9 +127,9 @@ fn read_config(top: &Section) -> Result<(ClipConfig, Vec<String>)> {
             },
         },
     };
-    check(&config, top.path())?;
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
+    check(&config, top.path(), &defaulted)?;
     Ok((config, defaulted))
 }
 
@@ -143,7 +143,7 @@ fn mlp_width(section: &Section, width: usize) -> Result<usize> {
 }
 
 /// A side in pixels that may be given as a number or as an equal pair.
-fn square(section: &Section, key: &str, default: usize) -> Result<usize> {
+fn square(section: &mut Section, key: &str, default: usize) -> Result<usize> {
     match section.get(key) {
         Some(found @ Value::Array(sides)) => match sides.as_slice() {
             [a, b] if a == b => a
@@ -152,7 +152,7 @@ fn square(section: &Section, key: &str, default: usize) -> Result<usize> {
                 .ok_or_else(|| section.invalid(key, found, "whole numbers")),
             _ => Err(section.invalid(key, found, "a square")),
         },
-        _ => Ok(section.optional_count(key)?.unwrap_or(default)),
+        _ => section.count_or(key, default),
     }
 }
 
@@ -174,7 +174,7 @@ fn read_preprocess(top: &Section, image_size: usize) -> Result<Preprocess> {
         preprocess.mean = mean;
     }
     if let Some(std) = section.optional_rgb("std")? {
-        if let Some(bad) = std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
+        if let Some(bad) = std.iter().find(|s| !s.is_normal() || **s < 0.0) {
             return Err(section.invalid("std", &Value::from(*bad), "positive numbers"));
         }
         preprocess.std = std;
