@@ -20,6 +20,9 @@ fn the_digest_of_a_copied_directory_is_the_same() {
     }
 }
 
+/// An edit of a file's bytes.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// Each file is changed in a way that it still loads.
 #[test]
 fn the_digest_changes_with_one_byte_of_any_file() {
@@ -33,7 +36,6 @@ fn the_digest_changes_with_one_byte_of_any_file() {
         assert!(bytes.starts_with(b"#version: 0.2"));
         bytes[12] = b'3';
     };
-    type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
     let cases: [(&str, &str, Change); 13] = [
         ("hf-gelu", "config.json", &space),
         ("hf-gelu", "preprocessor_config.json", &space),
