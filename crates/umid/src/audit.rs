@@ -118,6 +118,9 @@ pub fn audit(
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
     check_levels(options)?;
+    if options.inversion.as_ref().is_some_and(|params| params.restarts < 2) {
+        return Err(AuditError::OneRestart);
+    }
     check_votes(options.min_votes)?;
     check_names(&options.calibrated_reference.texts, options.seed)?;
     check_lengths(model, options, &queries.queries)?;

@@ -63,6 +63,13 @@ pub enum AuditError {
         context: usize,
     },
 
+    /// One restart, with which there is no variability.
+    #[error(
+        "1 restart gives no variability, which the paper's reading needs; take at least 2, or 0 to \
+         leave inversions out"
+    )]
+    OneRestart,
+
     /// A level that is no probability.
     #[error("the {name} is {found}, expected a number above 0 and below 1; 0.05 is usual")]
     Level {
@@ -579,6 +586,7 @@ impl AuditError {
             | Self::Invert(_)
             | Self::TextTooLongForModel { .. }
             | Self::QueryTooLong { .. }
+            | Self::OneRestart
             | Self::Level { .. }
             | Self::SiblingCount { .. }
             | Self::TooFewSiblings { .. }

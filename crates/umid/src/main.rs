@@ -24,10 +24,23 @@ fn main() -> ExitCode {
         Ok(cli::Outcome::Done) => DONE,
         Ok(cli::Outcome::MemberFound) => MEMBER_FOUND,
         Err(error) => {
-            eprintln!("umid: {error:#}");
+            eprintln!("umid: {}", message(&error));
             exit_code(&error)
         }
     })
+}
+
+/// The error and its causes, less those that a message before them already repeats.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !message.contains(&cause) {
+            let separator = if message.is_empty() { "" } else { ": " };
+            message.push_str(separator);
+            message.push_str(&cause);
+        }
+    }
+    message
 }
 
 /// The library's errors know whether they are the user's to mend; the rest of what can go

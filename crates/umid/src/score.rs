@@ -1,7 +1,7 @@
 //! The calibrated reading's score: which signals enter, with which weights.
 //!
-//! The weights were chosen on targets of other worlds than the bundled one
-//! (`docs/method.md`); they are fixed here and enter the run's identity.
+//! The weights were fixed from a prototype's measurements on other worlds than the bundled
+//! target's, before that was trained (`docs/method.md`); they enter the run's identity.
 
 use umid_detect::SignalWeight;
 use umid_signals::Signal;

@@ -273,6 +273,12 @@ fn levels_and_numbers_out_of_range() {
 }
 
 #[test]
+fn one_restart_which_has_no_variability() {
+    let bench = Bench::new(QUERIES);
+    refused(&bench, &mut bench.audit_with("out", 1, 5), &["variability", "at least 2"]);
+}
+
+#[test]
 fn too_few_siblings() {
     let bench = Bench::new(QUERIES);
     let mut command = umid();

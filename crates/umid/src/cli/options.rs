@@ -36,7 +36,7 @@ impl ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Inversion")]
 pub(crate) struct InversionArgs {
-    /// Random starts a text; variability needs several. 0 leaves inversions out, and the
+    /// Random starts a text, for an audit at least 2; variability needs several. 0 leaves inversions out, and the
     /// paper's reading with them
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub(crate) restarts: usize,

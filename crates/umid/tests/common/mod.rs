@@ -71,13 +71,19 @@ impl Bench {
 
     /// [`Self::audit`] with longer inversions.
     pub fn audit_with_steps(&self, out: &str, steps: usize) -> Command {
+        self.audit_with(out, 2, steps)
+    }
+
+    /// [`Self::audit`] with these restarts and steps.
+    pub fn audit_with(&self, out: &str, restarts: usize, steps: usize) -> Command {
         let mut command = umid();
         command.arg("audit").arg("--model").arg(fixture("hf-quickgelu-legacy-eos"));
         command.arg("--queries").arg(self.path("queries.txt")).arg("--out").arg(self.path(out));
         command.args(["--template", "a {}", "--template", "{} in a photo"]);
         let file = format!("file:{}", self.path("reference.txt").display());
         command.args(["--reference", "gibberish:12", "--reference", &file]);
-        command.args(["--siblings", "3", "--restarts", "2", "--no-cache"]);
+        command.args(["--siblings", "3", "--no-cache"]);
+        command.arg("--restarts").arg(restarts.to_string());
         command.arg("--steps").arg(steps.to_string());
         command
     }
