@@ -55,7 +55,7 @@ pub struct DecoderConfig {
 impl Default for DecoderConfig {
     /// 32 numbers to 32 x 32 pixels.
     fn default() -> Self {
-        Self { latent_dim: 32, channels: vec![48, 32, 24, 16], public_latents: 0 }
+        Self { latent_dim: 32, channels: vec![64, 32, 16, 8], public_latents: 0 }
     }
 }
 
@@ -229,6 +229,45 @@ impl Decoder {
         }
         self.config.public_latents = latents.nrows();
         self.public_latents = latents;
+        Ok(self)
+    }
+
+    /// The decoder of other latents: a row z of them stands for `z * matrix + offset`. The latents
+    /// of public photos are dropped, being of the old kind.
+    ///
+    /// # Shapes
+    ///
+    /// - matrix: `[latent_dim, latent_dim]`
+    /// - offset: `[1, latent_dim]`
+    ///
+    /// # Errors
+    ///
+    /// [`InvertError::Shape`] for arrays of other shapes.
+    pub fn with_latents_mapped(
+        mut self,
+        matrix: &Array2<f32>,
+        offset: &Array2<f32>,
+    ) -> Result<Self> {
+        let dim = self.config.latent_dim;
+        for (what, array, expected) in
+            [("the map of latents", matrix, [dim, dim]), ("their offset", offset, [1, dim])]
+        {
+            if array.shape() != expected {
+                let found = array.shape().to_vec();
+                return Err(InvertError::Shape { what, found, expected: expected.to_vec() });
+            }
+        }
+        let device = self.expand_weight.val().device();
+        let tensor = |array: &Array2<f32>| {
+            let values: Vec<f32> = array.iter().copied().collect();
+            Tensor::<2>::from_data(TensorData::new(values, [array.nrows(), dim]), &device)
+        };
+        let weight = self.expand_weight.val();
+        let moved = tensor(offset).matmul(weight.clone()).squeeze_dim(0);
+        self.expand_bias = self.expand_bias.map(|bias| bias + moved);
+        self.expand_weight = self.expand_weight.map(|_| tensor(matrix).matmul(weight));
+        self.config.public_latents = 0;
+        self.public_latents = Array2::zeros((0, dim));
         Ok(self)
     }
 

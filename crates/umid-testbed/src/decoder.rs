@@ -1,15 +1,15 @@
 //! Training of a decoder of public photos: a variational autoencoder (Kingma and Welling 2014)
 //! whose encoder is thrown away.
 //!
-//! The prior keeps latents near N(0, 1), so that random starts of an inversion mean something.
-//! Photos are those of the bank, one a person: nobody who is a member or a non-member is among
+//! Afterwards the latents are whitened: over public photos they have mean 0 and covariance 1, so
+//! that random starts from N(0, 1) mean something. Photos are those of the bank, one a person: nobody who is a member or a non-member is among
 //! them. The encoder's latents of those photos are kept with the decoder, as starts.
 
 use burn::module::{Module, Param};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 use umid_invert::{Decoder, DecoderConfig};
 use umid_models::to_host;
@@ -19,6 +19,7 @@ use crate::init::key;
 use crate::schedule::cosine_after_warmup;
 use crate::stream::{Purpose, Stream};
 use crate::train::Progress;
+use crate::whitening::Whitening;
 use crate::world::World;
 
 /// Width of the encoder's hidden layer.
@@ -52,7 +53,7 @@ impl Default for DecoderParams {
     fn default() -> Self {
         Self {
             photos: 8_000,
-            steps: 1_000,
+            steps: 2_000,
             batch: 64,
             learning_rate: 2e-3,
             pixel_deviation: 0.08,
@@ -163,10 +164,10 @@ pub fn train_decoder(
 /// The decoder's shape for photos of this side: a stage for each doubling of 4 pixels.
 fn config_of(side: usize) -> Result<DecoderConfig, Error> {
     let channels = match side {
-        16 => vec![48, 32, 24],
-        32 => vec![48, 32, 24, 16],
-        64 => vec![48, 32, 24, 16, 16],
-        128 => vec![48, 32, 24, 16, 16, 16],
+        16 => vec![64, 32, 16],
+        32 => vec![64, 32, 16, 8],
+        64 => vec![64, 32, 16, 16, 8],
+        128 => vec![64, 32, 16, 16, 16, 8],
         _ => {
             return Err(Error::InvalidParameter {
                 parameter: "image size",
@@ -224,18 +225,38 @@ impl Pair {
             mean_squares += sum(self.encoder.centred(batch));
         }
         let values = (HELD_OUT * photos.length) as f64;
-        let rows: Vec<usize> = (0..params.kept_latents).collect();
-        let mut latents = Vec::with_capacity(rows.len() * self.decoder.latent_dim());
-        for rows in rows.chunks(BATCH) {
-            latents.extend(to_host(self.encoder.forward(photos.rows(rows, device)).0));
-        }
-        let shape = (params.kept_latents, self.decoder.latent_dim());
-        let latents = Array2::from_shape_vec(shape, latents).expect("a row for every photo");
+        let (latents, whitening) = self.whitened(photos, params, device);
+        let decoder = self.decoder.with_latents_mapped(&whitening.matrix, &whitening.offset)?;
         Ok(TrainedDecoder {
-            decoder: self.decoder.with_public_latents(latents)?,
+            decoder: decoder.with_public_latents(latents)?,
             held_out_error: (squares / values).sqrt(),
             mean_photo_error: (mean_squares / values).sqrt(),
         })
+    }
+}
+
+impl Pair {
+    /// White latents of the first photos, and what they stand for.
+    fn whitened(
+        &self,
+        photos: &Photos,
+        params: &DecoderParams,
+        device: &Device,
+    ) -> (Array2<f32>, Whitening) {
+        let dim = self.decoder.latent_dim();
+        let rows: Vec<usize> = (0..params.photos).collect();
+        let (mut means, mut variances) = (Vec::new(), vec![0.0; dim]);
+        for rows in rows.chunks(BATCH) {
+            let (mean, log_variance) = self.encoder.forward(photos.rows(rows, device));
+            means.extend(to_host(mean));
+            let batch = to_host(log_variance.exp().sum_dim(0));
+            variances.iter_mut().zip(batch).for_each(|(sum, v)| *sum += f64::from(v));
+        }
+        let variances: Vec<f64> = variances.iter().map(|v| v / params.photos as f64).collect();
+        let means = Array2::from_shape_vec((params.photos, dim), means).expect("a row for each");
+        let whitening = Whitening::fit(means.view(), &variances);
+        let kept = means.slice_move(s![..params.kept_latents, ..]);
+        (whitening.apply(kept), whitening)
     }
 }
 

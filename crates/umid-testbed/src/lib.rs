@@ -40,6 +40,7 @@ mod tokenizer;
 mod train;
 mod view;
 mod wear;
+mod whitening;
 mod world;
 
 pub use bank::{bank_pixels, pixels, write_bank};

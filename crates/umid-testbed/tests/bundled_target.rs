@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
+use umid_invert::Decoder;
 use umid_models::{Clip, parse_device, to_host};
-use umid_testbed::{Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, read_membership};
+use umid_testbed::{
+    Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, NameLists, Retrieval, World, WorldParams,
+    read_membership,
+};
 
 /// Largest difference of an embedding relative to its norm: f32 round-off through the layers
 /// is near 1e-6, and a wrong activation, pooling or tokenizer shows from 1e-2 on.
@@ -89,4 +93,42 @@ fn the_card_and_the_lists_are_of_this_model() {
     let names = members.iter().chain(&non_members).chain(&fresh).map(|row| &row.text);
     let distinct: std::collections::HashSet<&String> = names.clone().collect();
     assert_eq!(distinct.len(), names.count());
+}
+
+/// A change of the renderer, of the names or of the streams would leave the target without its
+/// world: its photos could not be drawn again.
+#[test]
+fn the_world_that_is_drawn_is_the_one_the_target_was_trained_in() {
+    let card = Card::read(&target()).expect("a card");
+    let params = WorldParams {
+        seed: card.world.seed,
+        members: card.world.members,
+        non_members: card.world.non_members,
+        public: card.world.public,
+        bank: card.world.bank,
+        images_per_person: card.world.images_per_person,
+        ..WorldParams::default()
+    };
+    let world = World::draw(params, &NameLists::bundled()).expect("a world");
+    let (members, non_members): (Vec<_>, Vec<_>) =
+        world.membership().into_iter().partition(|row| row.member);
+    let list = |file| read_membership(&target().join(file)).expect(file);
+    assert_eq!((members, non_members), (list(MEMBERS), list(NON_MEMBERS)));
+    let found = Retrieval::measure(&model(), &world).expect("retrieval");
+    // One photo in a thousand may tip over on another processor.
+    assert!((found.train - card.retrieval.train).abs() < 1e-3, "{found:?}");
+    assert!((found.held_out - card.retrieval.held_out).abs() < 1e-3, "{found:?}");
+}
+
+#[test]
+fn the_decoder_gives_inputs_of_the_model_and_knows_public_photos() {
+    let (model, device) = (model(), parse_device("cpu").expect("cpu"));
+    let decoder = Decoder::load(&target(), &device).expect("the bundled decoder");
+    assert_eq!(decoder.config().image_size(), model.config.image.image_size);
+    let latents = decoder.public_latents();
+    let count = latents.len() as f32;
+    let mean = latents.sum() / count;
+    let variance = latents.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / count;
+    // White up to the encoder's own uncertainty, which is not among these.
+    assert!(mean.abs() < 0.1 && (0.5..1.2).contains(&variance), "{mean}, {variance}");
 }

@@ -82,6 +82,26 @@ fn an_absurd_shape_is_an_error() {
 }
 
 #[test]
+fn mapped_latents_give_the_images_of_what_they_stand_for() {
+    let (matrix, offset) =
+        (array![[2.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.5, 0.0, 1.0]], array![[0.1, 0.2, 0.3]]);
+    let latents = array![[1.0, -1.0, 0.5]];
+    let forward = |decoder: &Decoder, latents: &Array2<f32>| {
+        let values = TensorData::new(latents.iter().copied().collect::<Vec<f32>>(), [1, 3]);
+        to_host(decoder.forward(Tensor::from_data(values, &device())))
+    };
+    let expected = forward(&small(), &(latents.dot(&matrix) + &offset));
+    let mapped = small().with_latents_mapped(&matrix, &offset).expect("it fits");
+    assert_eq!(mapped.public_latents().nrows(), 0);
+    for (found, expected) in forward(&mapped, &latents).iter().zip(&expected) {
+        // Round-off of two orders of the same products.
+        assert!((found - expected).abs() < 1e-5);
+    }
+    let misshapen = small().with_latents_mapped(&offset, &offset);
+    assert!(matches!(misshapen, Err(InvertError::Shape { .. })));
+}
+
+#[test]
 fn latents_of_another_length_are_an_error() {
     let result = small().with_public_latents(Array2::zeros((2, 4)));
     assert!(matches!(result, Err(InvertError::Shape { .. })));
