@@ -84,7 +84,7 @@ pub struct RunInfo {
     pub queries_digest: String,
     /// How many queries were asked and how many are done.
     pub counts: Counts,
-    /// Wall-clock seconds by stage (`load`, `reference`, `queries`), summed over resumptions.
+    /// Wall-clock seconds by stage (`reference`, `queries`), summed over resumptions.
     pub wall_s: BTreeMap<String, f64>,
     /// Warnings about the run as a whole, each ending in what to do.
     pub warnings: Vec<String>,
