@@ -94,13 +94,15 @@ impl ImageTower {
     ///   and standard deviation
     /// - output: `[batch, embedding_dim]`
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let patches = self.patches(pixels).matmul(self.patch_embedding.val().unsqueeze_dim(0));
-        let [batch, _, width] = patches.dims();
+        let batch = pixels.dims()[0];
+        let patches = self.patches(pixels).matmul(self.patch_embedding.val());
+        let [rows, width] = patches.dims();
+        let patches = patches.reshape([batch, rows / batch, width]);
         let class = self.class_embedding.val().reshape([1, 1, width]).expand([batch, 1, width]);
         let positions = self.position_embedding.val().unsqueeze_dim(0);
         let hidden = Tensor::cat(vec![class, patches], 1) + positions;
-        let hidden = self.encoder.forward(self.pre_layer_norm.forward(hidden));
-        let class: Tensor<2> = hidden.narrow(1, 0, 1).squeeze_dim(1);
+        let hidden = hidden.reshape([rows + batch, width]);
+        let class = self.encoder.forward(self.pre_layer_norm.forward(hidden), &vec![0; batch]);
         self.post_layer_norm.forward(class).matmul(self.visual_projection.val())
     }
 
@@ -109,8 +111,8 @@ impl ImageTower {
     /// # Shapes
     ///
     /// - pixels: `[batch, channels, image_size, image_size]`
-    /// - output: `[batch, patches, channels * patch * patch]`
-    fn patches(&self, pixels: Tensor<4>) -> Tensor<3> {
+    /// - output: `[batch * patches, channels * patch * patch]`
+    fn patches(&self, pixels: Tensor<4>) -> Tensor<2> {
         let [batch, channels, height, width] = pixels.dims();
         let patch = self.patch_size;
         let (rows, columns) = (height / patch, width / patch);
@@ -121,6 +123,6 @@ impl ImageTower {
             .narrow(3, 0, columns * patch)
             .reshape([batch, channels, rows, patch, columns, patch])
             .permute([0, 2, 4, 1, 3, 5])
-            .reshape([batch, rows * columns, channels * patch * patch])
+            .reshape([batch * rows * columns, channels * patch * patch])
     }
 }

@@ -97,15 +97,9 @@ impl TextTower {
         let flat = Tensor::<1, Int>::from_data(TensorData::new(flat, [batch * tokens]), &device);
         let hidden = embeddings.select(0, flat).reshape([batch, tokens, width]);
         let positions = self.position_embedding.val().narrow(0, 0, tokens);
-        let hidden = self.encoder.forward(hidden + positions.unsqueeze_dim(0));
-
-        let pooled: Vec<i64> = ids
-            .iter()
-            .enumerate()
-            .map(|(row, ids)| (row * tokens + self.pooling.position(ids)) as i64)
-            .collect();
-        let pooled = Tensor::<1, Int>::from_data(TensorData::new(pooled, [batch]), &device);
-        let state = hidden.reshape([batch * tokens, width]).select(0, pooled);
+        let hidden = (hidden + positions.unsqueeze_dim(0)).reshape([batch * tokens, width]);
+        let pooled: Vec<usize> = ids.iter().map(|ids| self.pooling.position(ids)).collect();
+        let state = self.encoder.forward(hidden, &pooled);
         let embedding =
             self.final_layer_norm.forward(state.clone()).matmul(self.text_projection.val());
         TextOutput { embedding, state }

@@ -3,13 +3,18 @@
 //! Reference: transformers, `models/clip/modeling_clip.py` (`CLIPEncoderLayer`). Field names
 //! follow the checkpoint's keys; query, key and value are kept as one matrix so that a block
 //! costs four matrix products.
+//!
+//! The residual stream is kept as one matrix of all tokens of a batch: a product of many rows
+//! with one weight is twice as fast as one product a sequence. A tower reads one token of each
+//! sequence, so the last block computes that one alone; earlier tokens enter it as keys and
+//! values.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::activation::{gelu, sigmoid};
-use burn::tensor::module::attention;
+use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::Result;
 use crate::config::{Activation, TransformerConfig};
@@ -55,11 +60,19 @@ impl Transformer {
         Ok(Self { layers })
     }
 
+    /// The stream behind the last block, at one token of each sequence.
+    ///
     /// # Shapes
     ///
-    /// - hidden, output: `[batch, tokens, width]`
-    pub(crate) fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden))
+    /// - hidden: `[batch * tokens, width]`
+    /// - read: the position of the token that is read, for each sequence of the batch
+    /// - output: `[batch, width]`
+    pub(crate) fn forward(&self, hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
+        let Some((last, layers)) = self.layers.split_last() else {
+            return rows_read(hidden, read);
+        };
+        let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, read.len()));
+        last.forward_at(hidden, read)
     }
 
     pub(crate) fn layers(&self) -> &[Block] {
@@ -118,9 +131,68 @@ impl Block {
         })
     }
 
-    fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let attended = self.attend(self.layer_norm1.forward(hidden.clone()));
-        let hidden = hidden + attended;
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch * tokens, width]`
+    fn forward(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+        let qkv = self.qkv_proj.forward(self.layer_norm1.forward(hidden.clone()));
+        let [q, k, v] = self.heads(qkv, batch);
+        let options = AttentionModuleOptions { is_causal: self.causal, ..Default::default() };
+        self.finish(hidden, attention(q, k, v, None, None, options))
+    }
+
+    /// The block's output at one token of each sequence; the others serve as keys and values.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch * tokens, width]`
+    /// - read: `batch` positions
+    /// - output: `[batch, width]`
+    fn forward_at(&self, hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
+        let (batch, [rows, width]) = (read.len(), hidden.dims());
+        let normed = self.layer_norm1.forward(hidden.clone());
+        let [k, v] = self.heads(self.project(normed.clone(), width, 2 * width), batch);
+        let [q] = self.heads(self.project(rows_read(normed, read), 0, width), batch);
+        let mask = self.causal.then(|| later_than(read, rows / batch, &hidden.device()));
+        let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
+        self.finish(rows_read(hidden, read), context)
+    }
+
+    /// Some of the columns of query, key and value.
+    ///
+    /// # Shapes
+    ///
+    /// - normed: `[rows, width]`
+    /// - output: `[rows, count]`
+    fn project(&self, normed: Tensor<2>, start: usize, count: usize) -> Tensor<2> {
+        let weight = self.qkv_proj.weight.val().narrow(1, start, count);
+        let bias = self.qkv_proj.bias.as_ref().map(|bias| bias.val().narrow(0, start, count));
+        linear(normed, weight, bias)
+    }
+
+    /// Splits columns into parts of the block's width, and each part into heads.
+    ///
+    /// # Shapes
+    ///
+    /// - columns: `[batch * tokens, PARTS * width]`
+    /// - output: `[batch, heads, tokens, head_width]` each
+    fn heads<const PARTS: usize>(&self, columns: Tensor<2>, batch: usize) -> [Tensor<4>; PARTS] {
+        let [rows, all] = columns.dims();
+        let columns = columns
+            .reshape([batch, rows / batch, PARTS, self.heads, all / PARTS / self.heads])
+            .permute([2, 0, 3, 1, 4]);
+        std::array::from_fn(|part| columns.clone().narrow(0, part, 1).squeeze_dim(0))
+    }
+
+    /// What follows attention: its projection, the perceptron, and both residuals.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch * tokens, width]`
+    /// - context: `[batch, heads, tokens, head_width]`
+    fn finish(&self, hidden: Tensor<2>, context: Tensor<4>) -> Tensor<2> {
+        let hidden =
+            hidden.clone() + self.out_proj.forward(context.swap_dims(1, 2).reshape(hidden.dims()));
         let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
         let inner = match self.activation {
             Activation::Gelu => gelu(inner),
@@ -128,22 +200,29 @@ impl Block {
         };
         hidden + self.fc2.forward(inner)
     }
+}
 
-    fn attend(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = hidden.dims();
-        let head_width = width / self.heads;
-        let qkv = self
-            .qkv_proj
-            .forward(hidden)
-            .reshape([batch, tokens, 3, self.heads, head_width])
-            // [3, batch, heads, tokens, head_width]
-            .permute([2, 0, 3, 1, 4]);
-        let part = |i: usize| -> Tensor<4> { qkv.clone().narrow(0, i, 1).squeeze_dim(0) };
-        let options = AttentionModuleOptions { is_causal: self.causal, ..Default::default() };
-        let context = attention(part(0), part(1), part(2), None, None, options);
-        let context = context.swap_dims(1, 2).reshape([batch, tokens, width]);
-        self.out_proj.forward(context)
-    }
+/// The rows of one token of each sequence.
+///
+/// # Shapes
+///
+/// - hidden: `[batch * tokens, width]`
+/// - read: `batch` positions
+/// - output: `[batch, width]`
+fn rows_read(hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
+    let tokens = hidden.dims()[0] / read.len();
+    let rows: Vec<i64> =
+        read.iter().enumerate().map(|(i, token)| (i * tokens + token) as i64).collect();
+    let rows = TensorData::new(rows, [read.len()]);
+    let rows = Tensor::<1, Int>::from_data(rows, &hidden.device());
+    hidden.select(0, rows)
+}
+
+/// True for tokens behind the one that is read: `[batch, 1, 1, tokens]`.
+fn later_than(read: &[usize], tokens: usize, device: &Device) -> Tensor<4, Bool> {
+    let later: Vec<bool> =
+        read.iter().flat_map(|read| (0..tokens).map(move |token| token > *read)).collect();
+    Tensor::from_data(TensorData::new(later, [read.len(), 1, 1, tokens]), device)
 }
 
 /// A linear layer whose weight is stored `[output, input]`, as PyTorch does.

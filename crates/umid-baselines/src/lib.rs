@@ -1,0 +1,1 @@
+//! The attacks UMID is compared with, and the blind control.
