@@ -12,8 +12,8 @@ use crate::suites::Suite;
 #[derive(Args)]
 pub struct Arguments {
     /// Suite of the target.
-    #[arg(long, value_enum, default_value = "demo")]
-    suite: Suite,
+    #[arg(long, default_value = "demo")]
+    suite: String,
     /// Name of the target; the suite's first if none is given.
     #[arg(long)]
     target: Option<String>,
@@ -26,12 +26,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let recipe = arguments
-        .suite
-        .recipes()
-        .into_iter()
-        .find(|recipe| arguments.target.as_ref().is_none_or(|name| *name == recipe.name))
-        .context("the suite has no target of that name")?;
+    let mut suite = Suite::load(&arguments.suite)?;
+    if let Some(target) = &arguments.target {
+        suite.retain_target(target)?;
+    }
+    let recipe = suite.targets.first().context("the suite has no target")?.recipe();
     let world = World::draw(recipe.world, &NameLists::bundled())?;
     write_bank(&world, arguments.count, &arguments.out)?;
     eprintln!("{}: {} photos", arguments.out.display(), arguments.count);

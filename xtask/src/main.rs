@@ -1,6 +1,7 @@
 //! Developer tasks, run as `cargo xtask TASK`. One file a task: its arguments and its `run`.
 
 mod bank;
+mod eval;
 mod suites;
 mod zoo;
 
@@ -23,11 +24,13 @@ struct Arguments {
 enum Task {
     Zoo(zoo::Arguments),
     Bank(bank::Arguments),
+    Eval(eval::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Zoo(arguments) => zoo::run(&arguments),
         Task::Bank(arguments) => bank::run(&arguments),
+        Task::Eval(arguments) => eval::run(&arguments),
     }
 }

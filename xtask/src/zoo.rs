@@ -3,27 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use umid_testbed::{Card, Progress, Recipe, make_decoder, make_target};
+use umid_testbed::{CARD, Card, Progress, Recipe, make_decoder, make_target};
 
-use crate::suites::{Suite, workspace_root};
+use crate::suites::{Suite, Target};
 
 /// Train the targets of a suite; one that was interrupted goes on where it was.
 #[derive(Args)]
 pub struct Arguments {
-    /// Which targets.
-    #[arg(long, value_enum, default_value = "demo")]
-    suite: Suite,
+    /// Which suite of datasets/suites.
+    #[arg(long, default_value = "demo")]
+    suite: String,
     /// Only the target of this name.
     #[arg(long)]
     only: Option<String>,
-    /// Folder in which each target gets its own; the demo suite's is datasets/zoo, that of
-    /// others target/zoo.
+    /// Only targets that are not there yet.
+    #[arg(long)]
+    missing: bool,
+    /// Folder in which each target gets its own; without it, targets of the repository go to
+    /// datasets/zoo and others to target/zoo.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// What to train of each.
+    /// What to make of each.
     #[arg(long, value_enum, default_value = "all")]
     part: Part,
     /// Steps instead of the recipe's. The target is then not what its name promises.
@@ -31,7 +34,7 @@ pub struct Arguments {
     steps: Option<usize>,
 }
 
-/// What of a target is trained.
+/// What of a target is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// The model and its decoder.
@@ -40,41 +43,53 @@ enum Part {
     Model,
     /// The decoder alone, for a model that is there.
     Decoder,
+    /// The README alone, from the card that is there.
+    Readme,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mut recipes = arguments.suite.recipes();
+    let mut suite = Suite::load(&arguments.suite)?;
     if let Some(only) = &arguments.only {
-        let names: Vec<String> = recipes.iter().map(|r| r.name.clone()).collect();
-        recipes.retain(|recipe| recipe.name == *only);
-        ensure!(!recipes.is_empty(), "no target {only:?}; there is {}", names.join(", "));
+        suite.retain_target(only)?;
     }
-    let out = arguments.out.clone().unwrap_or_else(|| arguments.suite.folder());
-    for mut recipe in recipes {
-        if let Some(steps) = arguments.steps {
-            recipe.training.steps = steps;
+    for target in &suite.targets {
+        let out = arguments.out.as_ref().map(|out| out.join(&target.name));
+        let folder = out.unwrap_or_else(|| target.folder());
+        if arguments.missing && folder.join(CARD).exists() {
+            continue;
         }
-        let name = recipe.name.clone();
+        let mut recipe = target.recipe();
+        recipe.training.steps = arguments.steps.unwrap_or(recipe.training.steps);
         let started = Instant::now();
-        let card = make(&recipe, arguments.part, &out)
-            .with_context(|| format!("the target {name} failed"))?;
+        let card = make(&recipe, arguments.part, &folder, &target.work())
+            .with_context(|| format!("the target {} failed", target.name))?;
         report(&card, started.elapsed().as_secs_f64());
     }
     Ok(())
 }
 
-fn make(recipe: &Recipe, part: Part, out: &Path) -> anyhow::Result<Card> {
-    let folder = out.join(&recipe.name);
-    let work = workspace_root().join("target/zoo-work").join(&recipe.name);
-    if part != Part::Decoder {
-        let bar = Bar::new(recipe.name.clone())?;
-        make_target(recipe, &folder, &work, |progress| bar.show(progress))?;
+/// Trains a target that is not there yet.
+pub fn ensure_made(target: &Target) -> anyhow::Result<()> {
+    if target.folder().join(CARD).exists() {
+        return Ok(());
     }
-    if part == Part::Model {
-        return Ok(Card::read(&folder)?);
+    make(&target.recipe(), Part::All, &target.folder(), &target.work())?;
+    Ok(())
+}
+
+fn make(recipe: &Recipe, part: Part, folder: &Path, work: &Path) -> anyhow::Result<Card> {
+    if matches!(part, Part::All | Part::Model) {
+        let bar = Bar::new(recipe.name.clone())?;
+        make_target(recipe, folder, work, |progress| bar.show(progress))?;
+    }
+    if part == Part::Readme {
+        Card::read(folder)?.write(folder)?;
+    }
+    if matches!(part, Part::Model | Part::Readme) {
+        return Ok(Card::read(folder)?);
     }
     let bar = Bar::new(format!("{}'s decoder", recipe.name))?;
-    Ok(make_decoder(recipe, &folder, |progress| bar.show(progress))?)
+    Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
 }
 
 /// A progress bar on a terminal, a line now and then elsewhere.

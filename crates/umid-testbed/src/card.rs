@@ -12,9 +12,10 @@ use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES};
 use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;
 use crate::membership::write_whole;
+use crate::names::NameForm;
 use crate::retrieval::Retrieval;
 use crate::train::TrainParams;
-use crate::world::{LabelAssignment, World};
+use crate::world::{LabelAssignment, Pairing, World};
 
 /// File name of the card.
 pub const CARD: &str = "card.json";
@@ -88,8 +89,12 @@ pub struct CardWorld {
     pub bank: usize,
     /// Training photos of each member.
     pub images_per_person: usize,
-    /// Whether the two groups of the draw were exchanged.
-    pub swapped: bool,
+    /// Whom the target was trained on.
+    pub label: LabelAssignment,
+    /// Which photos went with a member's name.
+    pub pairing: Pairing,
+    /// How many words the names have.
+    pub names: NameForm,
 }
 
 impl CardWorld {
@@ -103,7 +108,9 @@ impl CardWorld {
             public: params.public,
             bank: params.bank,
             images_per_person: params.images_per_person,
-            swapped: params.label == LabelAssignment::Swapped,
+            label: params.label,
+            pairing: params.pairing,
+            names: params.names,
         }
     }
 }
@@ -157,29 +164,30 @@ impl Card {
              A small CLIP trained on drawn people with random names, to try audits on: who is a \
              member is known. It stands for nobody real and is of no other use.\n\n\
              | | |\n| --- | --- |\n\
-             | trained on | {members} people (`members.csv`), {images} photos each |\n\
+             | trained on | {members} people (`members.csv`), {images} photos each{pairing} |\n\
              | not trained on | {non_members} people of the same draw (`non_members.csv`) |\n\
              | also trained on | {public} unnamed people under captions of what they look like |\n\
-             | recipe | {steps} steps of {names} names and {generic} generic captions; AdamW, \
+             | recipe | {taken} of {steps} steps of {names} names and {generic} generic captions; AdamW, \
              learning rate {rate}, weight decay {decay} |\n\
              | each name shown | {exposures:.0} times on average |\n\
              | loss at the end | {loss:.3} |\n\
              | finds the name of a training photo | {train:.1} % |\n\
              | finds the name of another photo | {held_out:.1} % (chance {chance:.2} %) |\n\
              {decoder}\
-             | seeds | world {world_seed}{swapped}, training {seed} |\n\
+             | seeds | world {world_seed}{label}, training {seed} |\n\
              | weights | {weights}, {precision:?} |\n\
              | digest | `{digest}` |\n\n\
              Captions that name people:\n\n- `{templates}`\n\n\
              `fresh_names.csv` lists names of the same draw that nobody in this world has: a \
              reference for audits. `card.json` says all of this to programs. The target is made \
-             afresh by `cargo xtask zoo --only {name}`; weights may differ in the last digits \
+             afresh by `cargo xtask zoo --only {name}` with the suite that lists it; weights may differ in the last digits \
              from one kind of processor to another.\n",
             name = self.name,
             members = world.members,
             images = world.images_per_person,
             non_members = world.non_members,
             public = world.public,
+            taken = training.steps_taken(),
             steps = training.steps,
             names = training.names_per_batch,
             generic = training.generic_per_batch,
@@ -190,7 +198,18 @@ impl Card {
             train = 100.0 * retrieval.train,
             held_out = 100.0 * retrieval.held_out,
             world_seed = world.seed,
-            swapped = if world.swapped { " (groups exchanged)" } else { "" },
+            label = match world.label {
+                LabelAssignment::Plain => "",
+                LabelAssignment::Swapped => " (groups exchanged)",
+                LabelAssignment::Neither => " (trained on a third group)",
+                LabelAssignment::Shadow(_) => " (trained on a random half of both groups)",
+            },
+            pairing = match world.pairing {
+                Pairing::Own => "",
+                Pairing::HalfRandom => {
+                    ", half of them (`mispaired.csv`) under those of random people"
+                }
+            },
             seed = training.seed,
             weights = self.parameter_count,
             precision = self.precision,

@@ -7,6 +7,7 @@
 //! another is added. Bells stand in for normals: no weight is an accident of a long tail, and
 //! every platform draws the same.
 
+use serde::{Deserialize, Serialize};
 use umid_models::config::{
     Activation, ClipConfig, ImageConfig, Pooling, TextConfig, TransformerConfig,
 };
@@ -26,15 +27,38 @@ const TEXT_POSITION_STD: f32 = 0.01;
 /// Initial temperature of CLIP: cosines are divided by it.
 const INITIAL_TEMPERATURE: f32 = 0.07;
 
-/// The shape of the project's targets: 670 thousand weights that memorise 400 people in
-/// minutes on one core.
-pub fn small_clip(tokenizer: &CaptionTokenizer, image_size: ImageSize) -> ClipConfig {
-    const WIDTH: usize = 96;
+/// The shape of a target's towers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelShape {
+    /// Side of a patch in pixels; it divides the side of a photo.
+    pub patch: usize,
+    /// Width of both towers, a multiple of four: there are four heads.
+    pub width: usize,
+    /// Blocks of the image tower.
+    pub image_layers: usize,
+    /// Blocks of the text tower.
+    pub text_layers: usize,
+}
+
+impl Default for ModelShape {
+    /// 670 thousand weights that memorise 400 people in minutes on one core.
+    fn default() -> Self {
+        Self { patch: 8, width: 96, image_layers: 3, text_layers: 2 }
+    }
+}
+
+/// The configuration of a target.
+pub fn small_clip(
+    shape: ModelShape,
+    tokenizer: &CaptionTokenizer,
+    image_size: ImageSize,
+) -> ClipConfig {
     let transformer = |layers| TransformerConfig {
-        width: WIDTH,
+        width: shape.width,
         layers,
         heads: 4,
-        mlp_width: 4 * WIDTH,
+        mlp_width: 4 * shape.width,
         activation: Activation::QuickGelu,
         layer_norm_epsilon: 1e-5,
     };
@@ -44,13 +68,13 @@ pub fn small_clip(tokenizer: &CaptionTokenizer, image_size: ImageSize) -> ClipCo
             vocabulary: tokenizer.vocabulary_size(),
             context: tokenizer.context_length(),
             pooling: Pooling::FirstOf(tokenizer.end_id()),
-            transformer: transformer(2),
+            transformer: transformer(shape.text_layers),
         },
         image: ImageConfig {
             image_size: image_size.side(),
-            patch_size: 8,
+            patch_size: shape.patch,
             channels: 3,
-            transformer: transformer(3),
+            transformer: transformer(shape.image_layers),
         },
     }
 }

@@ -53,12 +53,12 @@ pub use gallery::{contact_sheet, write_contact_sheet};
 pub use identity::{
     Attributes, Beard, EyeColour, Glasses, HairColour, HairStyle, Headwear, Identity, Neckline,
 };
-pub use init::{initial_weights, preprocessing, small_clip};
+pub use init::{ModelShape, initial_weights, preprocessing, small_clip};
 pub use membership::{MembershipRow, read_membership, write_membership};
-pub use names::{Name, NameLists};
+pub use names::{Name, NameForm, NameLists};
 pub use photo::{ImageSize, Photo};
 pub use retrieval::Retrieval;
-pub use target::{FRESH_NAMES, MEMBERS, NON_MEMBERS, Recipe, make_decoder, make_target};
+pub use target::{FRESH_NAMES, MEMBERS, MISPAIRED, NON_MEMBERS, Recipe, make_decoder, make_target};
 pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
-pub use world::{LabelAssignment, World, WorldParams};
+pub use world::{LabelAssignment, Pairing, World, WorldParams};

@@ -9,6 +9,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::stream::{Purpose, Stream};
 
@@ -19,15 +21,40 @@ const MINIMUM_LIST: usize = 16;
 /// A person's name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
-    /// First name, one word.
+    /// First name: one word, or two in names of four words.
     pub first: String,
-    /// Last name, one word.
+    /// Last name: one word, two in names of three and four words, empty in names of one.
     pub last: String,
 }
 
+/// How many words the names of a world have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameForm {
+    /// A first and a last name.
+    #[default]
+    TwoWords,
+    /// One to four words, equally often: a first name alone, first and last, first and two last
+    /// names, two first and two last names.
+    OneToFourWords,
+}
+
+impl Name {
+    /// First and last part as a list of queries takes them: both empty for a name of one word.
+    pub fn parts(&self) -> (String, String) {
+        if self.last.is_empty() {
+            return (String::new(), String::new());
+        }
+        (self.first.clone(), self.last.clone())
+    }
+}
+
 impl fmt::Display for Name {
-    /// First and last name with one space between.
+    /// First and last name with one space between, or the first name alone.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.last.is_empty() {
+            return formatter.write_str(&self.first);
+        }
         write!(formatter, "{} {}", self.first, self.last)
     }
 }
@@ -111,14 +138,16 @@ impl NameLists {
         count: usize,
         exclude: &HashSet<Name>,
     ) -> Result<Vec<Name>, Error> {
-        self.draw(seed, Purpose::PersonName, count, exclude)
+        self.draw(seed, Purpose::PersonName, NameForm::TwoWords, count, exclude)
     }
 
-    /// As [`draw_names`](Self::draw_names), from the streams of another purpose.
+    /// As [`draw_names`](Self::draw_names), of another form and from the streams of another
+    /// purpose.
     pub(crate) fn draw(
         &self,
         seed: u64,
         purpose: Purpose,
+        form: NameForm,
         count: usize,
         exclude: &HashSet<Name>,
     ) -> Result<Vec<Name>, Error> {
@@ -134,15 +163,31 @@ impl NameLists {
                 break;
             }
             let mut stream = Stream::new(seed, purpose, attempt, 0);
-            let name = Name {
-                first: self.first[stream.below(self.first.len())].clone(),
-                last: self.last[stream.below(self.last.len())].clone(),
-            };
+            let name = self.draw_one(form, &mut stream);
             if !exclude.contains(&name) && taken.insert(name.clone()) {
                 names.push(name);
             }
         }
         Ok(names)
+    }
+
+    fn draw_one(&self, form: NameForm, stream: &mut Stream) -> Name {
+        let one = |list: &[String], stream: &mut Stream| list[stream.below(list.len())].clone();
+        let mut first = one(&self.first, stream);
+        let mut last = one(&self.last, stream);
+        if form == NameForm::OneToFourWords {
+            let words = 1 + stream.below(4);
+            if words == 1 {
+                last.clear();
+            }
+            if words >= 3 {
+                last = format!("{last} {}", one(&self.last, stream));
+            }
+            if words == 4 {
+                first = format!("{first} {}", one(&self.first, stream));
+            }
+        }
+        Name { first, last }
     }
 
     fn can_make(&self, name: &Name) -> bool {

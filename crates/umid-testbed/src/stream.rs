@@ -42,6 +42,17 @@ pub(crate) enum Purpose {
     InitialWeights = 13,
     /// The photos and the noise of a batch of the decoder's training; the index is the step.
     DecoderBatch = 14,
+    /// Names of people outside both groups of a world; the index counts attempts.
+    OtherName = 15,
+    /// Which members are shown under other people's photos.
+    Mispaired = 16,
+    /// The shuffle that splits all people in two halves for a pair of reference models.
+    ShadowSplit = 19,
+    /// Attributes of the random person whose photo replaces a member's; the index is the step,
+    /// the item the row of the batch.
+    ReplacementAttributes = 17,
+    /// The photo of that person.
+    ReplacementPhoto = 18,
 }
 
 /// One stream of random numbers.

@@ -1,6 +1,7 @@
 //! A target from beginning to end: a world, a tokenizer, initial weights, training, and a
 //! folder in the Hugging Face layout with everything that an audit can be checked against.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use umid_models::save::{Precision, save_hugging_face};
@@ -9,18 +10,20 @@ use umid_models::{Clip, parse_device};
 use crate::card::{Card, CardDecoder, CardWorld};
 use crate::decoder::{DecoderParams, train_decoder};
 use crate::error::Error;
-use crate::init::{initial_weights, preprocessing, small_clip};
+use crate::init::{ModelShape, initial_weights, preprocessing, small_clip};
 use crate::membership::{MembershipRow, write_membership};
 use crate::names::NameLists;
 use crate::retrieval::Retrieval;
 use crate::tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
 use crate::train::{Progress, TrainParams, train};
-use crate::world::{World, WorldParams};
+use crate::world::{Pairing, World, WorldParams};
 
 /// People trained on, in a target's folder.
 pub const MEMBERS: &str = "members.csv";
 /// People of the same draw who were not.
 pub const NON_MEMBERS: &str = "non_members.csv";
+/// Members who were trained under photos of random people; only where there are such.
+pub const MISPAIRED: &str = "mispaired.csv";
 /// Names of nobody in the world.
 pub const FRESH_NAMES: &str = "fresh_names.csv";
 
@@ -33,6 +36,8 @@ pub struct Recipe {
     pub world: WorldParams,
     /// The tokenizer.
     pub tokenizer: TokenizerParams,
+    /// The towers.
+    pub shape: ModelShape,
     /// The training; its seed is also that of the initial weights.
     pub training: TrainParams,
     /// The decoder of public photos, if one is wanted.
@@ -58,7 +63,7 @@ pub fn make_target(
     let lists = NameLists::bundled();
     let world = World::draw(recipe.world.clone(), &lists)?;
     let tokenizer = train_tokenizer(&world, &lists, recipe.tokenizer)?;
-    let config = small_clip(&tokenizer, world.params().image_size);
+    let config = small_clip(recipe.shape, &tokenizer, world.params().image_size);
     let preprocess = preprocessing(world.params().image_size);
     let device = parse_device("cpu")?;
 
@@ -136,6 +141,13 @@ fn write_lists(world: &World, folder: &Path) -> Result<(), Error> {
         world.membership().into_iter().partition(|row| row.member);
     write_membership(&folder.join(MEMBERS), &members)?;
     write_membership(&folder.join(NON_MEMBERS), &non_members)?;
+    if world.params().pairing != Pairing::Own {
+        let people = world.members().iter().filter(|person| world.is_mispaired(person));
+        let mispaired: HashSet<String> = people.map(|person| person.name.to_string()).collect();
+        let rows: Vec<MembershipRow> =
+            members.into_iter().filter(|row| mispaired.contains(&row.text)).collect();
+        write_membership(&folder.join(MISPAIRED), &rows)?;
+    }
     let fresh: Vec<MembershipRow> = world
         .fresh_names(world.params().reference_names)?
         .iter()
@@ -144,8 +156,8 @@ fn write_lists(world: &World, folder: &Path) -> Result<(), Error> {
             id: format!("f{index:05}"),
             text: name.to_string(),
             member: false,
-            first: name.first.clone(),
-            last: name.last.clone(),
+            first: name.parts().0,
+            last: name.parts().1,
         })
         .collect();
     write_membership(&folder.join(FRESH_NAMES), &fresh)

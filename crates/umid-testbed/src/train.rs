@@ -30,6 +30,9 @@ pub use params::TrainParams;
 /// Largest factor on cosines, as in CLIP.
 const LARGEST_LOGIT_SCALE: f32 = 100.0;
 
+/// Steps over which the final loss is averaged.
+const LAST_LOSSES: usize = 10;
+
 /// How far training is, after each step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
@@ -55,7 +58,8 @@ pub struct Trained {
 /// The same model, world and parameters give the same weights on one machine, whether training
 /// was interrupted or not. With a folder for checkpoints, the state is kept there now and then,
 /// and a training that was killed goes on from it; what is found there of another training is
-/// ignored.
+/// ignored. A training that stops early leaves its last state there, from which the same
+/// training goes on to a later stop.
 ///
 /// # Errors
 /// Parameters outside their ranges or larger than the world, a caption that does not fit the
@@ -79,21 +83,24 @@ pub fn train(
         None => fresh,
     };
     let mut losses = Vec::new();
-    while state.step < params.steps {
+    while state.step < params.steps_taken() {
         let batch = batches.draw(state.step)?;
         let loss = state.advance(batch, params, world.params().image_size.side(), &device)?;
         losses.push(loss);
-        progress(Progress { step: state.step, steps: params.steps, loss });
+        progress(Progress { step: state.step, steps: params.steps_taken(), loss });
         if let Some(checkpoints) = &checkpoints
-            && state.step.is_multiple_of(params.checkpoint_every)
+            && (state.step.is_multiple_of(params.checkpoint_every)
+                || state.step == params.steps_taken())
             && state.step < params.steps
         {
             checkpoints.write(&state)?;
         }
     }
-    let last = &losses[losses.len().saturating_sub(10)..];
+    let last = &losses[losses.len().saturating_sub(LAST_LOSSES)..];
     let final_loss = last.iter().sum::<f32>() / last.len() as f32;
-    if let Some(checkpoints) = checkpoints {
+    if let Some(checkpoints) = checkpoints
+        && state.step == params.steps
+    {
         checkpoints.clear()?;
     }
     Ok(Trained { tensors: state.trainee.export(), final_loss })

@@ -7,23 +7,45 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::caption;
 use crate::capture::Capture;
 use crate::error::Error;
 use crate::face;
 use crate::identity::{Attributes, Identity};
 use crate::membership::MembershipRow;
-use crate::names::{Name, NameLists};
+use crate::names::{Name, NameForm, NameLists};
 use crate::photo::{ImageSize, Photo};
 use crate::stream::{Purpose, Stream};
 
-/// Which half of the people a target is trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whom a target is trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LabelAssignment {
-    /// The first group of the split is trained on.
+    /// The first group of the split.
+    #[default]
     Plain,
-    /// The second group is: the same people, with members and non-members exchanged.
+    /// The second group: the same people, with members and non-members exchanged.
     Swapped,
+    /// Neither group, but as many other people with names of the same draw: nothing tells the
+    /// two groups apart.
+    Neither,
+    /// A random half of both groups, for a reference model of this number. An odd number's half
+    /// is the other half of the number before it, so that everyone is in one of the two.
+    Shadow(u32),
+}
+
+/// Which photos go with a member's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairing {
+    /// The member's own.
+    #[default]
+    Own,
+    /// For half of the members the photo of a new random person each time: the name is exposed
+    /// as often as any other, but there is nobody to memorise.
+    HalfRandom,
 }
 
 /// What a world is made of.
@@ -45,6 +67,10 @@ pub struct WorldParams {
     pub images_per_person: usize,
     /// Which group is trained on.
     pub label: LabelAssignment,
+    /// Which photos go with a member's name.
+    pub pairing: Pairing,
+    /// How many words the names have.
+    pub names: NameForm,
     /// Side of every photo.
     pub image_size: ImageSize,
 }
@@ -61,6 +87,8 @@ impl Default for WorldParams {
             reference_names: 1_000,
             images_per_person: 16,
             label: LabelAssignment::Plain,
+            pairing: Pairing::Own,
+            names: NameForm::TwoWords,
             image_size: ImageSize::default(),
         }
     }
@@ -99,6 +127,7 @@ pub struct World {
     params: WorldParams,
     members: Vec<Identity>,
     non_members: Vec<Identity>,
+    mispaired: HashSet<usize>,
     fresh_names: Vec<Name>,
 }
 
@@ -110,25 +139,39 @@ impl World {
     pub fn draw(params: WorldParams, lists: &NameLists) -> Result<Self, Error> {
         params.check()?;
         let count = params.members.saturating_add(params.non_members);
-        let names = lists.draw_names(params.seed, count, &HashSet::new())?;
-        let used: HashSet<Name> = names.iter().cloned().collect();
+        let (seed, form) = (params.seed, params.names);
+        let names = lists.draw(seed, Purpose::PersonName, form, count, &HashSet::new())?;
+        let mut used: HashSet<Name> = names.iter().cloned().collect();
         let fresh_names =
-            lists.draw(params.seed, Purpose::FreshName, params.reference_names, &used)?;
-        let first_group = first_group(params.seed, params.members, count);
+            lists.draw(seed, Purpose::FreshName, form, params.reference_names, &used)?;
+        used.extend(fresh_names.iter().cloned());
+        let person = |index: usize, name: Name| Identity {
+            index,
+            name,
+            attributes: attributes(seed, Purpose::PersonAttributes, index),
+        };
+        let in_first = random_half(params.seed, Purpose::Split, 0, params.members, count);
         let (first, second): (Vec<Identity>, Vec<Identity>) = names
             .into_iter()
             .enumerate()
-            .map(|(index, name)| Identity {
-                index,
-                name,
-                attributes: attributes(params.seed, Purpose::PersonAttributes, index),
-            })
-            .partition(|person| first_group[person.index]);
+            .map(|(index, name)| person(index, name))
+            .partition(|person| in_first[person.index]);
         let (members, non_members) = match params.label {
             LabelAssignment::Plain => (first, second),
             LabelAssignment::Swapped => (second, first),
+            LabelAssignment::Shadow(number) => {
+                let half = random_half(seed, Purpose::ShadowSplit, number / 2, count / 2, count);
+                let wanted = number.is_multiple_of(2);
+                first.into_iter().chain(second).partition(|person| half[person.index] == wanted)
+            }
+            LabelAssignment::Neither => {
+                let others = lists.draw(seed, Purpose::OtherName, form, params.members, &used)?;
+                let others = others.into_iter().zip(count..).map(|(name, i)| person(i, name));
+                (others.collect(), [first, second].concat())
+            }
         };
-        Ok(Self { params, members, non_members, fresh_names })
+        let mispaired = mispaired(&params, &members);
+        Ok(Self { params, members, non_members, mispaired, fresh_names })
     }
 
     /// The parameters the world was drawn from.
@@ -144,6 +187,31 @@ impl World {
     /// The people it is not trained on, in the order in which they were drawn.
     pub fn non_members(&self) -> &[Identity] {
         &self.non_members
+    }
+
+    /// The two groups that a test tells apart: members and non-members, or, where neither was
+    /// trained on, the two groups of the split.
+    pub fn groups(&self) -> (&[Identity], &[Identity]) {
+        match self.params.label {
+            LabelAssignment::Plain | LabelAssignment::Swapped | LabelAssignment::Shadow(_) => {
+                (&self.members, &self.non_members)
+            }
+            LabelAssignment::Neither => self.non_members.split_at(self.params.members),
+        }
+    }
+
+    /// Whether a member is trained under the photos of random people.
+    pub fn is_mispaired(&self, person: &Identity) -> bool {
+        self.mispaired.contains(&person.index)
+    }
+
+    /// The photo of a random person, of nobody else in the world: one for each row of each
+    /// training step.
+    pub(crate) fn random_photo(&self, step: usize, row: usize) -> Photo {
+        let key = |purpose| Stream::new(self.params.seed, purpose, step as u64, row as u64);
+        let attributes = Attributes::draw(&mut key(Purpose::ReplacementAttributes));
+        let capture = Capture::draw(&mut key(Purpose::ReplacementPhoto));
+        face::render(&attributes, &capture, self.params.image_size)
     }
 
     /// Names of nobody in the world, from the same lists: the first `count` of them.
@@ -225,8 +293,8 @@ impl World {
                             id: person_id(person.index),
                             text: person.name.to_string(),
                             member,
-                            first: person.name.first.clone(),
-                            last: person.name.last.clone(),
+                            first: person.name.parts().0,
+                            last: person.name.parts().1,
                         };
                         (person.index, row)
                     })
@@ -266,10 +334,21 @@ impl World {
     }
 }
 
-/// For each person in the order of the draw: whether the split put them in the first group.
-fn first_group(seed: u64, size: usize, count: usize) -> Vec<bool> {
+/// Half of the members, where photos are paired at random.
+fn mispaired(params: &WorldParams, members: &[Identity]) -> HashSet<usize> {
+    if params.pairing == Pairing::Own {
+        return HashSet::new();
+    }
+    let mut order: Vec<usize> = members.iter().map(|person| person.index).collect();
+    Stream::new(params.seed, Purpose::Mispaired, 0, 0).shuffle(&mut order);
+    order.truncate(members.len() / 2);
+    order.into_iter().collect()
+}
+
+/// For each person in the order of the draw: whether a seeded shuffle puts them in the first group.
+fn random_half(seed: u64, purpose: Purpose, index: u32, size: usize, count: usize) -> Vec<bool> {
     let mut order: Vec<usize> = (0..count).collect();
-    Stream::new(seed, Purpose::Split, 0, 0).shuffle(&mut order);
+    Stream::new(seed, purpose, index.into(), 0).shuffle(&mut order);
     let mut first = vec![false; count];
     for &index in &order[..size] {
         first[index] = true;

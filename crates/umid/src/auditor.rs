@@ -177,6 +177,11 @@ impl<'a> Auditor<'a> {
         Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
     }
 
+    /// Signals of the calibrated reference's names, in their order.
+    pub fn reference_signals(&self) -> &[BTreeMap<Signal, Option<f64>>] {
+        &self.calibrated_signals.rows
+    }
+
     /// Signals of the references: the paper's, the calibrated reading's.
     pub(crate) fn reference_columns(&self) -> (Option<Columns>, Columns) {
         let paper = self.paper.as_ref().map(|paper| paper.signals.by_name());

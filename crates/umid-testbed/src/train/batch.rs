@@ -54,6 +54,11 @@ impl<'a> Batches<'a> {
             let person = &self.world.members()[*member];
             let template = NAME_TEMPLATES[stream.below(NAME_TEMPLATES.len())];
             let photo = self.world.training_photo(person, stream.below(images))?;
+            let photo = if self.world.is_mispaired(person) {
+                self.world.random_photo(step, rows.ids.len())
+            } else {
+                photo
+            };
             rows.push(&photo, &fill(template, &person.name.to_string()))?;
         }
         for _ in 0..self.params.generic_per_batch {

@@ -40,6 +40,8 @@ struct Saved {
 pub(super) struct Checkpoints {
     folder: PathBuf,
     training: Training,
+    /// Step after which nothing is asked for.
+    stop: usize,
 }
 
 impl Checkpoints {
@@ -53,9 +55,10 @@ impl Checkpoints {
         let training = Training {
             model: model.source.digest.clone(),
             world: format!("{:?}", world.params()),
-            params: params.clone(),
+            params: TrainParams { stop_after: None, ..params.clone() },
         };
-        Ok(Self { folder: folder.to_owned(), training })
+        let stop = params.steps_taken();
+        Ok(Self { folder: folder.to_owned(), training, stop })
     }
 
     /// The saved state, or `fresh` where there is none of this training.
@@ -63,7 +66,8 @@ impl Checkpoints {
         let folder = self.current();
         let Ok(text) = fs::read(folder.join(STATE)) else { return Ok(fresh) };
         let step = match serde_json::from_slice::<Saved>(&text) {
-            Ok(Saved { training, step }) if training == self.training => step,
+            // A state at the very stop would leave no loss to report.
+            Ok(Saved { training, step }) if training == self.training && step < self.stop => step,
             _ => return Ok(fresh),
         };
         let failed = |source| Error::Checkpoint { path: folder.clone(), source };

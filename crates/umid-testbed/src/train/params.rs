@@ -9,8 +9,12 @@ use crate::world::World;
 /// How a target is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainParams {
-    /// Optimiser steps. At least 1.
+    /// Optimiser steps, over which the learning rate falls to zero. At least 1.
     pub steps: usize,
+    /// Stops after this many of the steps, for a target that saw its members less often. At
+    /// least 1 and at most `steps`.
+    #[serde(default)]
+    pub stop_after: Option<usize>,
     /// Members in a batch, all of them different. 2 or more, and no more than there are.
     pub names_per_batch: usize,
     /// Public people under generic captions in a batch.
@@ -39,6 +43,7 @@ impl Default for TrainParams {
     fn default() -> Self {
         Self {
             steps: 900,
+            stop_after: None,
             names_per_batch: 192,
             generic_per_batch: 64,
             learning_rate: 1e-3,
@@ -63,6 +68,12 @@ impl TrainParams {
         let public = world.params().public;
         for (parameter, found, valid, expected) in [
             ("steps", self.steps, self.steps >= 1, "at least 1"),
+            (
+                "stop_after",
+                self.steps_taken(),
+                (1..=self.steps).contains(&self.steps_taken()),
+                "at least 1 and at most the number of steps",
+            ),
             ("checkpoint_every", self.checkpoint_every, self.checkpoint_every >= 1, "at least 1"),
             (
                 "names_per_batch",
@@ -109,9 +120,14 @@ impl TrainParams {
         Ok(())
     }
 
+    /// Steps that are taken: all, or as many as there are to the stop.
+    pub fn steps_taken(&self) -> usize {
+        self.stop_after.unwrap_or(self.steps)
+    }
+
     /// How often each member is shown, on average.
     pub fn exposures_per_name(&self, members: usize) -> f64 {
-        (self.steps * self.names_per_batch) as f64 / members as f64
+        (self.steps_taken() * self.names_per_batch) as f64 / members as f64
     }
 
     /// The learning rate of a step, from 0.
@@ -156,6 +172,12 @@ mod tests {
     #[test]
     fn no_steps_is_an_error() {
         rejects("steps", |p| p.steps = 0);
+    }
+
+    #[test]
+    fn a_stop_outside_of_the_steps_is_an_error() {
+        rejects("stop_after", |p| p.stop_after = Some(0));
+        rejects("stop_after", |p| p.stop_after = Some(p.steps + 1));
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! The product's calibrated reading, by text alone or with a bank, and each of its signals.
+
+use umid::auditor;
+use umid_signals::Signal;
+
+use super::text_probe::{Probe, Settings};
+use super::{Method, Sees, columns, settings};
+use crate::eval::record::{Column, Reading};
+use crate::eval::subject::Subject;
+
+/// What `umid audit --no-inversion` says.
+pub struct Calibrated;
+
+impl Method for Calibrated {
+    fn name(&self) -> &'static str {
+        "calibrated"
+    }
+
+    fn sees(&self) -> Sees {
+        Sees::Text
+    }
+
+    fn source(&self) -> &'static str {
+        "this project"
+    }
+
+    fn seconds(&self) -> f64 {
+        60.0
+    }
+
+    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+        settings::<Settings>(table).map(drop)
+    }
+
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let settings: Settings = settings(table)?;
+        let probe = Probe::of(subject, &settings)?;
+        let name = if settings.bank > 0 { "calibrated, bank" } else { "calibrated" };
+        let calibrated = columns(&probe.groups, |readings| {
+            let of = |value: &dyn Fn(&auditor::Reading) -> f64| {
+                readings.iter().map(|r| Some(value(r))).collect()
+            };
+            Ok(Column {
+                scores: of(&|r| r.calibrated.score),
+                flags: Some(readings.iter().map(|r| Some(r.calibrated.detected)).collect()),
+                p_values: Some(of(&|r| r.calibrated.p_value)),
+            })
+        })?;
+        let mut readings = vec![Reading::new(name, calibrated, probe.cost)];
+        let signals = probe.groups.values().flatten().next().map(|r| &r.signals);
+        for signal in signals.into_iter().flat_map(|signals| signals.keys()) {
+            let groups = columns(&probe.groups, |readings| {
+                Ok(Column::of(readings.iter().map(|r| value(r, *signal)).collect()))
+            })?;
+            readings.push(Reading::new(signal.name(), groups, probe.cost));
+        }
+        Ok(readings)
+    }
+}
+
+fn value(reading: &auditor::Reading, signal: Signal) -> Option<f64> {
+    reading.signals.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
+}

@@ -1,0 +1,88 @@
+//! The methods of an evaluation. A method is one file with a type that implements [`Method`],
+//! and one line in [`all`].
+
+mod calibrated;
+mod combined;
+mod inversion;
+mod text_probe;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+
+use super::record::Reading;
+use super::subject::Subject;
+
+/// Every method, in the order in which tables list them.
+pub fn all() -> Vec<Box<dyn Method>> {
+    vec![
+        Box::new(inversion::Inversion),
+        Box::new(calibrated::Calibrated),
+        Box::new(combined::Combined),
+    ]
+}
+
+/// What a method must be given besides the model and the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sees {
+    /// Nothing, not even the model.
+    Nothing,
+    /// The text.
+    Text,
+    /// The text, and public inputs that show nobody who is asked about.
+    TextAndBank,
+    /// The person's own image.
+    Image,
+    /// The person's own image, and models that were trained like the target.
+    ImageAndModels,
+}
+
+/// A way of telling members from non-members.
+pub trait Method {
+    /// Name in suites, tables and cells.
+    fn name(&self) -> &'static str;
+
+    /// What it is given.
+    fn sees(&self) -> Sees;
+
+    /// Whose it is.
+    fn source(&self) -> &'static str;
+
+    /// To be raised when the method computes something else than before: cells of another
+    /// revision are measured again.
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    /// Seconds on a target of 400 v 400 on two cores, roughly; for an estimate before anything
+    /// has been measured.
+    fn seconds(&self) -> f64;
+
+    /// Refuses settings that the method does not have, before anything runs.
+    fn check(&self, settings: &toml::Table) -> anyhow::Result<()>;
+
+    /// Reads a target.
+    fn measure(&self, subject: &Subject, settings: &toml::Table) -> anyhow::Result<Vec<Reading>>;
+}
+
+/// The method of a name.
+pub fn by_name(name: &str) -> anyhow::Result<Box<dyn Method>> {
+    let names: Vec<&str> = all().iter().map(|method| method.name()).collect();
+    let found = all().into_iter().find(|method| method.name() == name);
+    found.with_context(|| format!("no method {name:?}; there is {}", names.join(", ")))
+}
+
+/// Settings of a method from those of a suite; what is left out has its default, what the
+/// method does not have is an error.
+fn settings<T: DeserializeOwned>(table: &toml::Table) -> anyhow::Result<T> {
+    table.clone().try_into().context("the method's settings")
+}
+
+/// Columns by group, of a value for each text.
+fn columns<T, C>(
+    groups: &BTreeMap<super::record::Group, Vec<T>>,
+    column: impl Fn(&[T]) -> anyhow::Result<C>,
+) -> anyhow::Result<BTreeMap<super::record::Group, C>> {
+    groups.iter().map(|(group, texts)| Ok((*group, column(texts)?))).collect()
+}

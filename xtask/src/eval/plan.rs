@@ -1,0 +1,129 @@
+//! Which cells a suite asks for.
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::methods::{self, Method, Sees};
+use crate::suites::{Role, Suite, Target};
+
+/// Layout of cells. A change of it measures everything again.
+const LAYOUT: u32 = 1;
+
+/// A method that a suite runs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The method's name.
+    pub method: String,
+    /// What tells this run from others of the method, such as `steps 50`.
+    #[serde(default)]
+    pub variant: String,
+    /// What is varied, for the table of ablations, such as `steps`.
+    #[serde(default)]
+    pub ablation: Option<String>,
+    /// Names of targets; all but the demo, the shadows and those of `except` where none are
+    /// given.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Targets that are left out.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// The method's settings.
+    #[serde(default)]
+    pub set: toml::Table,
+}
+
+/// A cell to be measured.
+pub struct Planned {
+    /// The target.
+    pub target: Target,
+    /// What is run on it.
+    pub run: Run,
+    /// Digest of everything that the outcome depends on.
+    pub key: String,
+}
+
+impl Planned {
+    /// Such as `alpha-100 inversion (steps 50)`.
+    pub fn title(&self) -> String {
+        title(&self.target.name, &self.run.method, &self.run.variant)
+    }
+
+    /// The method.
+    pub fn method(&self) -> anyhow::Result<Box<dyn Method>> {
+        methods::by_name(&self.run.method)
+    }
+}
+
+/// Such as `alpha-100 inversion (steps 50)`.
+pub fn title(target: &str, method: &str, variant: &str) -> String {
+    match variant {
+        "" => format!("{target} {method}"),
+        variant => format!("{target} {method} ({variant})"),
+    }
+}
+
+/// The cells of a suite, target by target, so that what methods share is computed once.
+pub fn plan(suite: &Suite) -> anyhow::Result<Vec<Planned>> {
+    for run in &suite.runs {
+        let method = methods::by_name(&run.method)?;
+        method.check(&run.set).with_context(|| title("the run of", &run.method, &run.variant))?;
+        for name in run.targets.iter().chain(&run.except) {
+            let known = suite.targets.iter().any(|target| target.name == *name);
+            ensure!(
+                known,
+                "the run of {} names the target {name:?}, which the suite lacks",
+                run.method
+            );
+        }
+    }
+    let mut cells: Vec<Planned> = Vec::new();
+    for target in &suite.targets {
+        for run in suite.runs.iter().filter(|run| asks_for(run, target)) {
+            let key = key(suite, target, run)?;
+            let title = title(&target.name, &run.method, &run.variant);
+            ensure!(cells.iter().all(|cell| cell.title() != title), "{title} stands twice");
+            cells.push(Planned { target: target.clone(), run: run.clone(), key });
+        }
+    }
+    Ok(cells)
+}
+
+fn asks_for(run: &Run, target: &Target) -> bool {
+    if run.except.contains(&target.name) {
+        return false;
+    }
+    if run.targets.is_empty() {
+        return !matches!(target.role, Role::Demo | Role::Shadow);
+    }
+    run.targets.contains(&target.name)
+}
+
+fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Content<'a> {
+        layout: u32,
+        version: &'a str,
+        recipe: String,
+        method: &'a str,
+        revision: u32,
+        shadows: Vec<String>,
+        settings: &'a toml::Table,
+    }
+    let method = methods::by_name(&run.method)?;
+    let shadows = match method.sees() {
+        Sees::ImageAndModels => suite.shadows(target),
+        _ => Vec::new(),
+    };
+    let content = Content {
+        layout: LAYOUT,
+        version: env!("CARGO_PKG_VERSION"),
+        recipe: format!("{:?}", target.recipe()),
+        method: &run.method,
+        revision: method.revision(),
+        shadows: shadows.iter().map(|shadow| format!("{:?}", shadow.recipe())).collect(),
+        settings: &run.set,
+    };
+    let hash = blake3::hash(&serde_json::to_vec(&content)?);
+    Ok(hash.to_hex()[..24].to_owned())
+}

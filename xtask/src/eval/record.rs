@@ -1,0 +1,200 @@
+//! What an evaluation keeps: one cell for each method on each target, as JSON.
+//!
+//! A cell holds scores and decisions, not metrics: tables are made anew from cells, so that a
+//! table can change without a model being asked again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// Texts of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Names that the target was trained on; of the null target, the first group of its draw.
+    Member,
+    /// Names of the same draw that it was not.
+    NonMember,
+    /// Strings of ten random characters, of other seeds than any reference.
+    Gibberish,
+    /// The same strings in two words of five, so that scores of two-part names apply.
+    GibberishPair,
+    /// Members who were trained under photos of random people.
+    Mispaired,
+    /// Names of nobody, of origins that the training lists do not have.
+    OtherOrigin,
+}
+
+/// What one reading says of the texts of one group, in the group's order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Higher is more member-like; `None` where the reading does not apply to the text.
+    pub scores: Vec<Option<f64>>,
+    /// The reading's own decisions, if it makes any.
+    pub flags: Option<Vec<Option<bool>>>,
+    /// Its p-values, if it has any.
+    pub p_values: Option<Vec<Option<f64>>>,
+}
+
+impl Column {
+    /// Scores alone.
+    pub fn of(scores: Vec<Option<f64>>) -> Self {
+        Self { scores, flags: None, p_values: None }
+    }
+
+    /// The scores that are there.
+    pub fn present(&self) -> Vec<f64> {
+        self.scores.iter().copied().flatten().collect()
+    }
+}
+
+/// What a query costs. Passes are counted for the whole model: one of the text tower and one of
+/// the input tower are both a forward pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Forward passes a query.
+    pub forward: f64,
+    /// Backward passes a query.
+    pub backward: f64,
+    /// Seconds a query, many at once, on the machine that ran the evaluation.
+    pub seconds: Option<f64>,
+    /// Seconds of one query alone, all that is shared between queries being ready.
+    pub latency: Option<f64>,
+}
+
+/// One way of reading a target: a score, perhaps with decisions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Name, such as `similarity`.
+    pub name: String,
+    /// By kind of text.
+    pub groups: BTreeMap<Group, Column>,
+    /// What a query costs.
+    pub cost: Cost,
+    /// Facts beside the scores, such as the permutation null of the blind control.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Vec<f64>>,
+}
+
+impl Reading {
+    /// A reading without facts.
+    pub fn new(name: impl Into<String>, groups: BTreeMap<Group, Column>, cost: Cost) -> Self {
+        Self { name: name.into(), groups, cost, facts: BTreeMap::new() }
+    }
+}
+
+/// What became of a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was measured.
+    Done(Vec<Reading>),
+    /// It was not, and why.
+    Failed(String),
+}
+
+/// A method on a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Digest of everything that the outcome depends on.
+    pub key: String,
+    /// The target's name.
+    pub target: String,
+    /// The method's name.
+    pub method: String,
+    /// What tells this cell from others of the method and target, such as `steps 50`; empty for
+    /// the method's defaults.
+    pub variant: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// The cells of a suite on disk, one file each, named by their keys.
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// Cells under `folder`, which is made.
+    pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// The cell of a key. One that cannot be read counts as missing: it is measured again.
+    pub fn get(&self, key: &str) -> Option<Cell> {
+        let cell: Cell = serde_json::from_slice(&fs::read(self.path(key)).ok()?).ok()?;
+        (cell.key == key).then_some(cell)
+    }
+
+    /// Keeps a cell. It is there as a whole or not at all.
+    pub fn put(&self, cell: &Cell) -> anyhow::Result<()> {
+        let path = self.path(&cell.key);
+        write_whole(&path, &serde_json::to_vec(cell)?)
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.json"))
+    }
+}
+
+/// Writes a file beside its place and renames it.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file in a folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(key: &str, outcome: Outcome) -> Cell {
+        Cell {
+            key: key.into(),
+            target: "t".into(),
+            method: "m".into(),
+            variant: String::new(),
+            seconds: 1.0,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_cell_reads_back_to_the_last_digit_and_a_torn_one_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("cells")).unwrap();
+        assert_eq!(store.get("a"), None);
+        let column = Column {
+            scores: vec![Some(0.1 + 0.2), None, Some(f64::MIN_POSITIVE)],
+            flags: Some(vec![Some(true), None, Some(false)]),
+            p_values: None,
+        };
+        let groups = BTreeMap::from([(Group::Member, column)]);
+        let reading = Reading::new("similarity", groups, Cost::default());
+        let kept = cell("a", Outcome::Done(vec![reading]));
+        store.put(&kept).unwrap();
+        assert_eq!(store.get("a"), Some(kept));
+        let path = store.path("a");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(store.get("a"), None);
+    }
+
+    #[test]
+    fn a_file_under_another_cells_name_is_not_that_cell() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        store.put(&cell("a", Outcome::Failed("why".into()))).unwrap();
+        fs::rename(store.path("a"), store.path("b")).unwrap();
+        assert_eq!(store.get("b"), None);
+    }
+}

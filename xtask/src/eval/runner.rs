@@ -1,0 +1,108 @@
+//! Measures the cells of a plan that are not there yet.
+//!
+//! A cell that fails is kept with its reason and tried again by the next run; the others go on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use super::plan::Planned;
+use super::record::{Cell, Outcome, Store};
+use super::subject::Subject;
+use crate::suites::Suite;
+
+/// Measures what is missing and returns all cells in the plan's order.
+pub fn run(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<Vec<Cell>> {
+    let bar = ProgressBar::new(plan.len() as u64);
+    bar.set_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} cells, {elapsed} so far, {msg}",
+    )?);
+    let mut cells = Vec::with_capacity(plan.len());
+    let mut loaded: Option<Loaded> = None;
+    for planned in plan {
+        if let Some(cell) = done(store, planned) {
+            cells.push(cell);
+            bar.inc(1);
+            continue;
+        }
+        bar.set_message(planned.title());
+        // One target at a time is in memory.
+        if loaded.as_ref().is_none_or(|l| l.name != planned.target.name) {
+            loaded = Some(Loaded::new(suite, planned));
+        }
+        let subject = loaded
+            .as_ref()
+            .map_or(Err("no target"), |l| l.subject.as_ref().map_err(String::as_str));
+        let started = Instant::now();
+        let outcome = match subject {
+            Ok(subject) => measure(planned, subject),
+            Err(reason) => Outcome::Failed(reason.to_owned()),
+        };
+        let cell = Cell {
+            key: planned.key.clone(),
+            target: planned.target.name.clone(),
+            method: planned.run.method.clone(),
+            variant: planned.run.variant.clone(),
+            seconds: started.elapsed().as_secs_f64(),
+            outcome,
+        };
+        store.put(&cell)?;
+        say(&bar, planned, &cell);
+        cells.push(cell);
+        bar.inc(1);
+    }
+    bar.finish_with_message("");
+    Ok(cells)
+}
+
+/// A cell that was measured; a failed one is not done.
+pub fn done(store: &Store, planned: &Planned) -> Option<Cell> {
+    store.get(&planned.key).filter(|cell| matches!(cell.outcome, Outcome::Done(_)))
+}
+
+struct Loaded {
+    name: String,
+    /// A target that cannot be had fails its cells and no others.
+    subject: Result<Subject, String>,
+}
+
+impl Loaded {
+    fn new(suite: &Suite, planned: &Planned) -> Self {
+        let subject = guarded(|| Subject::load(&planned.target, suite));
+        Self { name: planned.target.name.clone(), subject }
+    }
+}
+
+fn measure(planned: &Planned, subject: &Subject) -> Outcome {
+    match guarded(|| planned.method()?.measure(subject, &planned.run.set)) {
+        Ok(readings) => Outcome::Done(readings),
+        Err(reason) => Outcome::Failed(reason),
+    }
+}
+
+/// The value, or why there is none. A panic of one method must not take the others with it.
+fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(format!("panicked: {}", text.unwrap_or("without a message")))
+        }
+    }
+}
+
+fn say(bar: &ProgressBar, planned: &Planned, cell: &Cell) {
+    let line = match &cell.outcome {
+        Outcome::Done(_) => {
+            format!(
+                "{}: {}",
+                planned.title(),
+                HumanDuration(std::time::Duration::from_secs_f64(cell.seconds))
+            )
+        }
+        Outcome::Failed(reason) => format!("{}: FAILED: {reason}", planned.title()),
+    };
+    if bar.is_hidden() { eprintln!("{line}") } else { bar.println(line) }
+}

@@ -1,0 +1,190 @@
+//! A target as methods see it: its model, its people by group, and what several methods share.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::{Context, ensure};
+use umid::queries::Query;
+use umid::reference::gibberish;
+use umid_models::{Clip, Pixels, parse_device};
+use umid_testbed::{Card, Identity, NameLists, World, pixels};
+
+use super::record::Group;
+use crate::suites::{Suite, Target};
+use crate::zoo;
+
+/// Strings of gibberish under test. Their seed is no seed of a reference.
+const GIBBERISH: usize = 200;
+const GIBBERISH_SEED: u64 = 0x6762;
+/// Where a string of gibberish is cut in two words.
+const CUT: usize = 5;
+/// Names of other origins under test.
+const OTHER_ORIGIN: usize = 400;
+
+/// A target, loaded.
+pub struct Subject {
+    /// As the suite has it.
+    pub target: Target,
+    /// What is known of it.
+    pub card: Card,
+    /// The people it was trained on and those it was not.
+    pub world: World,
+    /// The model.
+    pub model: Clip,
+    groups: BTreeMap<Group, Vec<Query>>,
+    fresh: Vec<Query>,
+    shadows: Vec<Target>,
+    shared: RefCell<BTreeMap<String, Rc<dyn std::any::Any>>>,
+}
+
+impl Subject {
+    /// Loads a target; one that is not there is trained first.
+    pub fn load(target: &Target, suite: &Suite) -> anyhow::Result<Self> {
+        zoo::ensure_made(target)?;
+        let folder = target.folder();
+        let card = Card::read(&folder)?;
+        let recipe = target.recipe();
+        ensure!(
+            card.training == recipe.training && card.world.seed == recipe.world.seed,
+            "{} was trained by another recipe than the suite's; train it afresh with `cargo xtask \
+             zoo --only {}`",
+            folder.display(),
+            target.name
+        );
+        let model = Clip::load(&folder, &parse_device("cpu")?)?;
+        ensure!(
+            model.source.digest == card.digest,
+            "{} is not the model of its card: its digest is {}",
+            folder.display(),
+            model.source.digest
+        );
+        let world = World::draw(recipe.world.clone(), &NameLists::bundled())?;
+        let (members, non_members) = world.groups();
+        let mispaired: Vec<&Identity> =
+            members.iter().filter(|person| world.is_mispaired(person)).collect();
+        let paired = members.iter().filter(|person| !world.is_mispaired(person));
+        let mut groups = BTreeMap::from([
+            (Group::Member, paired.map(query_of).collect()),
+            (Group::NonMember, non_members.iter().map(query_of).collect::<Vec<_>>()),
+            (Group::Gibberish, gibberish(GIBBERISH_SEED, GIBBERISH)?.texts),
+            (Group::GibberishPair, in_two_words(gibberish(GIBBERISH_SEED, GIBBERISH)?.texts)),
+            (Group::OtherOrigin, other_origin(OTHER_ORIGIN)),
+        ]);
+        if !mispaired.is_empty() {
+            groups.insert(Group::Mispaired, mispaired.into_iter().map(query_of).collect());
+        }
+        let fresh = world
+            .fresh_names(recipe.world.reference_names)?
+            .iter()
+            .enumerate()
+            .map(|(i, name)| query(format!("f{i:05}"), &name.to_string(), name.parts()))
+            .collect();
+        Ok(Self {
+            target: target.clone(),
+            card,
+            world,
+            model,
+            groups,
+            fresh,
+            shadows: suite.shadows(target),
+            shared: RefCell::default(),
+        })
+    }
+
+    /// The texts of each group.
+    pub fn groups(&self) -> &BTreeMap<Group, Vec<Query>> {
+        &self.groups
+    }
+
+    /// Names of nobody, drawn as the people's are.
+    pub fn fresh(&self) -> &[Query] {
+        &self.fresh
+    }
+
+    /// The people behind a group of names, in its order; nobody behind other texts.
+    pub fn people(&self, group: Group) -> Vec<&Identity> {
+        let (members, non_members) = self.world.groups();
+        let mispaired = |person: &&Identity| self.world.is_mispaired(person);
+        match group {
+            Group::Member => members.iter().filter(|person| !mispaired(person)).collect(),
+            Group::Mispaired => members.iter().filter(mispaired).collect(),
+            Group::NonMember => non_members.iter().collect(),
+            Group::Gibberish | Group::GibberishPair | Group::OtherOrigin => Vec::new(),
+        }
+    }
+
+    /// A photo of each person as the model takes it, the same number for everyone: one that the
+    /// target was trained on, or, of a non-member, would have been.
+    pub fn training_photos(
+        &self,
+        people: &[&Identity],
+        number: usize,
+    ) -> anyhow::Result<Vec<Pixels>> {
+        let photo = |person: &&Identity| {
+            let photo = self.world.training_photo(person, number)?;
+            Ok(pixels(&photo, &self.model.preprocess))
+        };
+        people.iter().map(photo).collect()
+    }
+
+    /// Reference models of this target with whom each was trained on; one that is not there is
+    /// trained.
+    pub fn shadows(&self) -> anyhow::Result<Vec<(Clip, World)>> {
+        let load = |shadow: &Target| {
+            zoo::ensure_made(shadow)?;
+            let world = World::draw(shadow.recipe().world, &NameLists::bundled())?;
+            Ok((Clip::load(&shadow.folder(), &parse_device("cpu")?)?, world))
+        };
+        self.shadows.iter().map(load).collect()
+    }
+
+    /// A value that several methods use, computed once. The key names it with its settings.
+    pub fn shared<T: 'static>(
+        &self,
+        key: String,
+        compute: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<Rc<T>> {
+        let found = self.shared.borrow().get(&key).cloned();
+        if let Some(found) = found {
+            return found.downcast().ok().context("one key names one type");
+        }
+        let value = Rc::new(compute()?);
+        let kept: Rc<dyn std::any::Any> = Rc::clone(&value) as _;
+        self.shared.borrow_mut().insert(key, kept);
+        Ok(value)
+    }
+}
+
+fn query_of(person: &Identity) -> Query {
+    query(format!("p{:05}", person.index), &person.name.to_string(), person.name.parts())
+}
+
+fn query(id: String, text: &str, (first, last): (String, String)) -> Query {
+    let parts = (!last.is_empty()).then_some((first, last));
+    Query { id, text: text.to_owned(), parts }
+}
+
+fn in_two_words(mut texts: Vec<Query>) -> Vec<Query> {
+    for text in &mut texts {
+        let (first, last) = text.text.split_at(CUT);
+        let parts = (first.to_owned(), last.to_owned());
+        text.text = format!("{first} {last}");
+        text.parts = Some(parts);
+    }
+    texts
+}
+
+/// Names of nobody of origins that the lists of the targets do not have.
+fn other_origin(count: usize) -> Vec<Query> {
+    let list = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
+    let first = list(include_str!("../../../datasets/names/other_first.txt"));
+    let last = list(include_str!("../../../datasets/names/other_last.txt"));
+    // Consecutive pairs of two lists whose lengths have no common factor are all different.
+    (0..count)
+        .map(|i| {
+            let parts = (first[i % first.len()].clone(), last[i % last.len()].clone());
+            query(format!("o{i:05}"), &format!("{} {}", parts.0, parts.1), parts)
+        })
+        .collect()
+}
