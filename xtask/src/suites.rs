@@ -58,6 +58,9 @@ pub struct Target {
     pub name: String,
     /// What it is for.
     pub role: Role,
+    /// The table of methods in which it has a column; see `eval::summary::effectiveness`.
+    #[serde(default)]
+    pub panel: String,
     /// Whether it is part of the repository; others are trained when they are asked for.
     #[serde(default)]
     pub committed: bool,

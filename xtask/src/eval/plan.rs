@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::methods::{self, Method, Sees};
+use super::methods::{self, Method};
 use crate::suites::{Role, Suite, Target};
 
 /// Layout of cells. A change of it measures everything again.
@@ -111,10 +111,7 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
         settings: &'a toml::Table,
     }
     let method = methods::by_name(&run.method)?;
-    let shadows = match method.sees() {
-        Sees::ImageAndModels => suite.shadows(target),
-        _ => Vec::new(),
-    };
+    let shadows = if method.needs_shadows() { suite.shadows(target) } else { Vec::new() };
     let content = Content {
         layout: LAYOUT,
         version: env!("CARGO_PKG_VERSION"),

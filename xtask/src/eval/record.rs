@@ -66,11 +66,44 @@ pub struct Cost {
     pub latency: Option<f64>,
 }
 
+/// What a method is given besides the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sees {
+    /// The names, and no model.
+    NamesOnly,
+    /// The text.
+    Text,
+    /// The text, and public images that show nobody who is asked about.
+    TextAndBank,
+    /// The person's own images.
+    Images,
+    /// The person's own image, and models that were trained like the target.
+    ImageAndModels,
+}
+
+impl Sees {
+    /// For a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NamesOnly => "names, no model",
+            Self::Text => "text",
+            Self::TextAndBank => "text, public images",
+            Self::Images => "the person's images",
+            Self::ImageAndModels => "the person's image, reference models",
+        }
+    }
+}
+
 /// One way of reading a target: a score, perhaps with decisions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// Name, such as `similarity`.
     pub name: String,
+    /// What it is given.
+    pub sees: Sees,
+    /// Whether it stands in the tables that compare methods; others are details.
+    pub headline: bool,
     /// By kind of text.
     pub groups: BTreeMap<Group, Column>,
     /// What a query costs.
@@ -81,9 +114,19 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// A reading without facts.
-    pub fn new(name: impl Into<String>, groups: BTreeMap<Group, Column>, cost: Cost) -> Self {
-        Self { name: name.into(), groups, cost, facts: BTreeMap::new() }
+    /// A detail without facts.
+    pub fn new(
+        name: impl Into<String>,
+        sees: Sees,
+        groups: BTreeMap<Group, Column>,
+        cost: Cost,
+    ) -> Self {
+        Self { name: name.into(), sees, headline: false, groups, cost, facts: BTreeMap::new() }
+    }
+
+    /// The same as a headline.
+    pub fn headline(self) -> Self {
+        Self { headline: true, ..self }
     }
 }
 
@@ -179,7 +222,7 @@ mod tests {
             p_values: None,
         };
         let groups = BTreeMap::from([(Group::Member, column)]);
-        let reading = Reading::new("similarity", groups, Cost::default());
+        let reading = Reading::new("similarity", Sees::Text, groups, Cost::default());
         let kept = cell("a", Outcome::Done(vec![reading]));
         store.put(&kept).unwrap();
         assert_eq!(store.get("a"), Some(kept));

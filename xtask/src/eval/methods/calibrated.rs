@@ -4,8 +4,8 @@ use umid::auditor;
 use umid_signals::Signal;
 
 use super::text_probe::{Probe, Settings};
-use super::{Method, Sees, columns, settings};
-use crate::eval::record::{Column, Reading};
+use super::{Method, columns, settings};
+use crate::eval::record::{Column, Reading, Sees};
 use crate::eval::subject::Subject;
 
 /// What `umid audit --no-inversion` says.
@@ -14,10 +14,6 @@ pub struct Calibrated;
 impl Method for Calibrated {
     fn name(&self) -> &'static str {
         "calibrated"
-    }
-
-    fn sees(&self) -> Sees {
-        Sees::Text
     }
 
     fn source(&self) -> &'static str {
@@ -35,7 +31,10 @@ impl Method for Calibrated {
     fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
         let probe = Probe::of(subject, &settings)?;
-        let name = if settings.bank > 0 { "calibrated, bank" } else { "calibrated" };
+        let (name, sees) = match settings.bank {
+            0 => ("calibrated", Sees::Text),
+            _ => ("calibrated, bank", Sees::TextAndBank),
+        };
         let calibrated = columns(&probe.groups, |readings| {
             let of = |value: &dyn Fn(&auditor::Reading) -> f64| {
                 readings.iter().map(|r| Some(value(r))).collect()
@@ -46,13 +45,13 @@ impl Method for Calibrated {
                 p_values: Some(of(&|r| r.calibrated.p_value)),
             })
         })?;
-        let mut readings = vec![Reading::new(name, calibrated, probe.cost)];
+        let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
         let signals = probe.groups.values().flatten().next().map(|r| &r.signals);
         for signal in signals.into_iter().flat_map(|signals| signals.keys()) {
             let groups = columns(&probe.groups, |readings| {
                 Ok(Column::of(readings.iter().map(|r| value(r, *signal)).collect()))
             })?;
-            readings.push(Reading::new(signal.name(), groups, probe.cost));
+            readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
         }
         Ok(readings)
     }

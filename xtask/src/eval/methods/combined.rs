@@ -5,8 +5,8 @@ use umid::score::DEFAULT_SCORE;
 use umid_signals::Signal;
 
 use super::inversion::{self, Row, calibrated};
-use super::{Method, Sees, columns, text_probe};
-use crate::eval::record::{Cost, Reading};
+use super::{Method, columns, text_probe};
+use crate::eval::record::{Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
 /// The inversion signals that are added, with weights chosen on the development world.
@@ -19,10 +19,6 @@ pub struct Combined;
 impl Method for Combined {
     fn name(&self) -> &'static str {
         "combined"
-    }
-
-    fn sees(&self) -> Sees {
-        Sees::Text
     }
 
     fn source(&self) -> &'static str {
@@ -66,6 +62,6 @@ impl Method for Combined {
             latency: sum(text.cost.latency, inversion.cost.latency),
         };
         let groups = calibrated(&score, &names, &groups, 0)?;
-        Ok(vec![Reading::new("calibrated, inversion", groups, cost)])
+        Ok(vec![Reading::new("calibrated, inversion", Sees::Text, groups, cost).headline()])
     }
 }

@@ -27,8 +27,8 @@ use umid_signals::inversion::{
     steps_to_threshold, variability, variability_tuni,
 };
 
-use super::{Method, Sees, columns, settings};
-use crate::eval::record::{Column, Cost, Group, Reading};
+use super::{Method, columns, settings};
+use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
 /// Raw signals of one text.
@@ -40,6 +40,10 @@ const CHUNK: usize = 16;
 const TIMED: usize = 8;
 /// Level of the calibrated readings' decisions.
 const ALPHA: f64 = 0.05;
+
+/// Signals that stand beside the methods.
+const HEADLINES: [Signal; 3] =
+    [Signal::Similarity, Signal::Variability, Signal::CrossTemplateTransfer];
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub struct Inversion;
@@ -241,10 +245,6 @@ impl Method for Inversion {
         "inversion"
     }
 
-    fn sees(&self) -> Sees {
-        Sees::Text
-    }
-
     fn source(&self) -> &'static str {
         "UMID, arXiv 2603.14222"
     }
@@ -274,7 +274,7 @@ impl Method for Inversion {
             [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
         {
             let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
-            readings.push(Reading::new(name, groups, cost));
+            readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
         }
         for signal in [
             Signal::Similarity,
@@ -289,7 +289,9 @@ impl Method for Inversion {
             })?;
             // A signal that no text has (the transfer, of one template) is no reading.
             if groups.values().any(|column| !column.present().is_empty()) {
-                readings.push(Reading::new(signal.name(), groups, cost));
+                let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
+                let headline = HEADLINES.contains(&signal);
+                readings.push(if headline { reading.headline() } else { reading });
             }
         }
         Ok(readings)
@@ -321,7 +323,7 @@ fn ensemble(
             p_values: None,
         })
     })?;
-    let mut readings = vec![Reading::new(name, vote, probe.cost)];
+    let mut readings = vec![Reading::new(name, Sees::Text, vote, probe.cost).headline()];
     if !detectors {
         return Ok(readings);
     }
@@ -336,7 +338,7 @@ fn ensemble(
                 p_values: None,
             })
         })?;
-        readings.push(Reading::new(detector.name(), groups, probe.cost));
+        readings.push(Reading::new(detector.name(), Sees::Text, groups, probe.cost).headline());
     }
     Ok(readings)
 }

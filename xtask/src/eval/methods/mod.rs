@@ -23,28 +23,10 @@ pub fn all() -> Vec<Box<dyn Method>> {
     ]
 }
 
-/// What a method must be given besides the model and the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sees {
-    /// Nothing, not even the model.
-    Nothing,
-    /// The text.
-    Text,
-    /// The text, and public inputs that show nobody who is asked about.
-    TextAndBank,
-    /// The person's own image.
-    Image,
-    /// The person's own image, and models that were trained like the target.
-    ImageAndModels,
-}
-
 /// A way of telling members from non-members.
 pub trait Method {
     /// Name in suites, tables and cells.
     fn name(&self) -> &'static str;
-
-    /// What it is given.
-    fn sees(&self) -> Sees;
 
     /// Whose it is.
     fn source(&self) -> &'static str;
@@ -53,6 +35,11 @@ pub trait Method {
     /// revision are measured again.
     fn revision(&self) -> u32 {
         1
+    }
+
+    /// Whether it needs reference models; they are trained where they are missing.
+    fn needs_shadows(&self) -> bool {
+        false
     }
 
     /// Seconds on a target of 400 v 400 on two cores, roughly; for an estimate before anything

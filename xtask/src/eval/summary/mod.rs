@@ -1,0 +1,34 @@
+//! Tables and figures from cells. A section of the page is one file with one function.
+
+mod ablations;
+mod confound;
+mod controls;
+mod cost;
+mod decisions;
+mod effectiveness;
+mod exposure;
+mod output;
+mod results;
+mod verdict;
+
+pub use output::write;
+pub use results::Results;
+
+use super::page::Section;
+
+/// The sections of the page, in order.
+pub fn sections(results: &Results<'_>) -> Vec<Section> {
+    [
+        verdict::section,
+        effectiveness::section,
+        decisions::section,
+        exposure::section,
+        confound::section,
+        controls::section,
+        ablations::section,
+        cost::section,
+    ]
+    .into_iter()
+    .filter_map(|section| section(results))
+    .collect()
+}
