@@ -127,7 +127,7 @@ fn adjusted(p_values: &[f64]) -> Vec<f64> {
     q_values
 }
 
-fn check_level(argument: &'static str, level: f64) -> Result<()> {
+pub(crate) fn check_level(argument: &'static str, level: f64) -> Result<()> {
     if level > 0.0 && level < 1.0 {
         return Ok(());
     }

@@ -93,6 +93,19 @@ pub enum DetectError {
         list: &'static str,
     },
 
+    /// Two methods that are compared did not score the same identities.
+    #[error(
+        "the first method scored {first} {list}, the second {second}; leave out identities that only one of them scored"
+    )]
+    Unpaired {
+        /// Which class differs.
+        list: &'static str,
+        /// Identities that the first method scored.
+        first: usize,
+        /// Identities that the second method scored.
+        second: usize,
+    },
+
     /// A p-value is outside `0..=1`.
     #[error("p-value {index} is {value}, expected 0 to 1; pass p-values, not scores")]
     NotAProbability {

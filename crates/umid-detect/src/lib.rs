@@ -64,7 +64,10 @@ pub use isolation_forest::{
 pub use local_outlier_factor::{
     LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams,
 };
-pub use metrics::{Bootstrap, DEFAULT_RESAMPLES, Interval, auc, balanced_accuracy, tpr_at_fpr};
+pub use metrics::{
+    Bootstrap, ClassScores, DEFAULT_RESAMPLES, Interval, RocPoint, auc, balanced_accuracy,
+    precision, realised_false_positive_rate, recall, roc_curve, share_interval, tpr_at_fpr,
+};
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
 pub use scaler::{StandardScaler, StandardScalerParams, StandardScalerValidParams};
 pub use signed_z::{SignalWeight, SignedScore, SignedZ};

@@ -1,0 +1,103 @@
+//! How good decisions are: one flag a text, true where it was called a member.
+
+use crate::error::{DetectError, Result};
+
+/// Mean of the share of members that are flagged and the share of non-members that are not.
+///
+/// # Errors
+/// When a class is empty.
+pub fn balanced_accuracy(member_flags: &[bool], non_member_flags: &[bool]) -> Result<f64> {
+    Ok(Flagged::count(member_flags, non_member_flags)?.balanced_accuracy())
+}
+
+/// Share of the flagged that are members; `None` when nothing is flagged.
+///
+/// Unlike the other rates it depends on how many members the sample holds: it is the precision for
+/// that mixture and for no other.
+///
+/// # Errors
+/// When a class is empty.
+pub fn precision(member_flags: &[bool], non_member_flags: &[bool]) -> Result<Option<f64>> {
+    Ok(Flagged::count(member_flags, non_member_flags)?.precision())
+}
+
+/// Share of the members that are flagged.
+///
+/// # Errors
+/// When there is no member.
+pub fn recall(member_flags: &[bool]) -> Result<f64> {
+    check_flags("member flags", member_flags)?;
+    Ok(count_flags(member_flags) as f64 / member_flags.len() as f64)
+}
+
+/// What balanced accuracy and precision are made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flagged {
+    pub members: usize,
+    pub flagged_members: usize,
+    pub non_members: usize,
+    pub flagged_non_members: usize,
+}
+
+impl Flagged {
+    pub(super) fn count(member_flags: &[bool], non_member_flags: &[bool]) -> Result<Self> {
+        check_flags("member flags", member_flags)?;
+        check_flags("non-member flags", non_member_flags)?;
+        Ok(Self {
+            members: member_flags.len(),
+            flagged_members: count_flags(member_flags),
+            non_members: non_member_flags.len(),
+            flagged_non_members: count_flags(non_member_flags),
+        })
+    }
+
+    pub(super) fn balanced_accuracy(self) -> f64 {
+        let sensitivity = self.flagged_members as f64 / self.members as f64;
+        let passed = self.non_members - self.flagged_non_members;
+        f64::midpoint(sensitivity, passed as f64 / self.non_members as f64)
+    }
+
+    pub(super) fn precision(self) -> Option<f64> {
+        let flagged = self.flagged_members + self.flagged_non_members;
+        (flagged > 0).then(|| self.flagged_members as f64 / flagged as f64)
+    }
+}
+
+pub(super) fn check_flags(list: &'static str, flags: &[bool]) -> Result<()> {
+    if flags.is_empty() { Err(DetectError::Empty { list }) } else { Ok(()) }
+}
+
+pub(super) fn count_flags(flags: &[bool]) -> usize {
+    flags.iter().filter(|&&flag| flag).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balanced_accuracy_weighs_the_classes_alike() {
+        let accuracy = balanced_accuracy(&[true, false], &[false; 10]).expect("two classes");
+        assert!((accuracy - 0.75).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn precision_needs_something_flagged() {
+        assert_eq!(precision(&[false], &[false]).expect("two classes"), None);
+        assert_eq!(precision(&[false], &[true]).expect("two classes"), Some(0.0));
+        assert_eq!(precision(&[true, true], &[true, true]).expect("two classes"), Some(0.5));
+    }
+
+    #[test]
+    fn recall_is_of_members_alone() {
+        assert!((recall(&[true, false, false, false]).expect("members") - 0.25).abs() < 1e-15);
+    }
+
+    #[test]
+    fn an_empty_class_is_an_error() {
+        assert!(matches!(balanced_accuracy(&[], &[true]), Err(DetectError::Empty { .. })));
+        assert!(matches!(balanced_accuracy(&[true], &[]), Err(DetectError::Empty { .. })));
+        assert!(matches!(precision(&[], &[true]), Err(DetectError::Empty { .. })));
+        assert!(matches!(recall(&[]), Err(DetectError::Empty { list: "member flags" })));
+    }
+}
