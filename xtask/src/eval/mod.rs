@@ -3,11 +3,16 @@
 //!
 //! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables and figures
 
+mod figure;
+mod markup;
 mod methods;
+mod page;
 pub mod plan;
 mod record;
 mod runner;
 mod subject;
+mod summary;
+mod table;
 
 use std::path::PathBuf;
 
@@ -61,18 +66,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     let cells = runner::run(&suite, &wanted, &store)?;
-    for cell in &cells {
-        if let record::Outcome::Done(readings) = &cell.outcome {
-            for r in readings {
-                let g =
-                    |g| r.groups.get(&g).map(|c: &record::Column| c.present()).unwrap_or_default();
-                let (m, n) = (g(record::Group::Member), g(record::Group::NonMember));
-                if m.is_empty() || n.is_empty() {
-                    continue;
-                }
-                println!("{:<28} {:<34} {:.3}", cell.target, r.name, umid_detect::auc(&m, &n)?);
-            }
-        }
-    }
+    let results = summary::Results::new(&wanted, &cells);
+    summary::write(&arguments.suite, &suite, &results, &out)?;
+    println!("{}", out.join("index.html").display());
+    let failed =
+        cells.iter().filter(|cell| matches!(cell.outcome, record::Outcome::Failed(_))).count();
+    ensure!(
+        failed == 0,
+        "{failed} of {} cells failed; the same command tries them again",
+        cells.len()
+    );
     Ok(())
 }

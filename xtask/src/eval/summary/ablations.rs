@@ -45,7 +45,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
                 Cell::text(varied),
                 Cell::text(&format!("{} {}", cell.method, cell.variant)),
             ];
-            let of = |which: &Which<'_>| {
+            let of = |which: &Which<'static>| -> Which<'_> {
                 let reading = which.reading;
                 Which { method: &cell.method, variant: &cell.variant, reading }
             };

@@ -76,7 +76,8 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
 
 /// Similarity against variability of the last test target with inversions.
 fn scatter(results: &Results<'_>, target: &Target) -> Option<Part> {
-    let (s, v) = (results.reading(target, SIMILARITY).ok()?, results.reading(target, VARIABILITY).ok()?);
+    let (s, v) =
+        (results.reading(target, SIMILARITY).ok()?, results.reading(target, VARIABILITY).ok()?);
     let points = |group| {
         let (s, v) = (s.groups.get(&group)?, v.groups.get(&group)?);
         // Variability is kept as a score, which is higher for members: less of it.

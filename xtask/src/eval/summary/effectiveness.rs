@@ -19,7 +19,11 @@ const PANELS: [(&str, &str, &str); 4] = [
         "Fewer and more images a person, more people, names of one to four words, other shapes of \
          the towers.",
     ),
-    ("controls", "Where little or nothing is to be found", "The null target and mispaired members."),
+    (
+        "controls",
+        "Where little or nothing is to be found",
+        "The null target and mispaired members.",
+    ),
     (
         "development",
         "The world that settings were chosen on",
@@ -57,7 +61,8 @@ fn table(results: &Results<'_>, (panel, title, plain): &(&str, &str, &str)) -> O
     let mut columns = vec![Column::words("Method"), Column::words("Sees")];
     columns.extend(targets.iter().map(|target| Column::intervals(&target.name)));
     let mut table = Table::new(&format!("effectiveness-{panel}"), title, columns);
-    "Does the method tell members from non-members drawn like them?".clone_into(&mut table.question);
+    "Does the method tell members from non-members drawn like them?"
+        .clone_into(&mut table.question);
     (*plain).clone_into(&mut table.plain);
     for which in results.headlines() {
         let cells: Vec<Cell> =

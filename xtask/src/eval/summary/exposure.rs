@@ -23,10 +23,8 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     "How often must a name have been shown before it is found?".clone_into(&mut table.question);
     "The same training, stopped after 15, 30 and 100 % of its steps.".clone_into(&mut table.plain);
     for target in worlds.iter().flatten() {
-        let mut row = vec![
-            Cell::text(&target.name),
-            Cell::Number { value: exposures(target), digits: 0 },
-        ];
+        let mut row =
+            vec![Cell::text(&target.name), Cell::Number { value: exposures(target), digits: 0 }];
         row.extend(shown.iter().map(|which| area_cell(results.auc(target, *which))));
         table.push(standing(target), row);
     }

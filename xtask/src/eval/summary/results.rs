@@ -110,11 +110,8 @@ impl<'a> Results<'a> {
                 continue;
             }
             for reading in readings.iter().filter(|reading| reading.headline) {
-                let which = Which {
-                    method: &cell.method,
-                    variant: &cell.variant,
-                    reading: &reading.name,
-                };
+                let which =
+                    Which { method: &cell.method, variant: &cell.variant, reading: &reading.name };
                 if !headlines.contains(&which) {
                     headlines.push(which);
                 }
@@ -233,12 +230,7 @@ impl<'a> Results<'a> {
     }
 
     /// The reading's own decisions on a group.
-    pub fn flags(
-        &self,
-        target: &Target,
-        which: Which<'_>,
-        group: Group,
-    ) -> Result<Vec<bool>, Gap> {
+    pub fn flags(&self, target: &Target, which: Which<'_>, group: Group) -> Result<Vec<bool>, Gap> {
         let column = self.column(target, which, group)?;
         let flags = column.flags.as_ref().ok_or(Gap::NotAsked)?;
         Ok(flags.iter().copied().flatten().collect())
