@@ -4,7 +4,7 @@ use umid::auditor;
 use umid_signals::Signal;
 
 use super::text_probe::{Probe, Settings};
-use super::{Method, columns, settings};
+use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -35,7 +35,7 @@ impl Method for Calibrated {
             0 => ("calibrated", Sees::Text),
             _ => ("calibrated, bank", Sees::TextAndBank),
         };
-        let calibrated = columns(&probe.groups, |readings| {
+        let calibrated = columns_of(&probe.groups, |readings| {
             let of = |value: &dyn Fn(&auditor::Reading) -> f64| {
                 readings.iter().map(|r| Some(value(r))).collect()
             };
@@ -48,7 +48,7 @@ impl Method for Calibrated {
         let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
         let signals = probe.groups.values().flatten().next().map(|r| &r.signals);
         for signal in signals.into_iter().flat_map(|signals| signals.keys()) {
-            let groups = columns(&probe.groups, |readings| {
+            let groups = columns_of(&probe.groups, |readings| {
                 Ok(Column::of(readings.iter().map(|r| value(r, *signal)).collect()))
             })?;
             readings.push(Reading::new(signal.name(), sees, groups, probe.cost));

@@ -5,7 +5,7 @@ use umid::score::DEFAULT_SCORE;
 use umid_signals::Signal;
 
 use super::inversion::{self, Row, calibrated};
-use super::{Method, columns, text_probe};
+use super::{Method, columns_of, no_settings, text_probe};
 use crate::eval::record::{Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -30,8 +30,7 @@ impl Method for Combined {
     }
 
     fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        anyhow::ensure!(table.is_empty(), "the method `combined` has no settings");
-        Ok(())
+        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
@@ -42,7 +41,7 @@ impl Method for Combined {
         };
         let names: Vec<Row> =
             text.names.iter().zip(&inversion.names).map(|(t, i)| merged(t, i)).collect();
-        let mut groups = columns(&text.groups, |readings| {
+        let mut groups = columns_of(&text.groups, |readings| {
             Ok(readings.iter().map(|reading| reading.signals.clone()).collect::<Vec<Row>>())
         })?;
         for (group, rows) in &mut groups {

@@ -27,7 +27,7 @@ use umid_signals::inversion::{
     steps_to_threshold, variability, variability_tuni,
 };
 
-use super::{Method, columns, settings};
+use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -284,7 +284,7 @@ impl Method for Inversion {
             Signal::FinalGradientNorm,
             Signal::CrossTemplateTransfer,
         ] {
-            let groups = columns(&probe.groups, |rows| {
+            let groups = columns_of(&probe.groups, |rows| {
                 Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
             })?;
             // A signal that no text has (the transfer, of one template) is no reading.
@@ -310,12 +310,12 @@ fn ensemble(
     ensure!(rows.len() * 2 > reference.len(), "most inversions of the reference failed");
     let fitted: Ensemble =
         EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
-    let read = columns(&probe.groups, |rows| {
+    let read = columns_of(&probe.groups, |rows| {
         let usable: Vec<[f64; 2]> = rows.iter().filter_map(pair).collect();
         let mut read = fitted.read(&Array2::from(usable).view())?.into_iter();
         Ok(rows.iter().map(|row| pair(row).and_then(|_| read.next())).collect::<Vec<_>>())
     })?;
-    let vote = columns(&read, |read| {
+    let vote = columns_of(&read, |read| {
         let flag = |r: &umid_detect::EnsembleReading| r.decision == Decision::Member;
         Ok(Column {
             scores: read.iter().map(|r| r.as_ref().map(|r| r.vote_score)).collect(),
@@ -328,7 +328,7 @@ fn ensemble(
         return Ok(readings);
     }
     for (i, detector) in fitted.detectors().iter().enumerate() {
-        let groups = columns(&read, |read| {
+        let groups = columns_of(&read, |read| {
             let opinion = |r: &Option<umid_detect::EnsembleReading>| {
                 r.as_ref().map(|r| (r.opinions[i].score, r.opinions[i].anomalous))
             };
@@ -355,7 +355,7 @@ pub fn calibrated(
     let params = CalibratedTestParams { seed, ..CalibratedTestParams::new(weights) };
     let rows: Vec<_> = reference.iter().map(of).collect();
     let test: CalibratedTest = params.fit(&rows)?;
-    columns(groups, |rows| {
+    columns_of(groups, |rows| {
         let outcome = |row: &Row| {
             let values = of(row);
             // A row without any of the signals has no score.

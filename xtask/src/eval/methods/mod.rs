@@ -1,17 +1,27 @@
 //! The methods of an evaluation. A method is one file with a type that implements [`Method`],
 //! and one line in [`all`].
 
+mod aea;
+mod blind;
 mod calibrated;
 mod combined;
+mod csa;
+mod embedding_norm;
+mod gradient_norm;
+mod idia;
 mod inversion;
+mod pair_probe;
+mod reference_models;
 mod text_probe;
+mod tuni;
+mod wsa;
 
 use std::collections::BTreeMap;
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use super::record::Reading;
+use super::record::{Group, Reading};
 use super::subject::Subject;
 
 /// Every method, in the order in which tables list them.
@@ -20,6 +30,15 @@ pub fn all() -> Vec<Box<dyn Method>> {
         Box::new(inversion::Inversion),
         Box::new(calibrated::Calibrated),
         Box::new(combined::Combined),
+        Box::new(tuni::Tuni),
+        Box::new(blind::Blind),
+        Box::new(csa::Csa),
+        Box::new(aea::Aea),
+        Box::new(wsa::Wsa),
+        Box::new(gradient_norm::GradientNorm),
+        Box::new(embedding_norm::EmbeddingNorm),
+        Box::new(idia::Idia),
+        Box::new(reference_models::ReferenceModels),
     ]
 }
 
@@ -66,10 +85,17 @@ fn settings<T: DeserializeOwned>(table: &toml::Table) -> anyhow::Result<T> {
     table.clone().try_into().context("the method's settings")
 }
 
-/// Columns by group, of a value for each text.
-fn columns<T, C>(
-    groups: &BTreeMap<super::record::Group, Vec<T>>,
-    column: impl Fn(&[T]) -> anyhow::Result<C>,
-) -> anyhow::Result<BTreeMap<super::record::Group, C>> {
-    groups.iter().map(|(group, texts)| Ok((*group, column(texts)?))).collect()
+/// Refuses any setting.
+fn no_settings(method: &dyn Method, table: &toml::Table) -> anyhow::Result<()> {
+    let found = table.keys().next();
+    anyhow::ensure!(found.is_none(), "the method {} has no settings", method.name());
+    Ok(())
+}
+
+/// A column of each group from what is known of the group.
+fn columns_of<T, C>(
+    groups: &BTreeMap<Group, T>,
+    column: impl Fn(&T) -> anyhow::Result<C>,
+) -> anyhow::Result<BTreeMap<Group, C>> {
+    groups.iter().map(|(group, known)| Ok((*group, column(known)?))).collect()
 }

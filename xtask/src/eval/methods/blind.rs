@@ -1,0 +1,61 @@
+//! The blind control: a classifier of names that never sees the model.
+
+use std::collections::BTreeMap;
+
+use umid_baselines::{BlindControl, p_value};
+
+use super::{Method, no_settings};
+use crate::eval::record::{Column, Cost, Group, Reading, Sees};
+use crate::eval::subject::Subject;
+
+/// Shuffles of the labels.
+const PERMUTATIONS: usize = 200;
+
+/// The blind control.
+pub struct Blind;
+
+impl Method for Blind {
+    fn name(&self) -> &'static str {
+        "blind"
+    }
+
+    fn source(&self) -> &'static str {
+        "after Das et al. 2025"
+    }
+
+    fn seconds(&self) -> f64 {
+        20.0
+    }
+
+    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+        no_settings(self, table)
+    }
+
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let groups = [Group::Member, Group::NonMember];
+        let texts: Vec<(&str, bool)> = groups
+            .iter()
+            .flat_map(|group| subject.groups()[group].iter().map(move |q| (q, group)))
+            .map(|(query, group)| (query.text.as_str(), *group == Group::Member))
+            .collect();
+        let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
+        let prepared = BlindControl::default().prepare(&texts, &members)?;
+        let outcome = prepared.evaluate()?;
+        let null = prepared.permutation_null(PERMUTATIONS, 0)?;
+        let mut scores = outcome.scores.into_iter().map(Some);
+        let columns: BTreeMap<Group, Column> = groups
+            .iter()
+            .map(|group| {
+                let count = subject.groups()[group].len();
+                (*group, Column::of(scores.by_ref().take(count).collect()))
+            })
+            .collect();
+        let cost = Cost::default();
+        let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
+        let p_value = vec![p_value(outcome.area, &null)?];
+        reading.facts.insert("p_value".to_owned(), p_value);
+        reading.facts.insert("auc".to_owned(), vec![outcome.area]);
+        reading.facts.insert("null".to_owned(), null);
+        Ok(vec![reading])
+    }
+}

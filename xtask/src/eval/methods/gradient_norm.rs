@@ -1,0 +1,52 @@
+//! Gradient norm (Gomez, AAAI 2026): a pair that was trained on moves the weights little.
+
+use std::time::Instant;
+
+use umid_baselines::GradientNorm as Attack;
+
+use super::pair_probe::Probe;
+use super::{Method, columns_of, no_settings};
+use crate::eval::record::{Column, Cost, Reading, Sees};
+use crate::eval::subject::Subject;
+
+/// Public pairs in whose company a pair's loss is taken.
+const NEGATIVES: usize = 64;
+
+/// The gradient-norm attack.
+pub struct GradientNorm;
+
+impl Method for GradientNorm {
+    fn name(&self) -> &'static str {
+        "gradient-norm"
+    }
+
+    fn source(&self) -> &'static str {
+        "Gomez 2026"
+    }
+
+    fn seconds(&self) -> f64 {
+        15.0
+    }
+
+    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+        no_settings(self, table)
+    }
+
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let probe = Probe::of(subject)?;
+        let known = &probe.known;
+        let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
+        let photos = &known.photos[..NEGATIVES.min(known.photos.len())];
+        let attack = Attack::new(&subject.model, captions, photos)?;
+        let started = Instant::now();
+        let groups = columns_of(&probe.groups, |pairs| {
+            let pairs = pairs.captions.iter().zip(&pairs.photos);
+            let scores = pairs.map(|(text, photo)| Ok(Some(attack.of_weights(text, photo)?)));
+            Ok(Column::of(scores.collect::<anyhow::Result<_>>()?))
+        })?;
+        let count: usize = probe.groups.values().map(|pairs| pairs.photos.len()).sum();
+        let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
+        let cost = Cost { forward: 2.0, backward: 2.0, seconds, latency: seconds };
+        Ok(vec![Reading::new("gradient norm", Sees::Images, groups, cost).headline()])
+    }
+}

@@ -1,0 +1,96 @@
+//! A photo of each person with their name, as attacks on pairs are given them.
+//!
+//! The photo is one that the target was trained on; of a non-member, one that it would have been
+//! trained on in the other group. So members and non-members differ in membership alone.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use ndarray::{Array1, Array2};
+use umid::queries::Query;
+use umid_models::{Clip, Pixels};
+use umid_testbed::caption::fill;
+use umid_testbed::pixels;
+
+use crate::eval::record::Group;
+use crate::eval::subject::Subject;
+
+/// Pairs that are known not to be in any training set: names of nobody with photos of the bank.
+pub const KNOWN: usize = 400;
+
+/// Names with photos.
+pub struct Pairs {
+    /// The names in the target's first template.
+    pub captions: Vec<String>,
+    /// A photo of each, as the model takes it.
+    pub photos: Vec<Pixels>,
+    /// Embeddings of the captions, `[pairs, dim]`.
+    pub texts: Array2<f32>,
+    /// Embeddings of the photos, `[pairs, dim]`.
+    pub images: Array2<f32>,
+}
+
+impl Pairs {
+    /// Embeds pairs.
+    pub fn new(model: &Clip, captions: Vec<String>, photos: Vec<Pixels>) -> anyhow::Result<Self> {
+        let texts = model.embed_texts(&captions)?.embeddings;
+        let images = model.embed_images(&photos)?;
+        Ok(Self { captions, photos, texts, images })
+    }
+
+    /// Cosines of the pairs.
+    pub fn cosines(&self) -> Array1<f64> {
+        self.texts
+            .outer_iter()
+            .zip(self.images.outer_iter())
+            .map(|(text, image)| {
+                let length = |v: &ndarray::ArrayView1<f32>| v.dot(v).sqrt();
+                f64::from(text.dot(&image) / (length(&text) * length(&image)))
+            })
+            .collect()
+    }
+}
+
+/// The pairs of a target.
+pub struct Probe {
+    /// Of the groups of people.
+    pub groups: BTreeMap<Group, Pairs>,
+    /// Of nobody.
+    pub known: Pairs,
+    /// Seconds to embed a pair.
+    pub seconds: f64,
+}
+
+impl Probe {
+    /// Embeds every person's pair; shared between methods.
+    pub fn of(subject: &Subject) -> anyhow::Result<Rc<Self>> {
+        subject.shared("pairs".to_owned(), || Self::compute(subject, &subject.model))
+    }
+
+    /// The same under another model of the same world, such as a shadow.
+    pub fn compute(subject: &Subject, model: &Clip) -> anyhow::Result<Self> {
+        let template = &subject.card.name_templates[0];
+        let caption = |query: &Query| fill(template, &query.text);
+        let mut groups = BTreeMap::new();
+        let started = Instant::now();
+        let mut count = 0;
+        for group in [Group::Member, Group::NonMember, Group::Mispaired] {
+            let people = subject.people(group);
+            if people.is_empty() {
+                continue;
+            }
+            let captions = subject.groups()[&group].iter().map(caption).collect();
+            let photos = subject.training_photos(&people, 0)?;
+            count += photos.len();
+            groups.insert(group, Pairs::new(model, captions, photos)?);
+        }
+        let seconds = started.elapsed().as_secs_f64() / count as f64;
+        let names: Vec<&Query> = subject.fresh().iter().take(KNOWN).collect();
+        let photos = (0..names.len())
+            .map(|i| Ok(pixels(&subject.world.bank_photo(i)?, &model.preprocess)))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let known = Pairs::new(model, names.into_iter().map(caption).collect(), photos)?;
+        Ok(Self { groups, known, seconds })
+    }
+}
