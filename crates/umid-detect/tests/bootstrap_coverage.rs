@@ -14,15 +14,17 @@ use umid_detect::{Bootstrap, ClassScores, Interval};
 
 const NOMINAL: f64 = 0.95;
 /// Simulated samples of a setting.
-const SAMPLES: usize = 600;
+const SAMPLES: usize = 400;
 /// Enough for the percentiles to be within a few thousandths of their place.
-const RESAMPLES: usize = 400;
+const RESAMPLES: usize = 300;
 /// Standard errors of the observed coverage that are allowed for: about one false alarm in 1,700 a
 /// side. The seeds are fixed, so that a test which passes passes always.
 const ERRORS: f64 = 3.3;
 /// Percentile intervals of small samples are a little short: they are neither centred nor
-/// studentised (Efron and Tibshirani 1993, chapter 13).
-const KNOWN_SHORTFALL: f64 = 0.015;
+/// studentised (Efron and Tibshirani 1993, chapter 13). Over 3,000 samples they hold an area of .5 in
+/// .947, of .7 in .944 and of .95 in .930 of the cases at 60 v 60, and in .947, .948 and .941 at
+/// 200 v 200.
+const KNOWN_SHORTFALL: f64 = 0.02;
 
 /// `sqrt 2 * Phi^-1(area)`.
 const SHIFTS: [(f64, f64); 3] = [(0.5, 0.0), (0.7, 0.741_614_3), (0.95, 2.326_174_3)];

@@ -80,16 +80,13 @@ fn heights_agree_where_the_sample_resolves_the_rate() {
             let rate = height.false_positive_rate;
             let ours = tpr_at_fpr(&sample.members, &sample.non_members, rate);
             let resolves = sample.non_members.len() as f64 * rate >= 1.0 - ROUNDING;
-            match ours.expect("two classes") {
-                Some(ours) => {
-                    assert!(resolves, "{what}");
-                    assert_close(&what, ours, height.highest);
-                    resolved += 1;
-                }
-                None => {
-                    assert!(!resolves, "{what}");
-                    unresolved += 1;
-                }
+            if let Some(ours) = ours.expect("two classes") {
+                assert!(resolves, "{what}");
+                assert_close(&what, ours, height.highest);
+                resolved += 1;
+            } else {
+                assert!(!resolves, "{what}");
+                unresolved += 1;
             }
         }
     }

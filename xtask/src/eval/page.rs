@@ -1,6 +1,11 @@
 //! All results as one HTML page, complete in itself: tables, figures and what they say in plain
 //! words. What failed is said at the top, not only where it stands.
 
+#![expect(
+    clippy::format_collect,
+    reason = "a page is written once; `map` and `collect` read better than a loop of `write!`"
+)]
+
 use serde::Serialize;
 
 use super::figure::Figure;

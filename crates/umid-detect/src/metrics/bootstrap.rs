@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::decisions::{Flagged, check_flags, recall};
+use super::decisions::{Tally, check_flags, recall};
 use super::interval::Interval;
 use super::ranked::{Counts, Ranked};
 use super::roc::allowed_false_positives;
@@ -107,9 +107,9 @@ impl Bootstrap {
         member_flags: &[bool],
         non_member_flags: &[bool],
     ) -> Result<Interval> {
-        let sample = Flagged::count(member_flags, non_member_flags)?;
+        let sample = Tally::count(member_flags, non_member_flags)?;
         let resampled = self.of_flags(member_flags, non_member_flags)?;
-        let replicates = resampled.into_iter().map(Flagged::balanced_accuracy).collect();
+        let replicates = resampled.into_iter().map(Tally::balanced_accuracy).collect();
         Ok(Interval::of_replicates(sample.balanced_accuracy(), replicates))
     }
 
@@ -125,7 +125,7 @@ impl Bootstrap {
         member_flags: &[bool],
         non_member_flags: &[bool],
     ) -> Result<Option<Interval>> {
-        let Some(estimate) = Flagged::count(member_flags, non_member_flags)?.precision() else {
+        let Some(estimate) = Tally::count(member_flags, non_member_flags)?.precision() else {
             return Ok(None);
         };
         let resampled = self.of_flags(member_flags, non_member_flags)?;
@@ -174,8 +174,8 @@ impl Bootstrap {
     }
 
     /// The counts of every resample of flags. Both classes have some.
-    fn of_flags(&self, members: &[bool], non_members: &[bool]) -> Result<Vec<Flagged>> {
-        self.replicates(|rng| Flagged {
+    fn of_flags(&self, members: &[bool], non_members: &[bool]) -> Result<Vec<Tally>> {
+        self.replicates(|rng| Tally {
             members: members.len(),
             flagged_members: draw_flags(members, rng),
             non_members: non_members.len(),

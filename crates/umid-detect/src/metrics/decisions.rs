@@ -7,7 +7,7 @@ use crate::error::{DetectError, Result};
 /// # Errors
 /// When a class is empty.
 pub fn balanced_accuracy(member_flags: &[bool], non_member_flags: &[bool]) -> Result<f64> {
-    Ok(Flagged::count(member_flags, non_member_flags)?.balanced_accuracy())
+    Ok(Tally::count(member_flags, non_member_flags)?.balanced_accuracy())
 }
 
 /// Share of the flagged that are members; `None` when nothing is flagged.
@@ -18,7 +18,7 @@ pub fn balanced_accuracy(member_flags: &[bool], non_member_flags: &[bool]) -> Re
 /// # Errors
 /// When a class is empty.
 pub fn precision(member_flags: &[bool], non_member_flags: &[bool]) -> Result<Option<f64>> {
-    Ok(Flagged::count(member_flags, non_member_flags)?.precision())
+    Ok(Tally::count(member_flags, non_member_flags)?.precision())
 }
 
 /// Share of the members that are flagged.
@@ -32,14 +32,14 @@ pub fn recall(member_flags: &[bool]) -> Result<f64> {
 
 /// What balanced accuracy and precision are made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flagged {
+pub(super) struct Tally {
     pub members: usize,
     pub flagged_members: usize,
     pub non_members: usize,
     pub flagged_non_members: usize,
 }
 
-impl Flagged {
+impl Tally {
     pub(super) fn count(member_flags: &[bool], non_member_flags: &[bool]) -> Result<Self> {
         check_flags("member flags", member_flags)?;
         check_flags("non-member flags", non_member_flags)?;

@@ -8,7 +8,7 @@ use super::canvas::{Anchor, Canvas, FRAME, GRID, LINE, WIDTH, text_width};
 /// About as many ticks as a linear axis gets.
 const TICKS: f64 = 5.0;
 /// Space at the left for the labels of the vertical axis.
-pub(super) const LEFT: i32 = 96;
+pub(super) const LEFT: i32 = 104;
 /// Space at the right for half a label.
 const RIGHT: i32 = 30;
 
@@ -111,21 +111,30 @@ fn tick_text(value: f64) -> String {
 pub(super) struct Plot {
     pub x: Axis,
     pub y: Axis,
+    left: i32,
     top: i32,
     bottom: i32,
 }
 
 impl Plot {
     /// Height of everything around the area: a title above it, labels and a title below.
-    pub(super) const AROUND: i32 = 3 * LINE + 10;
+    pub(super) const AROUND: i32 = 3 * LINE + Self::TITLE_GAP + 10;
+    /// Between the vertical axis' title and its highest label.
+    const TITLE_GAP: i32 = 12;
 
     /// An area that fills a sheet from `top` downwards, its titles included.
     pub(super) fn new(x: Axis, y: Axis, top: i32, height: i32) -> Self {
-        Self { x, y, top: top + LINE, bottom: top + LINE + height }
+        let top = top + LINE + Self::TITLE_GAP;
+        Self { x, y, left: LEFT, top, bottom: top + height }
     }
 
-    pub(super) fn left() -> i32 {
-        LEFT
+    /// The area over the whole width, for a vertical axis without labels.
+    pub(super) fn over_the_whole_width(self) -> Self {
+        Self { left: RIGHT, ..self }
+    }
+
+    pub(super) fn left(&self) -> i32 {
+        self.left
     }
 
     pub(super) fn right() -> i32 {
@@ -142,14 +151,14 @@ impl Plot {
 
     /// Where a point stands on the sheet.
     pub(super) fn at(&self, x: f64, y: f64) -> (i32, i32) {
-        let across = self.x.place(x, Self::left(), Self::right());
+        let across = self.x.place(x, self.left, Self::right());
         (across, self.y.place(y, self.bottom, self.top))
     }
 
     /// Grid, ticks and titles. The vertical axis has its title above it, where it needs no turning
     /// of the head.
     pub(super) fn draw(&self, canvas: &Canvas<'_>) -> anyhow::Result<()> {
-        let (left, right) = (Self::left(), Self::right());
+        let (left, right) = (self.left, Self::right());
         for &tick in &self.y.ticks {
             let (_, y) = self.at(self.x.low, tick);
             canvas.line(&[(left, y), (right, y)], GRID, 2, &[])?;
@@ -174,7 +183,7 @@ impl Plot {
             2,
             &[],
         )?;
-        canvas.text(&self.y.title, (8, self.top - LINE / 2 - 4), Anchor::Start)?;
+        canvas.text(&self.y.title, (8, self.top - Self::TITLE_GAP - LINE / 2), Anchor::Start)?;
         let middle = i32::midpoint(left, right);
         canvas.text(&self.x.title, (middle, self.bottom + LINE + 16), Anchor::Below)
     }

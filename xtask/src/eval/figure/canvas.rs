@@ -19,11 +19,14 @@ use super::{Figure, Label};
 /// Width of every sheet in its own units.
 pub(super) const WIDTH: i32 = 960;
 /// Height of a line of text.
-pub(super) const LINE: i32 = 40;
-const TEXT_SIZE: i32 = 28;
+pub(super) const LINE: i32 = 46;
+/// Size of a text as a reader sees it: 11 to 12 pixels on a phone.
+const TEXT_SIZE: f64 = 30.0;
+/// plotters writes a size divided by this, its ratio of a line to a letter.
+const PLOTTERS_RATIO: f64 = 1.24;
 /// A letter's width as a share of its size: a little above the mean of common sans-serif fonts.
-const LETTER: f64 = 0.56;
-const INK: RGBColor = RGBColor(40, 46, 51);
+const LETTER: f64 = 0.53;
+pub(super) const INK: RGBColor = RGBColor(40, 46, 51);
 pub(super) const GRID: RGBColor = RGBColor(222, 225, 225);
 pub(super) const FRAME: RGBColor = RGBColor(120, 128, 133);
 /// Half the width of a mark in the legend.
@@ -58,6 +61,8 @@ pub(super) enum Key {
     Mark,
     Line,
     LineAndMark,
+    /// An area, shaded as [`Canvas::shade`] does.
+    Area,
 }
 
 /// Draws a figure of a given height and gives it its title and description.
@@ -99,7 +104,7 @@ fn scaling(svg: &str, label: &Label, height: i32) -> anyhow::Result<String> {
 
 /// Width of a text, as near as can be told without its font.
 pub(super) fn text_width(text: &str) -> i32 {
-    (text.chars().count() as f64 * f64::from(TEXT_SIZE) * LETTER) as i32
+    (text.chars().count() as f64 * TEXT_SIZE * LETTER) as i32
 }
 
 impl Canvas<'_> {
@@ -121,13 +126,9 @@ impl Canvas<'_> {
         self.draw(&Circle::new(centre, radius, style))
     }
 
-    pub(super) fn fill(
-        &self,
-        corners: [(i32, i32); 2],
-        colour: RGBColor,
-        opacity: f64,
-    ) -> anyhow::Result<()> {
-        self.draw(&Rectangle::new(corners, colour.mix(opacity).filled()))
+    /// Shades a rectangle, for where a sample says nothing.
+    pub(super) fn shade(&self, corners: [(i32, i32); 2]) -> anyhow::Result<()> {
+        self.draw(&Rectangle::new(corners, FRAME.mix(0.2).filled()))
     }
 
     /// A line through points, dashed as the pattern says.
@@ -152,6 +153,25 @@ impl Canvas<'_> {
         self.coloured_text(text, at, anchor, INK)
     }
 
+    /// A text on a white ground that hides the lines behind it.
+    pub(super) fn text_on_white(
+        &self,
+        text: &str,
+        (x, y): (i32, i32),
+        anchor: Anchor,
+        colour: RGBColor,
+    ) -> anyhow::Result<()> {
+        let (width, half) = (text_width(text) + 8, LINE / 2);
+        let left = match anchor {
+            Anchor::Start => x,
+            Anchor::Below => x - width / 2,
+            Anchor::End => x - width,
+        };
+        let ground = [(left, y - half + 2), (left + width, y + half - 2)];
+        self.draw(&Rectangle::new(ground, WHITE.filled()))?;
+        self.coloured_text(text, (x, y), anchor, colour)
+    }
+
     pub(super) fn coloured_text(
         &self,
         text: &str,
@@ -164,7 +184,9 @@ impl Canvas<'_> {
             Anchor::Below => Pos::new(HPos::Center, VPos::Top),
             Anchor::End => Pos::new(HPos::Right, VPos::Center),
         };
-        let style = TextStyle::from(("sans-serif", TEXT_SIZE).into_font()).color(&colour).pos(pos);
+        let style = TextStyle::from(("sans-serif", TEXT_SIZE * PLOTTERS_RATIO).into_font())
+            .color(&colour)
+            .pos(pos);
         self.draw(&Text::new(text.to_owned(), at, style))
     }
 
@@ -174,10 +196,13 @@ impl Canvas<'_> {
             let y = top + line * LINE + LINE / 2;
             let x = left + x;
             let (end, middle) = (x + KEY, x + KEY / 2);
-            if entry.key != Key::Mark {
+            if entry.key == Key::Area {
+                self.shade([(x, y - LEGEND_MARK), (end, y + LEGEND_MARK)])?;
+            }
+            if matches!(entry.key, Key::Line | Key::LineAndMark) {
                 self.line(&[(x, y), (end, y)], entry.look.colour, 4, entry.look.dashes)?;
             }
-            if entry.key != Key::Line {
+            if matches!(entry.key, Key::Mark | Key::LineAndMark) {
                 self.mark(entry.look, (middle, y), LEGEND_MARK)?;
             }
             self.text(&entry.name, (end + KEY_GAP, y), Anchor::Start)?;

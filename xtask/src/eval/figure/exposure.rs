@@ -56,7 +56,7 @@ impl ExposureCurve {
             canvas.legend(&entries, LEFT, 0)?;
             plot.draw(canvas)?;
             let (_, chance) = plot.at(1.0, CHANCE);
-            canvas.reference_line(&[(Plot::left(), chance), (Plot::right(), chance)])?;
+            canvas.reference_line(&[(plot.left(), chance), (Plot::right(), chance)])?;
             canvas.text("chance", (Plot::right(), chance + LINE / 2), Anchor::End)?;
             for (i, series) in self.series.iter().enumerate() {
                 let look = Look::of(i);

@@ -6,18 +6,19 @@ use umid_detect::Interval;
 
 use super::super::table::interval_text;
 use super::axis::{Axis, Plot, Scale};
-use super::canvas::{Anchor, Canvas, LINE, WIDTH, figure, text_width};
+use super::canvas::{Anchor, Canvas, INK, LINE, figure, text_width};
 use super::mark::{Look, Mark};
 use super::{Figure, Label};
 
 const CHANCE: f64 = 0.5;
 /// Height of a name with its bar.
-const ITEM: i32 = 84;
+const ITEM: i32 = 100;
 /// The axis starts here unless an interval reaches lower.
 const LOWEST: f64 = 0.4;
 const CAP: i32 = 9;
 /// Also used in the page for what failed.
 const FAILED: RGBColor = RGBColor(176, 42, 0);
+const UNRESOLVED: RGBColor = RGBColor(87, 97, 106);
 
 /// Areas under the ROC curve with their intervals.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,17 +59,17 @@ impl Forest {
     /// # Errors
     /// When the drawing fails, which memory always takes.
     pub fn draw(&self) -> anyhow::Result<Figure> {
-        let lowest = self.items.iter().filter_map(|item| item.reading.interval());
-        // `min` passes over what is not a number.
-        let lowest = lowest.map(|interval| interval.low).fold(LOWEST, f64::min);
+        let lows = self.items.iter().filter_map(|item| item.reading.interval()).map(|i| i.low);
+        let lowest = lows.filter(|low| low.is_finite()).fold(LOWEST, f64::min);
         let height = ITEM * self.items.len().max(1) as i32;
         let nowhere = Axis::new("", (0.0, 1.0), Scale::Linear, Vec::new())?;
-        let plot = Plot::new(Axis::linear(&self.axis, (lowest, 1.0))?, nowhere, 0, height);
+        let plot = Plot::new(Axis::linear(&self.axis, (lowest, 1.0))?, nowhere, 0, height)
+            .over_the_whole_width();
         figure(&self.label, height + Plot::AROUND, |canvas| {
             plot.draw(canvas)?;
             let (chance, _) = plot.at(CHANCE, 0.0);
             canvas.reference_line(&[(chance, plot.top()), (chance, plot.bottom())])?;
-            canvas.text("chance", (chance, plot.top() - LINE + 4), Anchor::Below)?;
+            canvas.text("chance", (chance, plot.top() - LINE + 8), Anchor::Below)?;
             for (i, item) in self.items.iter().enumerate() {
                 let top = plot.top() + ITEM * i as i32;
                 Self::item(canvas, &plot, item, top)?;
@@ -89,13 +90,14 @@ impl Forest {
             _ => item.name.clone(),
         };
         let value_width = value.as_ref().map_or(0, |(_, text)| text_width(text) + 20);
-        let name = shortened(&name, Plot::right() - Plot::left() - value_width);
-        canvas.text(&name, (Plot::left(), words), Anchor::Start)?;
+        let name = shortened(&name, Plot::right() - plot.left() - value_width);
+        canvas.text_on_white(&name, (plot.left(), words), Anchor::Start, INK)?;
         let Some((interval, text)) = value else {
-            let reason = shortened(&item.reading.without_value(), WIDTH - Plot::left());
-            return canvas.coloured_text(&reason, (Plot::left(), bar), Anchor::Start, FAILED);
+            let (reason, colour) = item.reading.without_value();
+            let reason = shortened(&reason, Plot::right() - plot.left());
+            return canvas.text_on_white(&reason, (plot.left(), bar), Anchor::Start, colour);
         };
-        canvas.text(&text, (Plot::right(), words), Anchor::End)?;
+        canvas.text_on_white(&text, (Plot::right(), words), Anchor::End, INK)?;
         let across = |value: f64| (plot.at(plot.x.within(value), 0.0).0, bar);
         let (low, high) = (across(interval.low), across(interval.high));
         let mut look = Look::of(0);
@@ -120,14 +122,14 @@ impl Reading {
         }
     }
 
-    /// What is written where there is no bar.
-    fn without_value(&self) -> String {
+    /// What is written where there is no bar, and in which colour.
+    fn without_value(&self) -> (String, RGBColor) {
         match self {
             Self::Area(_) | Self::UsedForChoosing(_) => {
-                "failed: the value is not a finite number".to_owned()
+                ("failed: the value is not a finite number".to_owned(), FAILED)
             }
-            Self::Unresolved(reason) => format!("not resolved: {reason}"),
-            Self::Failed(reason) => format!("failed: {reason}"),
+            Self::Unresolved(reason) => (format!("not resolved: {reason}"), UNRESOLVED),
+            Self::Failed(reason) => (format!("failed: {reason}"), FAILED),
         }
     }
 }
@@ -168,7 +170,7 @@ mod tests {
             ("vote", Reading::Area(interval)),
             ("score", Reading::UsedForChoosing(interval)),
             ("svm", Reading::Failed("no solution".to_owned())),
-            ("odd", Reading::Area(Interval { low: f64::NAN, ..interval })),
+            ("odd", Reading::Area(Interval { low: f64::NEG_INFINITY, ..interval })),
             ("small", Reading::Unresolved("too few".to_owned())),
         ]);
         for text in [
@@ -180,7 +182,7 @@ mod tests {
         ] {
             assert!(svg.contains(text), "{text} in {svg}");
         }
-        assert!(!svg.contains("NaN"));
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How a series looks: its colour, its mark and its dashes.
 
-use plotters::prelude::{PathElement, Polygon, RGBColor, ShapeStyle};
+use plotters::prelude::{Color as _, PathElement, Polygon, RGBColor, ShapeStyle};
 
 use super::canvas::Canvas;
 
@@ -59,7 +59,7 @@ impl Canvas<'_> {
         let filled = |points: Vec<(i32, i32)>| Polygon::new(points, look.colour);
         let stroke = ShapeStyle { color: look.colour.into(), filled: false, stroke_width: 3 };
         match look.mark {
-            Mark::Disc => self.disc((x, y), r, look.colour.into())?,
+            Mark::Disc => self.disc((x, y), r, look.colour.filled())?,
             Mark::Ring => self.disc((x, y), r, stroke)?,
             Mark::Square => {
                 self.draw(&filled(vec![

@@ -4,10 +4,11 @@
 //! A curve starts at one false positive: further to the left the sample says nothing. Where no
 //! curve starts the area is shaded.
 
+use anyhow::bail;
 use umid_detect::RocPoint;
 
 use super::axis::{Axis, LEFT, Plot, Scale};
-use super::canvas::{Anchor, Entry, FRAME, Key, LINE, figure, legend_lines, text_width};
+use super::canvas::{Anchor, Entry, Key, LINE, figure, legend_lines};
 use super::mark::Look;
 use super::{Figure, Label};
 
@@ -42,24 +43,33 @@ impl RocFigure {
     /// Draws the figure.
     ///
     /// # Errors
-    /// When the drawing fails, which memory always takes.
+    /// When a rate is not in `0..=1`.
     pub fn draw(&self) -> anyhow::Result<Figure> {
-        let entries: Vec<Entry> = self
+        for series in &self.series {
+            let rates = series.points.iter().map(|p| [p.false_positive_rate, p.true_positive_rate]);
+            if let Some(rate) = rates.flatten().find(|rate| !(0.0..=1.0).contains(rate)) {
+                bail!("figure {}: series {} has a rate of {rate}", self.label.id, series.name);
+            }
+        }
+        let resolved = self.series.iter().map(RocSeries::finest_rate).fold(1.0, f64::min);
+        let mut entries: Vec<Entry> = self
             .series
             .iter()
             .enumerate()
             .map(|(i, s)| Entry { name: s.name.clone(), look: Look::of(i), key: Key::Line })
             .collect();
+        if resolved > FLOOR {
+            let name = "not resolved by the sample".to_owned();
+            entries.push(Entry { name, look: Look::of(0), key: Key::Area });
+        }
         let top = legend_lines(&entries, LEFT) * LINE;
         let axis = |title| Axis::new(title, (FLOOR, 1.0), Scale::Logarithmic, DECADES.to_vec());
         let plot =
             Plot::new(axis("false positive rate")?, axis("true positive rate")?, top, HEIGHT);
         figure(&self.label, top + HEIGHT + Plot::AROUND, |canvas| {
             canvas.legend(&entries, LEFT, 0)?;
-            let resolved = self.series.iter().map(RocSeries::finest_rate).fold(1.0, f64::min);
-            let (edge, floor) = plot.at(resolved, FLOOR);
-            if edge > Plot::left() {
-                canvas.fill([(Plot::left(), plot.top()), (edge, floor)], FRAME, 0.18)?;
+            if resolved > FLOOR {
+                canvas.shade([(plot.left(), plot.top()), plot.at(resolved, FLOOR)])?;
             }
             plot.draw(canvas)?;
             canvas.reference_line(&[plot.at(FLOOR, FLOOR), plot.at(1.0, 1.0)])?;
@@ -71,12 +81,6 @@ impl RocFigure {
             }
             let (x, y) = plot.at(0.2, 0.1);
             canvas.text("chance", (x + 10, y + LINE), Anchor::Start)?;
-            let lines = ["not resolved", "by the sample"];
-            if edge - Plot::left() > text_width(lines[1]) {
-                let middle = i32::midpoint(Plot::left(), edge);
-                canvas.text(lines[0], (middle, plot.top() + 10), Anchor::Below)?;
-                canvas.text(lines[1], (middle, plot.top() + 10 + LINE), Anchor::Below)?;
-            }
             Ok(())
         })
     }
@@ -158,6 +162,14 @@ mod tests {
         for (x, y) in series(&[1.0; 50], &[1.0; 200]).path() {
             assert!((x - y).abs() < 1e-12, "({x}, {y})");
         }
+    }
+
+    #[test]
+    fn a_rate_that_is_none_is_refused() {
+        let mut series = series(&[1.0], &[0.0]);
+        series.points[0].true_positive_rate = f64::NAN;
+        let label = Label::new("roc", "ROC", "Curves.");
+        assert!(RocFigure { label, series: vec![series] }.draw().is_err());
     }
 
     #[test]

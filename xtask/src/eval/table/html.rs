@@ -11,7 +11,7 @@ impl Table {
         let id = escape(&self.id);
         let mut html = format!(
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"{id}-caption\">\n\
-             <table>\n<caption id=\"{id}-caption\">{}</caption>\n<thead><tr>",
+             <table>\n<caption><span id=\"{id}-caption\">{}</span></caption>\n<thead><tr>",
             escape(&self.title)
         );
         for column in &self.columns {
@@ -76,7 +76,7 @@ mod tests {
         let expected = "\
 <div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"main-result-caption\">
 <table>
-<caption id=\"main-result-caption\">Signals &amp; votes</caption>
+<caption><span id=\"main-result-caption\">Signals &amp; votes</span></caption>
 <thead><tr><th scope=\"col\">Method</th><th scope=\"col\" class=\"number\">Steps</th><th scope=\"col\" class=\"number\">AUC</th><th scope=\"col\" class=\"number\">TPR at 1 % FPR</th></tr></thead>
 <tbody>
 <tr><th scope=\"row\">R&amp;D &lt;a_b&gt; 5%, $x|y \u{2020}</th><td class=\"number\">12,000</td><td class=\"number\">.917 (.899\u{2013}.935)</td><td class=\"number\">12.3\u{a0}% (8.0\u{2013}17.1)</td></tr>
