@@ -8,11 +8,12 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 use umid_models::save::Precision;
 use umid_testbed::{
-    DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe, TokenizerParams,
+    CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe, TokenizerParams,
     TrainParams, WorldParams,
 };
 
 use crate::eval::plan::Run;
+use crate::eval::public::Manifest;
 
 /// People of a bank. They cost nothing until they are rendered.
 const BANK: usize = 12_000;
@@ -29,6 +30,9 @@ pub struct Suite {
     /// What is run on them.
     #[serde(rename = "run", default)]
     pub runs: Vec<Run>,
+    /// Targets that others published, in a suite of such.
+    #[serde(rename = "manifest", default)]
+    pub manifests: Vec<Manifest>,
 }
 
 /// What a target is for.
@@ -168,6 +172,11 @@ impl Target {
         workspace_root().join(zoo).join(&self.name)
     }
 
+    /// Whether it has been trained.
+    pub fn is_made(&self) -> bool {
+        self.folder().join(CARD).exists()
+    }
+
     /// Where its unfinished training is kept. Targets that are stops of one training share it,
     /// so that a later stop goes on from an earlier one.
     pub fn work(&self) -> PathBuf {
@@ -203,7 +212,7 @@ mod tests {
 
     #[test]
     fn every_suite_reads_and_every_recipe_is_valid() {
-        for name in ["demo", "clip", "smoke"] {
+        for name in ["demo", "smoke", "clip", "tuni", "real"] {
             let suite = Suite::load(name).unwrap();
             for target in &suite.targets {
                 let recipe = target.recipe();

@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Trains a target that is not there yet.
 pub fn ensure_made(target: &Target) -> anyhow::Result<()> {
-    if target.folder().join(CARD).exists() {
+    if target.is_made() {
         return Ok(());
     }
     make(&target.recipe(), Part::All, &target.folder(), &target.work())?;

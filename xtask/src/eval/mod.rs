@@ -1,13 +1,14 @@
 //! `cargo xtask eval`: measures every method on every target of a suite, and makes tables,
 //! figures and one page of what was measured.
 //!
-//! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables and figures
+//! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables, figures, page
 
 mod figure;
 mod markup;
 mod methods;
 mod page;
 pub mod plan;
+pub mod public;
 mod record;
 mod runner;
 mod subject;
@@ -15,12 +16,14 @@ mod summary;
 mod table;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
+use indicatif::HumanDuration;
 
 use self::plan::Planned;
-use self::record::Store;
+use self::record::{Outcome, Store};
 use crate::suites::{Suite, workspace_root};
 
 /// Measure the methods of a suite on its targets; what is done is skipped, and the same command
@@ -46,35 +49,75 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let suite = Suite::load(&arguments.suite)?;
-    let plan = plan::plan(&suite)?;
-    let wanted: Vec<Planned> = plan
-        .into_iter()
-        .filter(|cell| {
-            let title = cell.title();
-            arguments.only.is_empty() || arguments.only.iter().any(|text| title.contains(text))
-        })
-        .collect();
-    ensure!(!wanted.is_empty(), "no cell of the suite matches --only; see --list");
+    if !suite.manifests.is_empty() {
+        return public::list(&suite);
+    }
+    let mut plan = plan::plan(&suite)?;
+    plan.retain(|cell| {
+        let title = cell.title();
+        arguments.only.is_empty() || arguments.only.iter().any(|text| title.contains(text))
+    });
+    ensure!(!plan.is_empty(), "no cell of the suite matches --only; see --list");
     let default = workspace_root().join("target/eval").join(&arguments.suite);
     let out = arguments.out.clone().unwrap_or(default);
     let store = Store::open(out.join("cells"))?;
     if arguments.list {
-        for cell in &wanted {
-            let state = if runner::done(&store, cell).is_some() { "done" } else { "    " };
+        for cell in &plan {
+            let state = if runner::done(&store, cell).is_some() { "done   " } else { "missing" };
             println!("{state} {}", cell.title());
         }
         return Ok(());
     }
-    let cells = runner::run(&suite, &wanted, &store)?;
-    let results = summary::Results::new(&wanted, &cells);
+    if arguments.dry_run {
+        return estimate(&suite, &plan, &store);
+    }
+    let cells = runner::run(&suite, &plan, &store)?;
+    let results = summary::Results::new(&plan, &cells);
     summary::write(&arguments.suite, &suite, &results, &out)?;
     println!("{}", out.join("index.html").display());
-    let failed =
-        cells.iter().filter(|cell| matches!(cell.outcome, record::Outcome::Failed(_))).count();
+    let failed = cells.iter().filter(|cell| matches!(cell.outcome, Outcome::Failed(_))).count();
     ensure!(
         failed == 0,
-        "{failed} of {} cells failed; the same command tries them again",
+        "{failed} of {} cells failed, as the page says; the same command tries them again",
         cells.len()
+    );
+    Ok(())
+}
+
+/// Says what is missing and how long it may take: as long as the same method took on other
+/// targets, or a rough guess where it has not been measured.
+fn estimate(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<()> {
+    let measured: Vec<_> = plan.iter().filter_map(|cell| runner::done(store, cell)).collect();
+    let mut seconds = 0.0;
+    for cell in plan.iter().filter(|cell| runner::done(store, cell).is_none()) {
+        let alike: Vec<f64> = measured
+            .iter()
+            .filter(|done| done.method == cell.run.method && done.variant == cell.run.variant)
+            .map(|done| done.seconds)
+            .collect();
+        let guess = match alike.as_slice() {
+            [] => cell.method()?.seconds(),
+            alike => alike.iter().sum::<f64>() / alike.len() as f64,
+        };
+        println!("{:>6.0} s  {}", guess, cell.title());
+        seconds += guess;
+    }
+    let used = |target: &&crate::suites::Target| {
+        let cells = plan.iter().filter(|cell| cell.target.name == target.name);
+        let missing = |cell: &Planned| runner::done(store, cell).is_none();
+        let own = cells.clone().any(missing);
+        own && !target.is_made()
+    };
+    let targets: Vec<&str> =
+        suite.targets.iter().filter(used).map(|target| target.name.as_str()).collect();
+    if !targets.is_empty() {
+        println!("to be trained first, minutes each: {}", targets.join(", "));
+    }
+    println!(
+        "{} of {} cells to measure, about {} and the training",
+        plan.len() - measured.len(),
+        plan.len(),
+        HumanDuration(Duration::from_secs_f64(seconds))
     );
     Ok(())
 }
