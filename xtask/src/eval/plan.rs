@@ -124,3 +124,60 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
     let hash = blake3::hash(&serde_json::to_vec(&content)?);
     Ok(hash.to_hex()[..24].to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite(runs: &str) -> Suite {
+        let text = format!(
+            "about = \"\"\n[[target]]\nname = \"a\"\nrole = \"test\"\nseed = 1\n[[target]]\n\
+             name = \"b\"\nrole = \"test\"\nseed = 2\n{runs}"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    fn titles(runs: &str) -> Vec<String> {
+        plan(&suite(runs)).unwrap().iter().map(Planned::title).collect()
+    }
+
+    fn refused(runs: &str, word: &str) {
+        let error = format!("{:#}", plan(&suite(runs)).err().expect("an error"));
+        assert!(error.contains(word), "{error}");
+    }
+
+    #[test]
+    fn cells_come_target_by_target() {
+        let runs = "[[run]]\nmethod = \"csa\"\n[[run]]\nmethod = \"blind\"\nexcept = [\"b\"]\n";
+        assert_eq!(titles(runs), ["a csa", "a blind", "b csa"]);
+    }
+
+    #[test]
+    fn a_key_follows_the_settings_and_the_target() {
+        let keys = |set: &str| -> Vec<String> {
+            let run = format!("[[run]]\nmethod = \"inversion\"\nset = {set}\n");
+            plan(&suite(&run)).unwrap().into_iter().map(|cell| cell.key).collect()
+        };
+        let (plain, steps) = (keys("{}"), keys("{ steps = 7 }"));
+        assert_eq!(plain, keys("{}"));
+        assert_ne!(plain[0], plain[1]);
+        assert_ne!(plain[0], steps[0]);
+    }
+
+    #[test]
+    fn what_a_suite_gets_wrong_is_told_before_anything_runs() {
+        refused("[[run]]\nmethod = \"nope\"\n", "no method \"nope\"");
+        refused("[[run]]\nmethod = \"csa\"\nset = { steps = 1 }\n", "has no settings");
+        refused("[[run]]\nmethod = \"inversion\"\nset = { stepz = 1 }\n", "stepz");
+        refused("[[run]]\nmethod = \"inversion\"\nset = { steps = 0 }\n", "steps");
+        refused("[[run]]\nmethod = \"csa\"\ntargets = [\"c\"]\n", "\"c\"");
+        refused("[[run]]\nmethod = \"csa\"\n[[run]]\nmethod = \"csa\"\n", "stands twice");
+    }
+
+    #[test]
+    fn every_suite_can_be_planned() {
+        for name in ["smoke", "clip", "tuni"] {
+            assert!(!plan(&Suite::load(name).unwrap()).unwrap().is_empty(), "{name}");
+        }
+    }
+}

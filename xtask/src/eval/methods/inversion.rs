@@ -383,3 +383,6 @@ fn pair(row: &Row) -> Option<[f64; 2]> {
     let value = |signal| row.get(&signal).copied().flatten();
     Some([value(Signal::Similarity)?, value(Signal::Variability)?])
 }
+
+#[cfg(test)]
+mod tests;
