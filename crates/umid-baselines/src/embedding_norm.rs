@@ -39,7 +39,7 @@ use crate::gaussian::Gaussian;
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
 pub fn embedding_norms(embeddings: &ArrayView2<'_, f32>, p: f64) -> Result<Vec<f64>> {
-    if !(p >= 1.0) {
+    if p.is_nan() || p < 1.0 {
         let expected = "at least 1, or infinity";
         return Err(BaselineError::Argument { argument: "p", expected, found: p });
     }
@@ -104,6 +104,7 @@ impl NormLikelihood {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
     use ndarray::{Array2, array};

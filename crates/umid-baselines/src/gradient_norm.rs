@@ -200,4 +200,5 @@ impl ModuleVisitor for SquaredLength<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests;

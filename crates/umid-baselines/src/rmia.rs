@@ -129,8 +129,8 @@ impl Rmia {
         let outside = mean(false).ok_or_else(|| refuse("with it out of"))?;
         match self.side {
             ReferenceSide::Offline { a } => {
-                let scaled = ((1.0 + a) / 2.0).ln() + outside;
-                Ok(log_add(scaled, ((1.0 - a) / 2.0).ln()))
+                let scaled = f64::midpoint(1.0, a).ln() + outside;
+                Ok(log_add(scaled, f64::midpoint(1.0, -a).ln()))
             }
             ReferenceSide::Online => match (mean(true), lacking) {
                 (Some(inside), _) => Ok(log_add(inside, outside) - 2f64.ln()),
@@ -158,9 +158,9 @@ impl Points<'_> {
         checks::same_size("reference models with memberships", models, self.trained_on.nrows())?;
         checks::finite(array, &self.target)?;
         checks::finite(array, &self.references)?;
-        match self.target.iter().chain(self.references).find(|&&value| value > 0.0) {
+        match self.target.iter().chain(self.references.iter()).copied().find(|&value| value > 0.0) {
             None => Ok(()),
-            Some(&found) => Err(BaselineError::Argument {
+            Some(found) => Err(BaselineError::Argument {
                 argument: "log probability",
                 expected: "at most 0",
                 found,
@@ -186,6 +186,7 @@ fn log_add(a: f64, b: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
     use ndarray::{Array1, Array2, array};

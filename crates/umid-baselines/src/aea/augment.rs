@@ -139,6 +139,7 @@ fn bilinear(pixels: &ArrayView3<'_, f32>, channel: usize, y: f32, x: f32) -> f32
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
     use ndarray::array;

@@ -66,6 +66,7 @@ pub(crate) fn area(scores: &[f64], members: &[bool]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 

@@ -48,7 +48,10 @@ impl Reduced {
             (left[pivot], taken[pivot]) = (0.0, true);
             pivots.push(pivot);
         }
-        Self { train: factor.slice_move(s![.., ..pivots.len()]), pivots }
+        let train = factor.slice_move(s![.., ..pivots.len()]);
+        // The solver's gradient runs down the columns, so they are stored as one piece each.
+        let train = train.t().as_standard_layout().into_owned().reversed_axes();
+        Self { train, pivots }
     }
 
     /// Places a further row; what of it lies outside the training rows' span has no influence on

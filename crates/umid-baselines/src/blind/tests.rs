@@ -50,7 +50,9 @@ impl Case {
 fn dense(rows: &[SparseRow], columns: usize) -> Array2<f64> {
     let mut dense = Array2::zeros((rows.len(), columns));
     for (i, row) in rows.iter().enumerate() {
-        row.iter().for_each(|&(column, value)| dense[[i, column]] = value);
+        for &(column, value) in row {
+            dense[[i, column]] = value;
+        }
     }
     dense
 }

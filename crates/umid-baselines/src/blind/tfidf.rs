@@ -58,7 +58,9 @@ impl TfIdf {
             })
             .collect();
         let norm = row.iter().map(|(_, value)| value * value).sum::<f64>().sqrt();
-        row.iter_mut().for_each(|(_, value)| *value /= norm);
+        for (_, value) in &mut row {
+            *value /= norm;
+        }
         row
     }
 
@@ -101,6 +103,7 @@ fn counts(ngrams: Ngrams, text: &str) -> BTreeMap<String, usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 
