@@ -1,1 +1,46 @@
 //! The attacks UMID is compared with, and the blind control.
+//!
+//! Every score is **higher for members**, and none is ever NaN: bad input is an error that says
+//! what to try. Attacks are functions of arrays; only [`GradientNorm`] takes a model. They know
+//! nothing of how embeddings, reference models or labels were come by.
+//!
+//! | attack | item | needs | passes a query | source |
+//! | --- | --- | --- | --- | --- |
+//! | blind control | [`BlindControl`] | labels, no model | none | Das et al. 2025 |
+//! | cosine similarity (CSA) | [`cosine_similarity`] | paired images | 1 text, 1 an image | Ko et al. 2023 |
+//! | augmentation-enhanced (AEA) | [`augmentation_enhanced`] | paired images | 1 text, 10 an image | Ko et al. 2023 |
+//! | weakly supervised (WSA) | [`WeaklySupervised`] | paired images, known non-members, a pool | 1 text, 1 image | Ko et al. 2023 |
+//! | gradient norm | [`GradientNorm`] | paired images, public pairs, weights | 1 text, 1 image, 1 backward | Gomez 2026 |
+//! | identity inference (IDIA) | [`IdentityCandidates`] | paired images, candidate names | 1 an image | Hintersdorf et al. 2024 |
+//! | embedding norm (LpLA) | [`embedding_norms`], [`NormLikelihood`] | none; labels for the likelihood | 1 | Sun et al. 2025 |
+//! | LiRA | [`lira_online`], [`lira_offline`] | reference models | 1 score a model | Carlini et al. 2022 |
+//! | RMIA | [`Rmia`] | reference models, a population | 1 score a model | Zarifzadeh et al. 2024 |
+//!
+//! [`ATTACKS`] holds the same for programs.
+
+mod aea;
+mod attacks;
+mod blind;
+mod checks;
+mod csa;
+mod embedding_norm;
+mod error;
+mod gaussian;
+mod gradient_norm;
+mod idia;
+mod lira;
+mod logistic;
+mod rmia;
+mod wsa;
+
+pub use aea::{Augmentation, augmentation_enhanced, augmentations};
+pub use attacks::{ATTACKS, Attack, AttackInfo, Need};
+pub use blind::{BlindControl, BlindOutcome, PreparedBlindControl, p_value};
+pub use csa::cosine_similarity;
+pub use embedding_norm::{NormLikelihood, embedding_norms};
+pub use error::{BaselineError, Result};
+pub use gradient_norm::GradientNorm;
+pub use idia::{DEFAULT_TAU, IdentityCandidates, IdentityOutcome, PROMPTS};
+pub use lira::{lira_offline, lira_online};
+pub use rmia::{Points, ReferenceSide, Rmia};
+pub use wsa::{PairFeatures, Pairs, WeaklySupervised, WeaklySupervisedModel};
