@@ -6,7 +6,10 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use ndarray::{Array1, Array2};
+
 use crate::Result;
+use crate::clip::to_host;
 use crate::config::{Pooling, TextConfig};
 use crate::transformer::{Attend, Transformer, load_layer_norm, load_projection, parameter};
 use crate::weights::Weights;
@@ -72,6 +75,16 @@ impl TextTower {
             )?,
             pooling: config.pooling,
         })
+    }
+
+    /// What follows the state: the final layer norm's gain, `[width]`, and the projection to the
+    /// joint space, `[width, embedding_dim]`.
+    pub fn output_head(&self) -> (Array1<f32>, Array2<f32>) {
+        let projection = self.text_projection.val();
+        let shape: [usize; 2] = projection.dims();
+        let projection = Array2::from_shape_vec(shape, to_host(projection));
+        let gain = Array1::from(to_host(self.final_layer_norm.gamma.val()));
+        (gain, projection.expect("a tensor fills its shape"))
     }
 
     /// Embeds token sequences of one length.

@@ -19,6 +19,7 @@ use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 
 use crate::{
     Error, Residual, Result, checks,
+    siblings::sibling_calibrated,
     state_map::{center_over_features, project},
 };
 
@@ -36,6 +37,9 @@ pub struct Interaction {
     /// The log of the coherence, in (-inf, 0], the raw value of
     /// [`crate::Signal::InteractionCoherence`]; `None` with a single template.
     pub log_coherence: Option<f64>,
+    /// The log of the coherence minus half the mean of each group of siblings
+    /// ([`sibling_calibrated`]), whose residuals and coherences follow the same formulas.
+    pub log_coherence_calibrated: Option<f64>,
 }
 
 /// The states of one query and of its siblings.
@@ -171,24 +175,34 @@ impl SiblingGrid {
         let own = self.measured(&own)?;
         let own_log = log_norm(&own, Residual::Query)?;
 
-        let mut same_first_log = 0.0;
+        let (mut same_first_log, mut same_first_coherence) = (0.0, Vec::new());
         for &j in &lasts {
             let state = query.same_first.index_axis(Axis(0), j).mapv(f64::from);
             let residual = state - &of_first - self.last_mean(j, query.own_first) + &overall;
-            same_first_log += log_norm(&self.measured(&residual)?, Residual::SameFirst(j))?;
+            let residual = self.measured(&residual)?;
+            let log = log_norm(&residual, Residual::SameFirst(j))?;
+            same_first_log += log;
+            same_first_coherence.extend(log_coherence(&residual, log));
         }
-        let mut same_last_log = 0.0;
+        let (mut same_last_log, mut same_last_coherence) = (0.0, Vec::new());
         for &i in &firsts {
             let state = query.same_last.index_axis(Axis(0), i).mapv(f64::from);
             let residual = state - self.first_mean(i, query.own_last) - &of_last + &overall;
-            same_last_log += log_norm(&self.measured(&residual)?, Residual::SameLast(i))?;
+            let residual = self.measured(&residual)?;
+            let log = log_norm(&residual, Residual::SameLast(i))?;
+            same_last_log += log;
+            same_last_coherence.extend(log_coherence(&residual, log));
         }
 
+        let log_coherence = log_coherence(&own, own_log);
         Ok(Interaction {
             log_residual_contrast: own_log
                 - same_first_log / lasts.len() as f64
                 - same_last_log / firsts.len() as f64,
-            log_coherence: log_coherence(&own, own_log),
+            log_coherence,
+            log_coherence_calibrated: log_coherence.and_then(|own| {
+                sibling_calibrated(own, &same_first_coherence, &same_last_coherence)
+            }),
         })
     }
 

@@ -59,6 +59,18 @@ pub enum Signal {
     Interaction,
     /// [`crate::Interaction::log_coherence`].
     InteractionCoherence,
+    /// [`crate::text::log_norm`] of the responses ([`crate::state_map::responses`]).
+    ResponseNorm,
+    /// [`Signal::ResponseNorm`] after [`crate::siblings::sibling_calibrated`].
+    ResponseNormCalibrated,
+    /// [`crate::text::log_agreement`] of the responses.
+    ResponseAgreement,
+    /// [`Signal::ResponseAgreement`] after [`crate::siblings::sibling_calibrated`].
+    ResponseAgreementCalibrated,
+    /// [`crate::Interaction::log_residual_contrast`] of the responses.
+    ResponseInteraction,
+    /// [`crate::Interaction::log_coherence_calibrated`] of the responses.
+    ResponseCoherenceCalibrated,
 }
 
 /// Which way a raw value points.
@@ -108,7 +120,7 @@ const TWO_WAY: &str = "two-way analysis of variance on text states; this project
 
 impl Signal {
     /// Every signal, in the order of reports.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 24] = [
         Self::Similarity,
         Self::Variability,
         Self::VariabilityTuni,
@@ -127,6 +139,12 @@ impl Signal {
         Self::BankCslsCalibrated,
         Self::Interaction,
         Self::InteractionCoherence,
+        Self::ResponseNorm,
+        Self::ResponseNormCalibrated,
+        Self::ResponseAgreement,
+        Self::ResponseAgreementCalibrated,
+        Self::ResponseInteraction,
+        Self::ResponseCoherenceCalibrated,
     ];
 
     /// The name in files and on the command line, in snake case.
@@ -290,6 +308,48 @@ impl Signal {
                 direction: HigherIsMember,
                 needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Templates],
                 definition: "log share of that residual which all templates have in common",
+                source: TWO_WAY,
+            },
+            Self::ResponseNorm => Card {
+                name: "response_norm",
+                direction: HigherIsMember,
+                needs: &[Need::HiddenStates],
+                definition: "mean log length of the text embedding before it is standardised",
+                source: OWN,
+            },
+            Self::ResponseNormCalibrated => Card {
+                name: "response_norm_calibrated",
+                direction: HigherIsMember,
+                needs: &[Need::TwoPartQuery, Need::HiddenStates],
+                definition: "response_norm minus half the mean of each group of siblings",
+                source: OWN,
+            },
+            Self::ResponseAgreement => Card {
+                name: "response_agreement",
+                direction: HigherIsMember,
+                needs: &[Need::Templates, Need::HiddenStates],
+                definition: "minus log of what the templates' responses lack to full agreement",
+                source: OWN,
+            },
+            Self::ResponseAgreementCalibrated => Card {
+                name: "response_agreement_calibrated",
+                direction: HigherIsMember,
+                needs: &[Need::Templates, Need::TwoPartQuery, Need::HiddenStates],
+                definition: "response_agreement minus half the mean of each group of siblings",
+                source: OWN,
+            },
+            Self::ResponseInteraction => Card {
+                name: "response_interaction",
+                direction: HigherIsMember,
+                needs: &[Need::TwoPartQuery, Need::HiddenStates],
+                definition: "interaction, of responses in the place of states",
+                source: TWO_WAY,
+            },
+            Self::ResponseCoherenceCalibrated => Card {
+                name: "response_coherence_calibrated",
+                direction: HigherIsMember,
+                needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Templates],
+                definition: "coherence of the responses' residual, minus half that of siblings",
                 source: TWO_WAY,
             },
         }

@@ -42,6 +42,21 @@ pub fn center_over_features(states: ArrayView2<'_, f64>) -> Array2<f64> {
     }
 }
 
+/// The responses of a text tower: its embeddings but for what the final layer norm divides by and
+/// adds. A response is the state, centred and mapped by [`output_head_map`] onto the whole joint
+/// space (identity directions), so its length still says how far the state lies from its mean,
+/// which the layer norm takes away.
+///
+/// # Shapes
+/// `states` (n, D) and `map` (D, d) give (n, d).
+///
+/// # Errors
+/// Two widths D.
+pub fn responses(states: ArrayView2<'_, f32>, map: ArrayView2<'_, f64>) -> Result<Array2<f32>> {
+    let centred = center_over_features(states.mapv(f64::from).view());
+    Ok(project(centred.view(), map)?.mapv(|value| value as f32))
+}
+
 /// Applies a linear map to each state.
 ///
 /// # Shapes

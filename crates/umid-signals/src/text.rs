@@ -69,6 +69,54 @@ pub fn template_agreement(template_embeddings: ArrayView2<'_, f32>) -> Result<Op
     Ok(Some((sum.dot(&sum) - of_itself) / pairs))
 }
 
+/// The mean over templates of the log length; higher for names that a model responds to strongly.
+///
+/// ```
+/// use ndarray::arr2;
+/// use umid_signals::text::log_norm;
+///
+/// let templates = arr2(&[[3.0, 4.0], [0.0, 5.0]]);
+/// assert!((log_norm(templates.view())? - 5.0_f64.ln()).abs() < 1e-12);
+/// # Ok::<(), umid_signals::Error>(())
+/// ```
+///
+/// # Shapes
+/// `templates` (T, d), T at least 1.
+///
+/// # Errors
+/// No row, or one that is not finite or has length zero.
+pub fn log_norm(templates: ArrayView2<'_, f32>) -> Result<f64> {
+    checks::at_least(1, "templates", templates.nrows())?;
+    let logs: Result<Vec<f64>> =
+        templates.rows().into_iter().map(|row| text_norm(row).map(f64::ln)).collect();
+    Ok(logs?.iter().sum::<f64>() / templates.nrows() as f64)
+}
+
+/// Disagreement of templates that is taken for none: below it lies round-off.
+const LEAST_DISAGREEMENT: f64 = 1e-6;
+
+/// [`template_agreement`] on a log scale, -ln(1 - agreement): agreements of .98 and .99 are as far
+/// apart as .8 and .9. `None` below two templates.
+///
+/// ```
+/// use ndarray::arr2;
+/// use umid_signals::text::log_agreement;
+///
+/// let templates = arr2(&[[1.0, 0.0], [0.0, 1.0]]);
+/// assert_eq!(log_agreement(templates.view())?, Some(0.0));
+/// # Ok::<(), umid_signals::Error>(())
+/// ```
+///
+/// # Shapes
+/// `templates` (T, d), normalised or not.
+///
+/// # Errors
+/// A row that is not finite or has length zero.
+pub fn log_agreement(templates: ArrayView2<'_, f32>) -> Result<Option<f64>> {
+    let agreement = template_agreement(templates)?;
+    Ok(agreement.map(|agreement| -(1.0 - agreement).max(LEAST_DISAGREEMENT).ln()))
+}
+
 /// The mean cosine with the `neighbours` nearest reference texts; `None` when there are fewer.
 ///
 /// When the query is itself one of the reference texts (a reference scored for calibration),

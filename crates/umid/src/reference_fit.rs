@@ -262,9 +262,12 @@ mod tests {
             (Signal::TextNorm, Some(value(3))),
             (Signal::TemplateAgreement, Some(value(4))),
             (Signal::Interaction, of_parts(5)),
-            (Signal::InteractionCoherence, of_parts(6)),
-            (Signal::TextNormCalibrated, of_parts(7)),
-            (Signal::TemplateAgreementCalibrated, of_parts(8)),
+            (Signal::ResponseNorm, Some(value(3))),
+            (Signal::ResponseAgreement, Some(value(4))),
+            (Signal::ResponseInteraction, of_parts(5)),
+            (Signal::ResponseCoherenceCalibrated, of_parts(6)),
+            (Signal::ResponseNormCalibrated, of_parts(7)),
+            (Signal::ResponseAgreementCalibrated, of_parts(8)),
         ])
     }
 
@@ -285,7 +288,7 @@ mod tests {
         let fit = fit_part(60, SEED).unwrap();
         for moved in 0..60 {
             let mut changed = reference(60, |_| true);
-            changed.rows[moved].insert(Signal::Interaction, Some(50.0));
+            changed.rows[moved].insert(Signal::ResponseInteraction, Some(50.0));
             let after = calibrated(&changed).read(&query).unwrap();
             let in_fit_part = fit.binary_search(&moved).is_ok();
             assert_eq!(after.score.to_bits() != before.score.to_bits(), in_fit_part, "{moved}");
@@ -297,11 +300,11 @@ mod tests {
         let reader = calibrated(&reference(60, |i| i % 4 != 0));
         assert!(reader.has_two_part_test());
         let two = reader.read(&row(1000, true)).unwrap();
-        assert!(two.signals_used.contains(&"interaction".to_owned()));
+        assert!(two.signals_used.contains(&"response_interaction".to_owned()));
         // No bank: its term is not part of the score.
         assert_eq!(two.signals_used.len(), 4);
         let one = reader.read(&row(1000, false)).unwrap();
-        assert_eq!(one.signals_used, ["text_norm", "template_agreement"]);
+        assert_eq!(one.signals_used, ["response_norm", "response_agreement"]);
         // Ranked among the 40 of the calibration part that have these signals: all of them.
         let rank = one.p_value * 41.0;
         assert!((rank - rank.round()).abs() < 1e-9, "{rank}");
@@ -312,7 +315,7 @@ mod tests {
         let reader = calibrated(&reference(60, |i| i % 4 == 0));
         assert!(!reader.has_two_part_test());
         let two = reader.read(&row(1000, true)).unwrap();
-        assert_eq!(two.signals_used, ["text_norm", "template_agreement"]);
+        assert_eq!(two.signals_used, ["response_norm", "response_agreement"]);
     }
 
     #[test]

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, Axis};
 use umid_models::{Clip, TextEmbeddings};
 use umid_signals::siblings::sibling_calibrated;
+use umid_signals::state_map::{output_head_map, responses};
 use umid_signals::text::{
-    DEFAULT_NEIGHBOURS, nearest_reference_cosine, template_agreement, text_norm,
+    DEFAULT_NEIGHBOURS, log_agreement, log_norm, nearest_reference_cosine, template_agreement,
+    text_norm,
 };
 use umid_signals::{CslsBank, QueryStates, SiblingGrid, Signal, UnitRows};
 
@@ -40,6 +42,10 @@ pub(crate) struct TextReader<'a> {
     templates: &'a Templates,
     siblings: &'a Siblings,
     grid: SiblingGrid,
+    /// The same, measured in responses.
+    response_grid: SiblingGrid,
+    /// From states to responses, `[width, embedding_dim]`.
+    response_map: Array2<f64>,
     /// Mean embeddings of reference names, for the signals that compare with them.
     neighbours: Option<UnitRows>,
     bank: Option<CslsBank>,
@@ -69,7 +75,20 @@ impl<'a> TextReader<'a> {
         let states = Array4::from_shape_vec(shape, states.into_raw_vec_and_offset().0)
             .expect("one state a cell and template");
         let grid = SiblingGrid::new(states.view())?;
-        Ok(Self { model, templates, siblings, grid, neighbours: None, bank: None })
+        let (gain, projection) = model.text.output_head();
+        let everywhere = Array2::eye(projection.ncols());
+        let response_map = output_head_map(gain.view(), projection.view(), everywhere.view())?;
+        let response_grid = grid.clone().with_map(response_map.clone())?;
+        Ok(Self {
+            model,
+            templates,
+            siblings,
+            grid,
+            response_grid,
+            response_map,
+            neighbours: None,
+            bank: None,
+        })
     }
 
     /// Adds the signals that compare with reference names: nearest neighbours, and the bank's
@@ -110,10 +129,11 @@ impl<'a> TextReader<'a> {
         let mut texts = TextTable::default();
         let plans: Vec<Plan> = names.iter().map(|n| self.plan(n, &mut texts)).collect();
         let embedded = texts.embed(self.model)?;
+        let responses = responses(embedded.states.view(), self.response_map.view())?;
         plans
             .iter()
             .enumerate()
-            .map(|(i, plan)| self.reading(plan, &embedded, own_row(i)))
+            .map(|(i, plan)| self.reading(plan, &embedded, &responses, own_row(i)))
             .collect()
     }
 
@@ -133,6 +153,7 @@ impl<'a> TextReader<'a> {
         &self,
         plan: &Plan,
         texts: &TextEmbeddings,
+        responses: &Array2<f32>,
         own_row: Option<usize>,
     ) -> Result<NameReading, AuditError> {
         let embeddings = texts.embeddings.select(Axis(0), &plan.own);
@@ -141,6 +162,10 @@ impl<'a> TextReader<'a> {
         let agreement = template_agreement(embeddings.view())?;
         signals.insert(Signal::TextNorm, Some(norm));
         signals.insert(Signal::TemplateAgreement, agreement);
+        let of_name = |rows: &[usize]| Response::of(responses.select(Axis(0), rows).view());
+        let response = of_name(&plan.own)?;
+        signals.insert(Signal::ResponseNorm, Some(response.log_norm));
+        signals.insert(Signal::ResponseAgreement, response.log_agreement);
         let mean = mean_unit(embeddings.view());
         if let Some(neighbours) = &self.neighbours {
             let cosine =
@@ -162,28 +187,39 @@ impl<'a> TextReader<'a> {
             Signal::InteractionCoherence,
             Signal::TextNormCalibrated,
             Signal::TemplateAgreementCalibrated,
+            Signal::ResponseNormCalibrated,
+            Signal::ResponseAgreementCalibrated,
+            Signal::ResponseInteraction,
+            Signal::ResponseCoherenceCalibrated,
         ] {
             signals.insert(signal, None);
         }
         if let Some(family) = &plan.family {
-            let interaction = self.grid.interaction(&QueryStates {
-                query: texts.states.select(Axis(0), &plan.own).view(),
-                same_first: gather(&texts.states, &family.same_first).view(),
-                same_last: gather(&texts.states, &family.same_last).view(),
+            let (own, same_first, same_last) = (
+                texts.states.select(Axis(0), &plan.own),
+                gather(&texts.states, &family.same_first),
+                gather(&texts.states, &family.same_last),
+            );
+            let states = QueryStates {
+                query: own.view(),
+                same_first: same_first.view(),
+                same_last: same_last.view(),
                 own_first: family.own_first,
                 own_last: family.own_last,
-            })?;
+            };
+            let interaction = self.grid.interaction(&states)?;
             signals.insert(Signal::Interaction, Some(interaction.log_residual_contrast));
             signals.insert(Signal::InteractionCoherence, interaction.log_coherence);
+            let interaction = self.response_grid.interaction(&states)?;
+            let contrast = Some(interaction.log_residual_contrast);
+            signals.insert(Signal::ResponseInteraction, contrast);
+            let coherence = interaction.log_coherence_calibrated;
+            signals.insert(Signal::ResponseCoherenceCalibrated, coherence);
+            signals.extend(response.calibrated(family, of_name)?);
 
-            let relatives = |members: &[Vec<usize>], own: Option<usize>| -> Vec<Array2<f32>> {
-                let other = |(i, rows): (usize, &Vec<usize>)| {
-                    (Some(i) != own).then(|| texts.embeddings.select(Axis(0), rows))
-                };
-                members.iter().enumerate().filter_map(other).collect()
-            };
-            let first = relatives(&family.same_first, family.own_last);
-            let last = relatives(&family.same_last, family.own_first);
+            let embeddings_of = |rows: &[usize]| texts.embeddings.select(Axis(0), rows);
+            let first: Vec<Array2<f32>> = family.of_first().map(embeddings_of).collect();
+            let last: Vec<Array2<f32>> = family.of_last().map(embeddings_of).collect();
             let norms = |group: &[Array2<f32>]| {
                 group.iter().map(|e| mean_norm(e.view())).collect::<Result<Vec<_>, _>>()
             };
@@ -227,6 +263,56 @@ struct Family {
     /// Position of the name's own parts among the siblings, where they are there.
     own_first: Option<usize>,
     own_last: Option<usize>,
+}
+
+impl Family {
+    /// Rows of the siblings with the name's own first part; its own last part is no sibling.
+    fn of_first(&self) -> impl Iterator<Item = &[usize]> {
+        without(&self.same_first, self.own_last)
+    }
+
+    /// Rows of the siblings with the name's own last part.
+    fn of_last(&self) -> impl Iterator<Item = &[usize]> {
+        without(&self.same_last, self.own_first)
+    }
+}
+
+fn without(rows: &[Vec<usize>], own: Option<usize>) -> impl Iterator<Item = &[usize]> {
+    let others = rows.iter().enumerate().filter(move |(i, _)| Some(*i) != own);
+    others.map(|(_, rows)| rows.as_slice())
+}
+
+/// What the responses of one name say without its siblings.
+struct Response {
+    log_norm: f64,
+    log_agreement: Option<f64>,
+}
+
+impl Response {
+    fn of(responses: ArrayView2<f32>) -> Result<Self, umid_signals::Error> {
+        Ok(Self { log_norm: log_norm(responses)?, log_agreement: log_agreement(responses)? })
+    }
+
+    /// Both signals set against the name's siblings, which `of_name` reads.
+    fn calibrated(
+        &self,
+        family: &Family,
+        of_name: impl Fn(&[usize]) -> Result<Self, umid_signals::Error>,
+    ) -> Result<SignalRow, umid_signals::Error> {
+        let first: Vec<Self> = family.of_first().map(&of_name).collect::<Result<_, _>>()?;
+        let last: Vec<Self> = family.of_last().map(&of_name).collect::<Result<_, _>>()?;
+        let norms = |group: &[Self]| group.iter().map(|r| r.log_norm).collect::<Vec<f64>>();
+        let agreements =
+            |group: &[Self]| group.iter().filter_map(|r| r.log_agreement).collect::<Vec<f64>>();
+        let norm = sibling_calibrated(self.log_norm, &norms(&first), &norms(&last));
+        let agreement = self
+            .log_agreement
+            .and_then(|own| sibling_calibrated(own, &agreements(&first), &agreements(&last)));
+        Ok(SignalRow::from([
+            (Signal::ResponseNormCalibrated, norm),
+            (Signal::ResponseAgreementCalibrated, agreement),
+        ]))
+    }
 }
 
 /// Distinct texts in the order they were first asked for.
@@ -344,6 +430,8 @@ mod tests {
             assert!(row[&Signal::TextNorm].is_some() && row[&Signal::TemplateAgreement].is_some());
             assert_eq!(row[&Signal::Interaction], None);
             assert_eq!(row[&Signal::TextNormCalibrated], None);
+            assert!(row[&Signal::ResponseNorm].is_some());
+            assert_eq!(row[&Signal::ResponseNormCalibrated], None);
         }
     }
 }

@@ -86,7 +86,9 @@ fn candidates(
         let captions: Vec<String> = names.iter().map(|name| fill(prompt, name)).collect();
         let embeddings = subject.model.embed_texts(&captions)?.embeddings;
         let shape = (PROMPTS.len(), names.len(), embeddings.ncols());
-        all.get_or_insert_with(|| Array3::zeros(shape)).slice_mut(s![i, .., ..]).assign(&embeddings);
+        all.get_or_insert_with(|| Array3::zeros(shape))
+            .slice_mut(s![i, .., ..])
+            .assign(&embeddings);
     }
     Ok(IdentityCandidates::new(&all.unwrap_or_default().view())?)
 }

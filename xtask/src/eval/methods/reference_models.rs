@@ -48,7 +48,11 @@ impl Method for ReferenceModels {
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
         let shadows = subject.shadows()?;
-        ensure!(shadows.len() >= 2, "the suite has {} reference models of this target", shadows.len());
+        ensure!(
+            shadows.len() >= 2,
+            "the suite has {} reference models of this target",
+            shadows.len()
+        );
         let groups = [Group::Member, Group::NonMember];
         let probe = Probe::of(subject)?;
         let target = scores(&probe, &subject.model, &groups)?;

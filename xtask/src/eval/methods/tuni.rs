@@ -17,11 +17,11 @@ use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
 use umid_invert::{Clamp, InvertParams, Inverter, KeepInputs, Optimiser, PixelSpace};
-use umid_models::{InputTower, Pixels};
+use umid_models::{Clip, InputTower, Pixels};
 use umid_signals::Signal;
 use umid_signals::inversion::{similarity, variability_tuni};
 use umid_testbed::caption::fill;
-use umid_testbed::pixels;
+use umid_testbed::{World, pixels};
 
 use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
@@ -88,20 +88,25 @@ impl Method for Tuni {
 
     fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
+        let reader = Reader {
+            model: &subject.model,
+            world: &subject.world,
+            template: &subject.card.name_templates[0],
+            settings: &settings,
+        };
         let read = |texts: &[Query]| -> anyhow::Result<Vec<Option<[f64; 2]>>> {
             let texts = &texts[..settings.most.min(texts.len())];
-            texts.par_iter().map(|text| signals(subject, &settings, text)).collect()
+            texts.par_iter().map(|text| reader.signals(text)).collect()
         };
         let reference = gibberish(0, settings.gibberish)?.texts;
         let reference: Vec<[f64; 2]> = reference
             .par_iter()
-            .map(|text| signals(subject, &settings, text))
+            .map(|text| reader.signals(text))
             .collect::<anyhow::Result<Vec<_>>>()?
             .into_iter()
             .flatten()
             .collect();
-        let fitted =
-            EnsembleParams::paper(0).fit(&DatasetBase::from(Array2::from(reference)))?;
+        let fitted = EnsembleParams::paper(0).fit(&DatasetBase::from(Array2::from(reference)))?;
         let started = Instant::now();
         let wanted = [Group::Member, Group::NonMember, Group::Gibberish];
         let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
@@ -130,12 +135,10 @@ impl Method for Tuni {
             Ok(column)
         })?;
         let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
-        for (i, (name, signal)) in [
-            ("TUNI similarity", Signal::Similarity),
-            ("TUNI variability", Signal::VariabilityTuni),
-        ]
-        .into_iter()
-        .enumerate()
+        for (i, (name, signal)) in
+            [("TUNI similarity", Signal::Similarity), ("TUNI variability", Signal::VariabilityTuni)]
+                .into_iter()
+                .enumerate()
         {
             let groups = columns_of(&rows, |rows| {
                 let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));
@@ -147,47 +150,52 @@ impl Method for Tuni {
     }
 }
 
-/// Similarity and variability of a text; nothing where the inversions failed.
-fn signals(
-    subject: &Subject,
-    settings: &Settings,
-    text: &Query,
-) -> anyhow::Result<Option<[f64; 2]>> {
-    let model = &subject.model;
-    let caption = fill(&subject.card.name_templates[0], &text.text);
-    let target = model.embed_texts(&[caption])?.embeddings;
-    let space = PixelSpace::new(&model.preprocess, model.image.input_shape());
-    let inverter = Inverter::new(&model.image, &space, settings.params(), model.device())?;
-    let starts = crops(subject, &text.text, settings.restarts)?;
-    let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
-    let inversion = &inversions[0];
-    let usable = inversion.usable();
-    let finals = inversion.final_cosines().select(Axis(0), &usable);
-    let raw = inversion.embeddings.select(Axis(0), &usable);
-    Ok(similarity(finals.view())?.zip(variability_tuni(raw.view())?).map(|(s, v)| [s, v]))
+/// A target, ready to invert texts.
+struct Reader<'a> {
+    model: &'a Clip,
+    world: &'a World,
+    template: &'a str,
+    settings: &'a Settings,
 }
 
-/// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.
-fn crops(subject: &Subject, text: &str, restarts: usize) -> anyhow::Result<Array2<f32>> {
-    let hash = blake3::hash(text.as_bytes());
-    let mut words = blake3::Hasher::new_derive_key("umid 2026 TUNI crops")
-        .update(hash.as_bytes())
-        .finalize_xof();
-    let mut uniform = || {
-        let mut bytes = [0; 8];
-        words.fill(&mut bytes);
-        (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
-    };
-    let people = subject.world.params().bank;
-    let person = ((uniform() * people as f64) as usize).min(people - 1);
-    let photo = pixels(&subject.world.bank_photo(person)?, &subject.model.preprocess);
-    let mut starts = Array2::zeros((restarts, photo.values.len()));
-    for mut start in starts.rows_mut() {
-        let side = (LEAST_AREA + (1.0 - LEAST_AREA) * uniform()).sqrt();
-        let (left, top) = ((1.0 - side) * uniform(), (1.0 - side) * uniform());
-        start.iter_mut().zip(crop(&photo, [left, top], side)).for_each(|(to, from)| *to = from);
+impl Reader<'_> {
+    /// Similarity and variability of a text; nothing where the inversions failed.
+    fn signals(&self, text: &Query) -> anyhow::Result<Option<[f64; 2]>> {
+        let model = self.model;
+        let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
+        let space = PixelSpace::new(&model.preprocess, model.image.input_shape());
+        let params = self.settings.params();
+        let inverter = Inverter::new(&model.image, &space, params, model.device())?;
+        let starts = self.crops(&text.text)?;
+        let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
+        let inversion = &inversions[0];
+        let usable = inversion.usable();
+        let finals = inversion.final_cosines().select(Axis(0), &usable);
+        let raw = inversion.embeddings.select(Axis(0), &usable);
+        Ok(similarity(finals.view())?.zip(variability_tuni(raw.view())?).map(|(s, v)| [s, v]))
     }
-    Ok(starts)
+
+    /// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.
+    fn crops(&self, text: &str) -> anyhow::Result<Array2<f32>> {
+        let mut words = blake3::Hasher::new_derive_key("umid 2026 TUNI crops")
+            .update(text.as_bytes())
+            .finalize_xof();
+        let mut uniform = || {
+            let mut bytes = [0; 8];
+            words.fill(&mut bytes);
+            (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let people = self.world.params().bank;
+        let person = ((uniform() * people as f64) as usize).min(people - 1);
+        let photo = pixels(&self.world.bank_photo(person)?, &self.model.preprocess);
+        let mut starts = Array2::zeros((self.settings.restarts, photo.values.len()));
+        for mut start in starts.rows_mut() {
+            let side = (LEAST_AREA + (1.0 - LEAST_AREA) * uniform()).sqrt();
+            let (left, top) = ((1.0 - side) * uniform(), (1.0 - side) * uniform());
+            start.iter_mut().zip(crop(&photo, [left, top], side)).for_each(|(to, from)| *to = from);
+        }
+        Ok(starts)
+    }
 }
 
 /// A square part of a photo at the photo's own size, bilinear. Place and side are shares of the
