@@ -8,7 +8,8 @@
 //! written. We therefore offer both readings of it, and name them apart:
 //!
 //! - [`embedding_norms`]: the norm itself, **taken as larger for members**. It needs no label, so
-//!   the direction is an assumption; it held for the text towers of our own targets.
+//!   the direction is an assumption; this project's prototype found it so
+//!   for text towers.
 //! - [`NormLikelihood`]: the log likelihood ratio of two normal distributions of the norm, fitted
 //!   on known members and known non-members (of shadow models, say). It needs no assumed
 //!   direction.

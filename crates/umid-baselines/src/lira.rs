@@ -4,7 +4,7 @@
 //! How high does the queried pair score under models that trained on it, and under models that did
 //! not? Each query's IN and OUT scores are taken as normal around their own means. With a handful
 //! of models a query's own variance cannot be estimated, so one variance over all queries is used
-//! for IN and one for OUT, as the paper advises (section VI-C). It is pooled **within** queries:
+//! for IN and one for OUT, as the paper advises. It is pooled **within** queries:
 //! the spread between queries, which the IN and OUT means already account for, does not enter.
 //!
 //! Scores should be near normal: cosines, or log odds of a loss, rather than probabilities.

@@ -28,8 +28,7 @@ pub enum ReferenceSide {
     /// From models that did not train on x alone: `((1 + a) Pr_out(x) + (1 - a)) / 2`, a line
     /// through (1, 1) that stands in for the missing half.
     Offline {
-        /// Between 0 and 1; the paper tunes it between two reference models. Its code's default
-        /// differs by data set, from 0.2 to 1.
+        /// Between 0 and 1; the paper tunes it between two reference models.
         a: f64,
     },
 }
@@ -60,8 +59,8 @@ pub struct Rmia {
 }
 
 impl Default for Rmia {
-    /// Offline with a = 0.3 and gamma = 1: the order of scores depends little on gamma (the paper's
-    /// ablation), and 1 leaves the fewest ties.
+    /// Offline with a = 0.3 and gamma = 1: 1 leaves the fewest ties. Both are starting points, to be
+    /// tuned between two reference models as the paper does.
     fn default() -> Self {
         Self { gamma: 1.0, side: ReferenceSide::Offline { a: 0.3 } }
     }
