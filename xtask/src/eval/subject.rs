@@ -24,8 +24,6 @@ const OTHER_ORIGIN: usize = 400;
 
 /// A target, loaded.
 pub struct Subject {
-    /// As the suite has it.
-    pub target: Target,
     /// What is known of it.
     pub card: Card,
     /// The people it was trained on and those it was not.
@@ -81,7 +79,6 @@ impl Subject {
             .map(|(i, name)| query(format!("f{i:05}"), &name.to_string(), name.parts()))
             .collect();
         Ok(Self {
-            target: target.clone(),
             card,
             world,
             model,

@@ -1,4 +1,6 @@
-//! Gradient norm (Gomez, AAAI 2026): a pair that was trained on moves the weights little.
+//! Gradient norm (Gomez, AAAI 2026): a pair that was trained on has a flat loss. The author's code
+//! takes the gradient with respect to the pair's two embeddings; that of all weights stands beside
+//! it.
 
 use std::time::Instant;
 
@@ -38,15 +40,27 @@ impl Method for GradientNorm {
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
         let photos = &known.photos[..NEGATIVES.min(known.photos.len())];
         let attack = Attack::new(&subject.model, captions, photos)?;
-        let started = Instant::now();
-        let groups = columns_of(&probe.groups, |pairs| {
-            let pairs = pairs.captions.iter().zip(&pairs.photos);
-            let scores = pairs.map(|(text, photo)| Ok(Some(attack.of_weights(text, photo)?)));
-            Ok(Column::of(scores.collect::<anyhow::Result<_>>()?))
-        })?;
         let count: usize = probe.groups.values().map(|pairs| pairs.photos.len()).sum();
-        let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
-        let cost = Cost { forward: 2.0, backward: 2.0, seconds, latency: seconds };
-        Ok(vec![Reading::new("gradient norm", Sees::Images, groups, cost).headline()])
+        let mut readings = Vec::new();
+        for (name, of_weights) in [("gradient norm", false), ("gradient norm, weights", true)] {
+            let started = Instant::now();
+            let groups = columns_of(&probe.groups, |pairs| {
+                let score = |(text, photo): (&String, _)| {
+                    let score = if of_weights {
+                        attack.of_weights(text, photo)
+                    } else {
+                        attack.of_embeddings(text, photo)
+                    };
+                    Ok(Some(score?))
+                };
+                let pairs = pairs.captions.iter().zip(&pairs.photos);
+                Ok(Column::of(pairs.map(score).collect::<anyhow::Result<_>>()?))
+            })?;
+            let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
+            let backward = if of_weights { 2.0 } else { 0.0 };
+            let cost = Cost { forward: 2.0, backward, seconds, latency: seconds };
+            readings.push(Reading::new(name, Sees::Images, groups, cost).headline());
+        }
+        Ok(readings)
     }
 }

@@ -4,8 +4,8 @@
 use umid_detect::Interval;
 
 use super::results::{
-    CALIBRATED, CSA, PAPER, Results, SIMILARITY, Which, area_cell, difference_cell, share_cell,
-    standing,
+    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, Which, area_cell, difference_cell,
+    share_cell, standing,
 };
 use crate::eval::figure::{Forest, ForestItem, Label, Reading};
 use crate::eval::page::{Part, Section};
@@ -83,6 +83,7 @@ fn figure(results: &Results<'_>, targets: &[&Target]) -> Option<Part> {
         let reading = match results.auc(target, which) {
             Ok(area) if target.role == Role::Development => Reading::UsedForChoosing(area),
             Ok(area) => Reading::Area(area),
+            Err(Gap::Unresolved(reason)) => Reading::Unresolved(reason),
             Err(gap) => Reading::Failed(gap.to_string()),
         };
         ForestItem { name: which.reading.to_owned(), reading }

@@ -66,26 +66,6 @@ impl Cell {
         Self::Text(text.to_owned())
     }
 
-    /// An area with three digits, or why it failed.
-    pub fn area<E: std::fmt::Display>(interval: Result<Interval, E>) -> Self {
-        match interval {
-            Ok(interval) => Self::Interval { interval, digits: 3 },
-            Err(error) => Self::Failed(error.to_string()),
-        }
-    }
-
-    /// A share in per cent with one digit; `why_not` says what the sample lacks when there is none.
-    pub fn share<E: std::fmt::Display>(
-        interval: Result<Option<Interval>, E>,
-        why_not: &str,
-    ) -> Self {
-        match interval {
-            Ok(Some(interval)) => Self::Share { interval, digits: 1 },
-            Ok(None) => Self::Unresolved(why_not.to_owned()),
-            Err(error) => Self::Failed(error.to_string()),
-        }
-    }
-
     /// The value as it is shown in every format but CSV.
     pub(super) fn shown(&self) -> Shown {
         match self {
