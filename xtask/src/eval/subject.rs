@@ -20,7 +20,7 @@ const GIBBERISH_SEED: u64 = 0x6762;
 /// Where a string of gibberish is cut in two words.
 const CUT: usize = 5;
 /// Names of other origins under test.
-const OTHER_ORIGIN: usize = 400;
+const OTHER_ORIGIN: usize = 200;
 
 /// A target, loaded.
 pub struct Subject {

@@ -9,7 +9,7 @@ use super::{Method, columns_of, no_settings, text_probe};
 use crate::eval::record::{Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
-/// The inversion signals that are added, with weights chosen on the development world.
+/// The inversion signals that are added, with small weights that were set on the development world.
 const ADDED: [(Signal, f64); 2] =
     [(Signal::Similarity, 0.25), (Signal::CrossTemplateTransfer, 0.25)];
 

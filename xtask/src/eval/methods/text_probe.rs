@@ -40,6 +40,18 @@ pub struct Settings {
     pub templates: Vec<String>,
     /// Seed of the reference's split.
     pub seed: u64,
+    /// Which texts are read.
+    pub texts: Texts,
+}
+
+/// Which texts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Texts {
+    /// All groups.
+    All,
+    /// Members and non-members: enough for an ablation.
+    People,
 }
 
 /// Where plausible names come from.
@@ -61,6 +73,7 @@ impl Default for Settings {
             bank: 0,
             templates: Vec::new(),
             seed: 0,
+            texts: Texts::All,
         }
     }
 }
@@ -95,7 +108,9 @@ impl Probe {
         let started = Instant::now();
         let mut groups = BTreeMap::new();
         let mut texts = 0;
-        for (group, queries) in subject.groups() {
+        let people = [Group::Member, Group::NonMember];
+        let wanted = |group: &Group| settings.texts == Texts::All || people.contains(group);
+        for (group, queries) in subject.groups().iter().filter(|(group, _)| wanted(group)) {
             let queries: Vec<&Query> = queries.iter().collect();
             groups.insert(*group, auditor.read(&queries)?);
             texts += queries.len();

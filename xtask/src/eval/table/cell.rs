@@ -215,20 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn results_become_cells() {
-        let value = interval(0.5, 0.4, 0.6);
-        assert_eq!(
-            Cell::area(Ok::<_, String>(value)),
-            Cell::Interval { interval: value, digits: 3 }
-        );
-        assert_eq!(Cell::area(Err("bad")), Cell::Failed("bad".to_owned()));
-        assert_eq!(
-            Cell::share(Ok::<_, String>(None), "too few"),
-            Cell::Unresolved("too few".to_owned())
-        );
-    }
-
-    #[test]
     fn a_value_that_is_not_finite_is_no_value() {
         let cell = Cell::Interval { interval: interval(0.5, f64::NAN, 0.6), digits: 3 };
         assert!(matches!(cell.shown(), Shown::Failed(_)));
