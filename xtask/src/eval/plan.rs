@@ -63,7 +63,8 @@ pub fn title(target: &str, method: &str, variant: &str) -> String {
     }
 }
 
-/// The cells of a suite, target by target, so that what methods share is computed once.
+/// The cells of a suite, target by target, so that what methods share is computed once; ablations,
+/// which share nothing, come after all others.
 pub fn plan(suite: &Suite) -> anyhow::Result<Vec<Planned>> {
     for run in &suite.runs {
         let method = methods::by_name(&run.method)?;
@@ -78,8 +79,12 @@ pub fn plan(suite: &Suite) -> anyhow::Result<Vec<Planned>> {
         }
     }
     let mut cells: Vec<Planned> = Vec::new();
-    for target in &suite.targets {
-        for run in suite.runs.iter().filter(|run| asks_for(run, target)) {
+    let ablations = [false, true];
+    for (ablation, target) in
+        ablations.iter().flat_map(|a| suite.targets.iter().map(move |t| (a, t)))
+    {
+        let runs = suite.runs.iter().filter(|run| run.ablation.is_some() == *ablation);
+        for run in runs.filter(|run| asks_for(run, target)) {
             let key = key(suite, target, run)?;
             let title = title(&target.name, &run.method, &run.variant);
             ensure!(cells.iter().all(|cell| cell.title() != title), "{title} stands twice");

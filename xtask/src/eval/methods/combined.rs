@@ -44,6 +44,7 @@ impl Method for Combined {
         let mut groups = columns_of(&text.groups, |readings| {
             Ok(readings.iter().map(|reading| reading.signals.clone()).collect::<Vec<Row>>())
         })?;
+        groups.retain(|group, _| inversion.groups.contains_key(group));
         for (group, rows) in &mut groups {
             for (row, inversion) in rows.iter_mut().zip(&inversion.groups[group]) {
                 *row = merged(row, inversion);

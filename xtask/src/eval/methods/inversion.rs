@@ -34,6 +34,8 @@ use crate::eval::subject::Subject;
 /// Raw signals of one text.
 pub type Row = BTreeMap<Signal, Option<f64>>;
 
+/// Groups that are inverted.
+const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
 /// Texts that one worker inverts together.
 const CHUNK: usize = 16;
 /// Texts whose latency is measured, one by one.
@@ -125,10 +127,13 @@ impl Probe {
     fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
         let most = settings.most.unwrap_or(usize::MAX);
         let first = |texts: &[Query], count: usize| texts[..count.min(texts.len())].to_vec();
-        let lists: Vec<Vec<Query>> = subject
-            .groups()
-            .values()
-            .map(|texts| first(texts, most))
+        let groups: Vec<(Group, &Vec<Query>)> = GROUPS
+            .iter()
+            .filter_map(|group| Some((*group, subject.groups().get(group)?)))
+            .collect();
+        let lists: Vec<Vec<Query>> = groups
+            .iter()
+            .map(|(_, texts)| first(texts, most))
             .chain([
                 gibberish(settings.seed, settings.gibberish)?.texts,
                 first(subject.fresh(), settings.names),
@@ -153,7 +158,7 @@ impl Probe {
             latency: Some(latency),
         };
         Ok(Self {
-            groups: subject.groups().keys().copied().zip(rows).collect(),
+            groups: groups.into_iter().map(|(group, _)| group).zip(rows).collect(),
             gibberish,
             names,
             cost,
