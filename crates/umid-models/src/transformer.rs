@@ -191,8 +191,8 @@ impl Block {
     /// - hidden, output: `[batch * tokens, width]`
     /// - context: `[batch, heads, tokens, head_width]`
     fn finish(&self, hidden: Tensor<2>, context: Tensor<4>) -> Tensor<2> {
-        let hidden =
-            hidden.clone() + self.out_proj.forward(context.swap_dims(1, 2).reshape(hidden.dims()));
+        let attended = self.out_proj.forward(context.swap_dims(1, 2).reshape(hidden.dims()));
+        let hidden = hidden + attended;
         let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
         let inner = match self.activation {
             Activation::Gelu => gelu(inner),

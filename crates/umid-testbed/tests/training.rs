@@ -7,8 +7,9 @@ use umid_models::config::{ClipConfig, TransformerConfig};
 use umid_models::save::{Precision, save_hugging_face};
 use umid_models::{Clip, parse_device};
 use umid_testbed::{
-    CaptionTokenizer, ImageSize, NameLists, Progress, TokenizerParams, TrainParams, Trained, World,
-    WorldParams, initial_weights, preprocessing, small_clip, tokenizer_corpus, train,
+    CaptionTokenizer, ImageSize, ModelShape, NameLists, Progress, TokenizerParams, TrainParams,
+    Trained, World, WorldParams, initial_weights, preprocessing, small_clip, tokenizer_corpus,
+    train,
 };
 
 const STEPS: usize = 16;
@@ -37,7 +38,7 @@ impl Toy {
         let tokenizer =
             CaptionTokenizer::train(params, &tokenizer_corpus(&lists, &[])).expect("a tokenizer");
         let folder = tempfile::tempdir().expect("a folder");
-        let config = toy_shape(small_clip(&tokenizer, size));
+        let config = toy_shape(small_clip(ModelShape::default(), &tokenizer, size));
         let initial = folder.path().join("initial");
         let weights = initial_weights(&config, 1);
         save_hugging_face(&initial, &config, &preprocessing(size), &weights, Precision::F32)
@@ -48,7 +49,17 @@ impl Toy {
     }
 
     fn train(&self, checkpoints: Option<&Path>, progress: impl FnMut(Progress)) -> Trained {
+        self.train_to(None, checkpoints, progress)
+    }
+
+    fn train_to(
+        &self,
+        stop_after: Option<usize>,
+        checkpoints: Option<&Path>,
+        progress: impl FnMut(Progress),
+    ) -> Trained {
         let params = TrainParams {
+            stop_after,
             steps: STEPS,
             names_per_batch: 6,
             generic_per_batch: 2,
@@ -102,6 +113,28 @@ fn a_killed_training_goes_on_to_the_same_weights() {
     assert_eq!(steps, (11..=STEPS).collect::<Vec<_>>());
     assert_eq!(resumed.tensors, uninterrupted.tensors);
     assert!(!checkpoints.exists(), "the checkpoints outlive the training");
+}
+
+#[test]
+fn a_stop_is_on_the_way_to_the_whole_training() {
+    let toy = Toy::new();
+    let checkpoints = toy.folder.path().join("checkpoints");
+    let steps = |stop, folder: Option<&Path>| {
+        let mut steps = Vec::new();
+        let trained = toy.train_to(stop, folder, |progress| steps.push(progress.step));
+        (steps, trained)
+    };
+    let (first, stopped) = steps(Some(7), Some(&checkpoints));
+    assert_eq!(first, (1..=7).collect::<Vec<_>>());
+    // A later stop goes on from there, an earlier one starts afresh.
+    let (more, whole) = steps(None, Some(&checkpoints));
+    assert_eq!(more, (8..=STEPS).collect::<Vec<_>>());
+    assert_eq!(whole.tensors, toy.train(None, |_| ()).tensors);
+    assert_ne!(whole.tensors, stopped.tensors);
+    steps(Some(7), Some(&checkpoints));
+    let (again, earlier) = steps(Some(3), Some(&checkpoints));
+    assert_eq!(again, [1, 2, 3]);
+    assert_eq!(earlier, steps(Some(3), None).1);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use umid_testbed::{
-    ImageSize, LabelAssignment, MembershipRow, NameLists, World, WorldParams, read_membership,
-    write_membership,
+    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, World, WorldParams,
+    read_membership, write_membership,
 };
 
 fn world(change: impl FnOnce(&mut WorldParams)) -> World {
@@ -53,6 +53,72 @@ fn swap_exchanges_the_groups_and_nothing_else() {
         assert_eq!((&row.id, &row.text), (&other.id, &other.text));
         assert_ne!(row.member, other.member);
     }
+}
+
+#[test]
+fn a_null_target_is_trained_on_neither_group() {
+    let plain = world(|_| {});
+    let null = world(|params| params.label = LabelAssignment::Neither);
+    let (first, second) = null.groups();
+    assert_eq!((first, second), (plain.members(), plain.non_members()));
+    assert_eq!(null.members().len(), 60);
+    let trained: HashSet<String> = null.members().iter().map(|p| p.name.to_string()).collect();
+    assert_eq!(trained.len(), 60);
+    let fresh = null.fresh_names(200).unwrap().iter().map(ToString::to_string);
+    let audited = null.non_members().iter().map(|p| p.name.to_string());
+    assert!(audited.chain(fresh).all(|name| !trained.contains(&name)));
+    let faces: Vec<_> = null.non_members().iter().map(|p| &p.attributes).collect();
+    assert!(null.members().iter().all(|p| !faces.contains(&&p.attributes)));
+}
+
+#[test]
+fn shadows_are_halves_of_everyone_in_pairs() {
+    let shadow = |number| world(|params| params.label = LabelAssignment::Shadow(number));
+    let of =
+        |world: &World| -> HashSet<usize> { world.members().iter().map(|p| p.index).collect() };
+    let (zero, one, two) = (of(&shadow(0)), of(&shadow(1)), of(&shadow(2)));
+    assert_eq!((zero.len(), one.len()), (50, 50));
+    assert!(zero.is_disjoint(&one));
+    assert_ne!(zero, two);
+    // A shadow takes from both groups of the world, about alike.
+    let members = of(&world(|_| {}));
+    let both = zero.intersection(&members).count();
+    assert!((20..=40).contains(&both), "{both} of the 60 members");
+}
+
+#[test]
+fn mispairing_takes_half_of_the_members() {
+    let plain = world(|_| {});
+    assert!(plain.members().iter().all(|person| !plain.is_mispaired(person)));
+    let mispaired = world(|params| params.pairing = Pairing::HalfRandom);
+    assert_eq!(mispaired.members(), plain.members());
+    let count = |people: &[umid_testbed::Identity]| {
+        people.iter().filter(|person| mispaired.is_mispaired(person)).count()
+    };
+    assert_eq!(count(mispaired.members()), 30);
+    assert_eq!(count(mispaired.non_members()), 0);
+}
+
+#[test]
+fn names_of_one_to_four_words_are_about_equally_many() {
+    let world = world(|params| {
+        params.names = NameForm::OneToFourWords;
+        params.members = 400;
+        params.non_members = 400;
+    });
+    let mut counts = [0; 4];
+    for row in world.membership() {
+        let words = row.text.split_whitespace().count();
+        counts[words - 1] += 1;
+        // A name of one word has no parts.
+        assert_eq!(row.first.is_empty(), words == 1, "{}", row.text);
+        assert_eq!(row.last.is_empty(), words == 1, "{}", row.text);
+        if words > 1 {
+            assert_eq!(format!("{} {}", row.first, row.last), row.text);
+        }
+    }
+    // A quarter of 800 each; five deviations of 12.
+    assert!(counts.iter().all(|count| (140..=260).contains(count)), "{counts:?}");
 }
 
 /// The split must be blind: nothing that is known of a person without a model, neither the

@@ -388,6 +388,11 @@ mod tests {
     use super::*;
     use crate::queries::PartRule;
 
+    /// That of the fixture's layer norms.
+    const LAYER_NORM_EPSILON: f32 = 1e-5;
+    /// Of sums of a few dozen products of order one.
+    const F32_ROUND_OFF: f32 = 1e-5;
+
     fn read(names: &[&str]) -> Vec<SignalRow> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
         let device = parse_device("cpu").unwrap();
@@ -421,6 +426,31 @@ mod tests {
             assert_eq!(rows[one], rows[other]);
         }
         assert_ne!(rows[0], rows[3]);
+    }
+
+    #[test]
+    fn a_response_is_the_embedding_before_the_layer_norm_divides_and_adds() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
+        let device = parse_device("cpu").unwrap();
+        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let texts = model.embed_texts(&["a photo of Ann Roe", "Bo Day", "x"]).unwrap();
+        let (gain, projection) = model.text.output_head();
+        let everywhere = Array2::eye(projection.ncols());
+        let map = output_head_map(gain.view(), projection.view(), everywhere.view()).unwrap();
+        let responses = responses(texts.states.view(), map.view()).unwrap();
+        // embedding = response / deviation of the state + a constant: the same of every text.
+        let constants: Vec<Vec<f32>> = (0..3)
+            .map(|i| {
+                let deviation = (texts.states.row(i).var(0.0) + LAYER_NORM_EPSILON).sqrt();
+                let parts = texts.embeddings.row(i).into_iter().zip(responses.row(i));
+                parts.map(|(embedding, response)| embedding - response / deviation).collect()
+            })
+            .collect();
+        for other in &constants[1..] {
+            for (a, b) in constants[0].iter().zip(other) {
+                assert!((a - b).abs() < F32_ROUND_OFF, "{a} and {b}");
+            }
+        }
     }
 
     #[test]

@@ -35,9 +35,11 @@ const QUERIES: usize = 33;
 /// 1.3e-6.
 const SIGNAL_ROUND_OFF: f64 = 1e-5;
 /// Scores of the detectors, relative to one plus their size, where the reference itself was
-/// computed in other batches and the detectors were fitted anew. Measured: 4.1e-4, of the
-/// autoencoder, whose training amplifies the difference.
-const REFITTED_ROUND_OFF: f64 = 2e-3;
+/// computed in other batches and the detectors were fitted anew. Measured: 9.2e-6.
+const REFITTED_ROUND_OFF: f64 = 1e-4;
+/// The same of the autoencoder, whose thousand epochs of training amplify the difference.
+/// Measured: 3.2e-3.
+const RETRAINED_ROUND_OFF: f64 = 1e-2;
 
 /// Signals that an inversion gives.
 const OF_INVERSIONS: [Signal; 6] = [
@@ -126,7 +128,9 @@ fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
     assert_eq!(one.flags, other.flags);
     for (name, score) in &one.scores {
         let distance = relative((*score, other.scores[name]));
-        assert!(distance <= scores, "{name} differs by {distance:e}");
+        let retrained = scores > SIGNAL_ROUND_OFF && name == "autoencoder";
+        let allowed = if retrained { RETRAINED_ROUND_OFF } else { scores };
+        assert!(distance <= allowed, "{name} differs by {distance:e}");
     }
     assert_eq!(a.calibrated.p_value.to_bits(), b.calibrated.p_value.to_bits());
     assert_eq!(a.calibrated.detected, b.calibrated.detected);

@@ -63,14 +63,18 @@ fn by_definition(table: &Table, f: usize, l: usize, map: Option<&Array2<f64>>) -
     let log = |f: usize, l: usize| norm(&mean_residual(f, l)).ln();
     let same_first: f64 = lasts.iter().map(|&j| log(f, j)).sum();
     let same_last: f64 = firsts.iter().map(|&i| log(i, l)).sum();
-    let squares: f64 = (0..TEMPLATES).map(|t| norm(&residual(f, l, t)).powi(2)).sum();
+    let coherence = |f: usize, l: usize| {
+        let squares: f64 = (0..TEMPLATES).map(|t| norm(&residual(f, l, t)).powi(2)).sum();
+        (norm(&mean_residual(f, l)).powi(2) / (squares / TEMPLATES as f64)).ln()
+    };
+    let of_first = lasts.iter().map(|&j| coherence(f, j)).sum::<f64>() / lasts.len() as f64;
+    let of_last = firsts.iter().map(|&i| coherence(i, l)).sum::<f64>() / firsts.len() as f64;
     Interaction {
         log_residual_contrast: log(f, l)
             - same_first / lasts.len() as f64
             - same_last / firsts.len() as f64,
-        log_coherence: Some(
-            (norm(&mean_residual(f, l)).powi(2) / (squares / TEMPLATES as f64)).ln(),
-        ),
+        log_coherence: Some(coherence(f, l)),
+        log_coherence_calibrated: Some(coherence(f, l) - 0.5 * of_first - 0.5 * of_last),
     }
 }
 
@@ -103,6 +107,8 @@ proptest! {
         let slow = by_definition(&table, f, l, None);
         prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
         prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
+        let coherences = fast.log_coherence_calibrated.zip(slow.log_coherence_calibrated);
+        prop_assert!(coherences.is_some_and(|(fast, slow)| close(fast, slow)));
 
         let map = Array2::from_shape_vec((WIDTH, 2), map).expect("as many weights");
         let mapped = grid(&table).with_map(map.clone())?;
@@ -110,6 +116,8 @@ proptest! {
         let slow = by_definition(&table, f, l, Some(&map));
         prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
         prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
+        let coherences = fast.log_coherence_calibrated.zip(slow.log_coherence_calibrated);
+        prop_assert!(coherences.is_some_and(|(fast, slow)| close(fast, slow)));
     }
 
     #[test]

@@ -101,3 +101,50 @@ impl<'a> Rows<'a> {
         Batch { pixels: self.pixels, ids: self.ids }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::preprocessing;
+    use crate::names::NameLists;
+    use crate::tokenizer::{TokenizerParams, tokenizer_corpus};
+    use crate::world::{Pairing, WorldParams};
+
+    fn batch(pairing: Pairing) -> (Batch, Vec<bool>) {
+        let lists = NameLists::bundled();
+        let params = WorldParams {
+            members: 8,
+            non_members: 8,
+            public: 0,
+            images_per_person: 2,
+            pairing,
+            ..WorldParams::default()
+        };
+        let world = World::draw(params, &lists).expect("a world");
+        let merges = TokenizerParams { merges: 20, context_length: 77 };
+        let corpus = tokenizer_corpus(&lists, &[]);
+        let tokenizer = CaptionTokenizer::train(merges, &corpus).expect("a tokenizer");
+        let params =
+            TrainParams { names_per_batch: 8, generic_per_batch: 0, ..TrainParams::default() };
+        let preprocess = preprocessing(world.params().image_size);
+        let batches = Batches::new(&world, &tokenizer, &params, &preprocess);
+        let mut order: Vec<usize> = (0..8).collect();
+        Stream::new(params.seed, Purpose::TrainingBatch, 0, 0).shuffle(&mut order);
+        let mispaired = order.iter().map(|i| world.is_mispaired(&world.members()[*i])).collect();
+        (batches.draw(0).expect("a batch"), mispaired)
+    }
+
+    #[test]
+    fn mispaired_members_have_their_captions_and_others_photos() {
+        let (own, nobody) = batch(Pairing::Own);
+        let (mixed, mispaired) = batch(Pairing::HalfRandom);
+        assert!(nobody.iter().all(|m| !m));
+        assert_eq!(mispaired.iter().filter(|m| **m).count(), 4);
+        assert_eq!(own.ids, mixed.ids);
+        let photo = own.pixels.len() / 8;
+        let rows = own.pixels.chunks(photo).zip(mixed.pixels.chunks(photo));
+        for ((own, mixed), mispaired) in rows.zip(mispaired) {
+            assert_eq!(own != mixed, mispaired);
+        }
+    }
+}
