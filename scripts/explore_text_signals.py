@@ -3,7 +3,7 @@
     python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-30 target/zoo/dev-100
 
 Prints a Markdown table: a row a score, a column a target, each cell the AUC of the members against
-the non-members, higher scores being the more member-like. It holds Y4 (the response signals with
+the non-members, higher scores being the more member-like. It holds present default (the response signals with
 equal weights), the default before it, their parts, and what was tried and found worse.
 docs/method.md defines the signals.
 
@@ -225,7 +225,7 @@ def log_agreement(rows):
 
 
 class Target:
-    """One target's queries and states, and the score Y4 on them."""
+    """One target's queries and states, and the score present default on them."""
 
     def __init__(self, directory: Path, first, last, limit):
         members, others, fresh = (
@@ -260,7 +260,7 @@ class Target:
 
 
 def y4_parts(layout, response):
-    """The parts of Y4; those that compare templates only where there are several."""
+    """The parts of present default; those that compare templates only where there are several."""
     parts = {
         "response norm": layout.calibrated(log_norm(response)),
         "response interaction": layout.interaction(response),
@@ -329,7 +329,7 @@ def other_statistics(target):
         "response agreement": layout.studentised(layout.groups(log_agreement(response))),
     }
     rows |= {f"{name}, studentised by siblings": part for name, part in changed.items()}
-    rows["Y4, its norm and agreement studentised"] = target.added(target.parts | changed)
+    rows["present default, its norm and agreement studentised"] = target.added(target.parts | changed)
     return rows
 
 
@@ -341,7 +341,7 @@ def further_signals(target):
         "text norm": target.layout.calibrated(mean_norm(target.embedding)),
         "robustness to weight noise, not calibrated": noise_robustness(target),
     }
-    together = {f"Y4 + {name}": target.y4 + target.standard(row) for name, row in rows.items()}
+    together = {f"present default + {name}": target.y4 + target.standard(row) for name, row in rows.items()}
     return rows | together
 
 
@@ -383,16 +383,16 @@ def logistic_bound(target):
     parts = np.stack([target.standard(part) for part in target.parts.values()], axis=1)
     parts, method = parts[: len(target.labels)], "decision_function"
     scores = cross_val_predict(LogisticRegression(), parts, target.labels, cv=10, method=method)
-    return {"logistic regression on the parts of Y4, 10 folds": scores}
+    return {"logistic regression on the parts of present default, 10 folds": scores}
 
 
 FAMILIES = {
     "former default": former_default,
-    "Y4": y4,
+    "present default": y4,
     "interaction elsewhere": interaction_elsewhere,
     "other statistics": other_statistics,
     "further signals": further_signals,
-    "Y4, other templates": y4_other_templates,
+    "present default, other templates": y4_other_templates,
     "weights from labels": logistic_bound,
 }
 

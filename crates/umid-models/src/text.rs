@@ -79,6 +79,10 @@ impl TextTower {
 
     /// What follows the state: the final layer norm's gain, `[width]`, and the projection to the
     /// joint space, `[width, embedding_dim]`.
+    ///
+    /// # Panics
+    ///
+    /// Never: a tensor has as many values as its shape says.
     pub fn output_head(&self) -> (Array1<f32>, Array2<f32>) {
         let projection = self.text_projection.val();
         let shape: [usize; 2] = projection.dims();

@@ -139,7 +139,7 @@ impl Probe {
                 first(subject.fresh(), settings.names),
             ])
             .collect();
-        let reader = Reader::new(subject, settings)?;
+        let reader = Reader::new(subject, settings);
         let started = Instant::now();
         let mut rows = Vec::with_capacity(lists.len());
         for list in &lists {
@@ -175,19 +175,19 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &'a Subject, settings: &Settings) -> anyhow::Result<Self> {
+    fn new(subject: &'a Subject, settings: &Settings) -> Self {
         let model = &subject.model;
         let templates = if settings.templates.is_empty() {
             subject.card.name_templates.clone()
         } else {
             settings.templates.clone()
         };
-        Ok(Self {
+        Self {
             model,
             space: PixelSpace::new(&model.preprocess, model.image.input_shape()),
             params: settings.params(),
             templates,
-        })
+        }
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.

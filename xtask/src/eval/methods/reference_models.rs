@@ -55,10 +55,10 @@ impl Method for ReferenceModels {
         );
         let groups = [Group::Member, Group::NonMember];
         let probe = Probe::of(subject)?;
-        let target = scores(&probe, &subject.model, &groups)?;
+        let target = scores(&probe, &subject.model, &groups);
         let mut references = Vec::new();
         for (model, _) in &shadows {
-            references.push(scores(&Probe::compute(subject, model)?, model, &groups)?);
+            references.push(scores(&Probe::compute(subject, model)?, model, &groups));
         }
         let trained_on = trained_on(subject, &shadows, &groups);
         let stack = |of: &dyn Fn(&Scores) -> Array1<f64>| {
@@ -120,17 +120,17 @@ fn trained_on(subject: &Subject, shadows: &[(Clip, World)], groups: &[Group]) ->
     trained_on
 }
 
-fn scores(probe: &Probe, model: &Clip, groups: &[Group]) -> anyhow::Result<Scores> {
+fn scores(probe: &Probe, model: &Clip, groups: &[Group]) -> Scores {
     let scale = f64::from(model.logit_scale());
     let pairs: Vec<&Pairs> = groups.iter().map(|group| &probe.groups[group]).collect();
     let flat = |of: &dyn Fn(&Pairs) -> Array1<f64>| -> Array1<f64> {
         pairs.iter().flat_map(|pairs| of(pairs)).collect()
     };
-    Ok(Scores {
+    Scores {
         cosines: flat(&Pairs::cosines),
         log_probabilities: flat(&|pairs| log_probabilities(pairs, &probe.known, scale)),
         population: log_probabilities(&probe.known, &probe.known, scale),
-    })
+    }
 }
 
 /// Log of the softmax weight of each pair's own text among it and the texts of nobody.

@@ -237,6 +237,6 @@ mod tests {
         // The left upper quarter: centres at a quarter and three quarters of the first pixels.
         let part = crop(&photo, [0.0, 0.0], 0.5);
         assert_eq!(part[..4], [0.0, 0.25, 0.75, 1.25]);
-        assert_eq!(part[4], 1.0);
+        assert_eq!(part[4..5], [1.0]);
     }
 }

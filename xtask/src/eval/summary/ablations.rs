@@ -49,9 +49,12 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
                 let reading = which.reading;
                 Which { method: &cell.method, variant: &cell.variant, reading }
             };
-            row.extend(READINGS.iter().map(|which| match which.method == cell.method {
-                true => area_cell(results.auc(target, of(which))),
-                false => Cell::Empty,
+            row.extend(READINGS.iter().map(|which| {
+                if which.method == cell.method {
+                    area_cell(results.auc(target, of(which)))
+                } else {
+                    Cell::Empty
+                }
             }));
             let realised = READINGS
                 .iter()
