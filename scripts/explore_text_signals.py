@@ -3,7 +3,7 @@
     python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-30 target/zoo/dev-100
 
 Prints a Markdown table: a row a score, a column a target, each cell the AUC of the members against
-the non-members, higher scores being the more member-like. It holds present default (the response signals with
+the non-members, higher scores being the more member-like. It holds the present default (the response signals with
 equal weights), the default before it, their parts, and what was tried and found worse.
 docs/method.md defines the signals.
 
@@ -225,7 +225,7 @@ def log_agreement(rows):
 
 
 class Target:
-    """One target's queries and states, and the score present default on them."""
+    """One target's queries and states, and the present default on them."""
 
     def __init__(self, directory: Path, first, last, limit):
         members, others, fresh = (
@@ -260,7 +260,7 @@ class Target:
 
 
 def y4_parts(layout, response):
-    """The parts of present default; those that compare templates only where there are several."""
+    """The parts of the present default; those that compare templates only where there are several."""
     parts = {
         "response norm": layout.calibrated(log_norm(response)),
         "response interaction": layout.interaction(response),
