@@ -3,8 +3,9 @@
     python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-30 target/zoo/dev-100
 
 Prints a Markdown table: a row a score, a column a target, each cell the AUC of the members against
-the non-members, higher scores being the more member-like. It holds the present default (the response signals with
-equal weights), the default before it, their parts, and what was tried and found worse.
+the non-members, higher scores being the more member-like. It holds the present default (the
+response signals with equal weights), the default before it, their parts, and what was tried and
+found worse.
 docs/method.md defines the signals.
 
 A target is a folder in the Hugging Face layout, config.json, model.safetensors and tokenizer.json,
