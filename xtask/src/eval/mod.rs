@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Only cells whose title (`target method (variant)`) contains this; may be repeated.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// List the cells and whether they are done, and stop.
+    /// List the cells with their keys and whether they are done, and stop.
     #[arg(long)]
     list: bool,
     /// Say what would be measured and how long it may take, and stop.
@@ -64,7 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.list {
         for cell in &plan {
             let state = if runner::done(&store, cell).is_some() { "done   " } else { "missing" };
-            println!("{state} {}", cell.title());
+            println!("{} {state} {}", cell.key, cell.title());
         }
         return Ok(());
     }

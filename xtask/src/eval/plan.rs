@@ -111,7 +111,7 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
         version: &'a str,
         recipe: String,
         method: &'a str,
-        revision: u32,
+        definition: String,
         shadows: Vec<String>,
         settings: &'a toml::Table,
     }
@@ -122,7 +122,7 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
         version: env!("CARGO_PKG_VERSION"),
         recipe: format!("{:?}", target.recipe()),
         method: &run.method,
-        revision: method.revision(),
+        definition: method.definition(),
         shadows: shadows.iter().map(|shadow| format!("{:?}", shadow.recipe())).collect(),
         settings: &run.set,
     };

@@ -106,3 +106,40 @@ fn say(bar: &ProgressBar, planned: &Planned, cell: &Cell) {
     };
     if bar.is_hidden() { eprintln!("{line}") } else { bar.println(line) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_and_a_panic_become_reasons() {
+        let failed = guarded::<()>(|| anyhow::bail!("no disk"));
+        assert_eq!(failed, Err("no disk".to_owned()));
+        let panicked = guarded::<()>(|| panic!("at {}", 7));
+        assert_eq!(panicked, Err("panicked: at 7".to_owned()));
+        assert_eq!(guarded(|| Ok(3)), Ok(3));
+    }
+
+    /// A target whose training cannot start: more names to a batch than there are people.
+    const BROKEN: &str = "about = \"\"\n[[target]]\nname = \"broken\"\nrole = \"test\"\n\
+                          seed = 1\nmembers = 4\nnon_members = 4\n[[target]]\n\
+                          name = \"alpha-100\"\nrole = \"test\"\ncommitted = true\n\
+                          seed = 21\n[[run]]\nmethod = \"csa\"\n";
+
+    #[test]
+    fn a_target_that_cannot_be_had_fails_alone_and_is_tried_again() {
+        let suite: Suite = toml::from_str(BROKEN).unwrap();
+        let plan = super::super::plan::plan(&suite).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let cells = run(&suite, &plan, &store).unwrap();
+        let Outcome::Failed(reason) = &cells[0].outcome else { panic!("{:?}", cells[0]) };
+        assert!(reason.contains("names_per_batch"), "{reason}");
+        assert!(matches!(cells[1].outcome, Outcome::Done(_)), "{:?}", cells[1]);
+        // What is done is not measured again, what failed is.
+        assert!(done(&store, &plan[0]).is_none());
+        let seconds = done(&store, &plan[1]).expect("kept").seconds;
+        let again = run(&suite, &plan, &store).unwrap();
+        assert_eq!(again[1].seconds.to_bits(), seconds.to_bits());
+    }
+}

@@ -1,6 +1,7 @@
 //! The product's calibrated reading, by text alone or with a bank, and each of its signals.
 
 use umid::auditor;
+use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid_signals::Signal;
 
 use super::text_probe::{Probe, Settings};
@@ -18,6 +19,10 @@ impl Method for Calibrated {
 
     fn source(&self) -> &'static str {
         "this project"
+    }
+
+    fn definition(&self) -> String {
+        format!("1 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}")
     }
 
     fn seconds(&self) -> f64 {

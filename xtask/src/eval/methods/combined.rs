@@ -25,6 +25,10 @@ impl Method for Combined {
         "this project"
     }
 
+    fn definition(&self) -> String {
+        format!("1 {DEFAULT_SCORE:?} {ADDED:?}")
+    }
+
     fn seconds(&self) -> f64 {
         5.0
     }

@@ -50,10 +50,10 @@ pub trait Method {
     /// Whose it is.
     fn source(&self) -> &'static str;
 
-    /// To be raised when the method computes something else than before: cells of another
-    /// revision are measured again.
-    fn revision(&self) -> u32 {
-        1
+    /// What the outcome depends on besides the target and the settings: cells of another
+    /// definition are measured again. To be changed with the method.
+    fn definition(&self) -> String {
+        "1".to_owned()
     }
 
     /// Whether it needs reference models; they are trained where they are missing.

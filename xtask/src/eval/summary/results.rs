@@ -305,3 +305,82 @@ fn cell(value: Result<Interval, Gap>, shown: impl Fn(Interval) -> Cell) -> Cell 
         Err(Gap::Unresolved(reason)) => Cell::Unresolved(reason),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::eval::plan::plan;
+    use crate::eval::record::{Cost, Sees};
+    use crate::suites::Suite;
+
+    const CSA_ALONE: &str = "about = \"\"\n[[target]]\nname = \"a\"\nrole = \"test\"\nseed = 1\n\
+                             [[run]]\nmethod = \"csa\"\n";
+
+    fn reading(members: &[Option<f64>], non_members: &[Option<f64>]) -> Reading {
+        let groups = BTreeMap::from([
+            (Group::Member, Column::of(members.to_vec())),
+            (Group::NonMember, Column::of(non_members.to_vec())),
+        ]);
+        Reading::new("CSA", Sees::Images, groups, Cost::default()).headline()
+    }
+
+    /// What `look` sees of a suite with one cell of this outcome.
+    fn with<T>(outcome: Outcome, look: impl FnOnce(&Results<'_>, &Target) -> T) -> T {
+        let suite: Suite = toml::from_str(CSA_ALONE).unwrap();
+        let plan = plan(&suite).unwrap();
+        let cells = [Measured {
+            key: plan[0].key.clone(),
+            target: "a".into(),
+            method: "csa".into(),
+            variant: String::new(),
+            seconds: 1.0,
+            outcome,
+        }];
+        look(&Results::new(&plan, &cells), &suite.targets[0])
+    }
+
+    #[test]
+    fn a_failed_cell_says_so_and_one_that_was_not_asked_for_is_empty() {
+        with(Outcome::Failed("no disk".into()), |results, target| {
+            assert_eq!(area_cell(results.auc(target, CSA)), Cell::Failed("no disk".into()));
+            assert_eq!(area_cell(results.auc(target, PAPER)), Cell::Empty);
+            assert!(results.headlines().is_empty());
+        });
+    }
+
+    #[test]
+    fn texts_without_a_score_are_left_out_and_never_taken_for_zero() {
+        let scores = reading(&[Some(2.0), None, Some(3.0)], &[Some(1.0), None]);
+        with(Outcome::Done(vec![scores]), |results, target| {
+            let area = results.auc(target, CSA).unwrap();
+            assert!((area.estimate - 1.0).abs() < 1e-12);
+            assert_eq!(results.headlines(), [CSA]);
+        });
+        with(Outcome::Done(vec![reading(&[None], &[Some(1.0)])]), |results, target| {
+            assert!(matches!(results.auc(target, CSA), Err(Gap::Unresolved(_))));
+        });
+    }
+
+    #[test]
+    fn a_rate_that_the_sample_cannot_resolve_is_no_number() {
+        let scores = vec![Some(1.0); 50];
+        with(Outcome::Done(vec![reading(&scores, &scores)]), |results, target| {
+            let cell = share_cell(results.tpr(target, CSA, 0.01));
+            let Cell::Unresolved(reason) = cell else { panic!("{cell:?}") };
+            assert!(reason.contains("needs 100") && reason.contains("50"), "{reason}");
+            assert!(results.tpr(target, CSA, 0.1).is_ok());
+            // Constant scores tell nothing apart, and are no error.
+            assert!((results.auc(target, CSA).unwrap().estimate - 0.5).abs() < 1e-12);
+        });
+    }
+
+    #[test]
+    fn a_reading_without_decisions_or_p_values_has_none() {
+        with(Outcome::Done(vec![reading(&[Some(1.0)], &[Some(0.0)])]), |results, target| {
+            assert_eq!(results.flags(target, CSA, Group::Member), Err(Gap::NotAsked));
+            assert_eq!(results.realised(target, CSA, Group::NonMember, 0.05), Err(Gap::NotAsked));
+        });
+    }
+}
