@@ -1,17 +1,18 @@
 """Compares text-only membership scores on targets whose members are known.
 
-    python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-30 target/zoo/dev-100
+    python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-mispaired-15
 
 Prints a Markdown table: a row a score, a column a target, each cell the AUC of the members against
-the non-members, higher scores being the more member-like. It holds the present default (the
-response signals with equal weights), the default before it, their parts, and what was tried and
-found worse.
-docs/method.md defines the signals.
+the non-members, higher scores being the more member-like. A target of which some members were
+trained under photos of others has two figures: members with photos of their own, and the others,
+each against the non-members. The table holds the present default (the response signals with equal
+weights, without the response that any name gets), the defaults before it, their parts, and what
+was tried and found worse. docs/method.md defines the signals.
 
 A target is a folder in the Hugging Face layout, config.json, model.safetensors and tokenizer.json,
-with members.csv, non_members.csv and fresh_names.csv (columns first and last) beside them. Every
-third fresh name is read; scores are standardised by those before they are added up. Only the
-logistic regression sees labels.
+with members.csv, non_members.csv and fresh_names.csv (columns first and last) and perhaps
+mispaired.csv beside them. Every third fresh name is read; scores are standardised by those before
+they are added up. Only the logistic regression sees labels.
 
 Requires scripts/requirements.txt; run from the repository root. It keeps to one core; a target of
 800 names takes two to three minutes. --limit 50 reads 50 members and 50 non-members only.
@@ -225,6 +226,11 @@ def log_agreement(rows):
     return -np.log(np.maximum(1 - cross_product(unit(rows)), LEAST_DISAGREEMENT))
 
 
+def without(responses, directions):
+    """Responses less their part in the span of orthonormal directions (k, width)."""
+    return responses - (responses @ directions.T) @ directions
+
+
 class Target:
     """One target's queries and states, and the present default on them."""
 
@@ -235,6 +241,10 @@ class Target:
         )
         members, others = members[:limit], others[:limit]
         self.labels = np.repeat([1, 0], [len(members), len(others)])
+        random_photos = directory / "mispaired.csv"
+        rows = csv.DictReader(random_photos.open(encoding="utf-8")) if random_photos.exists() else []
+        random_photos = {(row["first"], row["last"]) for row in rows}
+        self.mispaired = np.array([(q["first"], q["last"]) in random_photos for q in members + others])
         self.queries, self.first, self.last = members + others + fresh[::FIT_STEP], first, last
         self.rows = {}
         self.layout_with(max(SIBLING_COUNTS), self.rows)
@@ -242,12 +252,23 @@ class Target:
         self.tower = Tower(directory)
         self.states = self.tower.states(list(self.rows), TEMPLATES)
         self.embedding = self.states["embedding"]
-        self.response = self.tower.responses(self.states["after"])
+        self.whole_response = self.tower.responses(self.states["after"])
+        self.response = without(self.whole_response, self.to_any_name())
         self.parts = y4_parts(self.layout, self.response)
         self.y4 = self.added(self.parts)
 
     def layout_with(self, siblings: int, rows):
         return Layout(self.queries, self.first[:siblings], self.last[:siblings], rows)
+
+    def to_any_name(self, names=None):
+        """The direction (1, width) of the mean response to the standardising names, or the first."""
+        rows = self.layout.query[len(self.labels) :][:names]
+        return unit(self.whole_response[rows].mean((0, 1)))[None]
+
+    def principal(self, directions: int):
+        """Their mean response, and the directions in which their responses vary most."""
+        means = self.whole_response[self.layout.query[len(self.labels) :]].mean(1)
+        return means.mean(0), np.linalg.svd(means - means.mean(0), full_matrices=False)[2][:directions]
 
     def standard(self, scores):
         fit = scores[len(self.labels) :]
@@ -256,8 +277,13 @@ class Target:
     def added(self, parts: dict):
         return sum(self.standard(part) for part in parts.values())
 
-    def auc(self, scores):
-        return roc_auc_score(self.labels, scores[: len(self.labels)])
+    def auc(self, scores) -> str:
+        def of(members):
+            kept = members | (self.labels == 0)
+            return f"{roc_auc_score(self.labels[kept], scores[: len(self.labels)][kept]):.3f}"
+
+        of_own = of((self.labels == 1) & ~self.mispaired)
+        return f"{of_own} / {of(self.mispaired)}" if self.mispaired.any() else of_own
 
 
 def y4_parts(layout, response):
@@ -296,6 +322,27 @@ def y4(target):
         others = {other: part for other, part in target.parts.items() if other != name}
         rows[f"without {name}"] = target.added(others)
     return rows
+
+
+def common_response(target):
+    """What to take out of the responses before they are measured."""
+    layout, whole = target.layout, target.whole_response
+    mean, directions = target.principal(4)
+    siblings = unit(whole[layout.grid].mean((0, 1, 2)))[None]
+    units = unit(unit(whole[layout.query[len(target.labels) :]]).mean((0, 1)))[None]
+    spaces = {
+        "nothing: the default before": whole,
+        "the mean, by subtraction": whole - mean,
+        "the direction of the mean of unit responses": without(whole, units),
+        "the direction of the siblings' mean": without(whole, siblings),
+    }
+    for names in 200, 100, 50, 20:
+        spaces[f"the direction of the mean of {names} names"] = without(whole, target.to_any_name(names))
+    for k in 1, 2, 4:
+        spaces[f"the mean and {k} principal directions"] = without(whole - mean, directions[:k])
+    rows = {name: y4_parts(layout, space) for name, space in spaces.items()}
+    norms = {f"norm without {name}": parts["response norm"] for name, parts in rows.items()}
+    return {f"without {name}": target.added(parts) for name, parts in rows.items()} | norms
 
 
 def interaction_elsewhere(target):
@@ -364,7 +411,8 @@ def noise_robustness(target):
     clean, turned = unit(target.response[target.layout.query]), 0
     for seed in range(NOISE_DRAWS):
         states = target.tower.with_noise(seed).states(names, TEMPLATES)
-        cosine = (clean * unit(target.tower.responses(states["after"]))).sum(-1)
+        noisy = without(target.tower.responses(states["after"]), target.to_any_name())
+        cosine = (clean * unit(noisy)).sum(-1)
         turned += np.log(np.maximum(1 - cosine, LEAST_DISAGREEMENT)).mean(1)
     return -turned
 
@@ -372,6 +420,7 @@ def noise_robustness(target):
 def y4_other_templates(target):
     layout = target.layout_with(SIBLINGS, rows := {})
     response = target.tower.responses(target.tower.states(list(rows), OTHER_TEMPLATES)["after"])
+    response = without(response, unit(response[layout.query[len(target.labels) :]].mean((0, 1)))[None])
     rows = {
         f"`{template}`": target.added(y4_parts(layout, response[:, column : column + 1]))
         for column, template in enumerate(OTHER_TEMPLATES)
@@ -390,6 +439,7 @@ def logistic_bound(target):
 FAMILIES = {
     "former default": former_default,
     "present default": y4,
+    "common response": common_response,
     "interaction elsewhere": interaction_elsewhere,
     "other statistics": other_statistics,
     "further signals": further_signals,
@@ -401,7 +451,7 @@ FAMILIES = {
 def table(columns: dict[str, dict]) -> str:
     lines = ["| kind | score | " + " | ".join(columns) + " |", "|---|---|" + "---:|" * len(columns)]
     for key in next(iter(columns.values())):
-        cells = [f"{column[key]:.3f}" for column in columns.values()]
+        cells = [column[key] for column in columns.values()]
         lines.append("| " + " | ".join([*key, *cells]) + " |")
     return "\n".join(lines)
 

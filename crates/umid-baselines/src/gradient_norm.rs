@@ -32,18 +32,15 @@ use crate::error::{BaselineError, Result};
 
 /// The attack on one model, with its negatives.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let (pixels, public_images): (umid_models::Pixels, Vec<umid_models::Pixels>) = todo!();
-/// use std::path::Path;
+/// ```
 /// use umid_baselines::GradientNorm;
+/// use umid_models::{Clip, Pixels};
 ///
-/// let model = umid_models::Clip::load(Path::new("target"), &umid_models::parse_device("cpu")?)?;
-/// let public_texts = ["a photo of Ann Poe", "a photo of Jon Roe"];
-/// let attack = GradientNorm::new(&model, &public_texts, &public_images)?;
-/// let score = attack.of_weights("a photo of Ada Lovelace", &pixels)?;
-/// # Ok(())
-/// # }
+/// /// How strongly one photo of a person pulls at the weights.
+/// fn pull(model: &Clip, public: &[Pixels], photo: &Pixels) -> umid_baselines::Result<f64> {
+///     let texts = ["a photo of Ann Poe", "a photo of Jon Roe"];
+///     GradientNorm::new(model, &texts, public)?.of_weights("a photo of Ada Lovelace", photo)
+/// }
 /// ```
 #[derive(Debug)]
 pub struct GradientNorm<'a> {

@@ -59,7 +59,9 @@ pub enum Signal {
     Interaction,
     /// [`crate::Interaction::log_coherence`].
     InteractionCoherence,
-    /// [`crate::text::log_norm`] of the responses ([`crate::state_map::responses`]).
+    /// [`crate::text::log_norm`] of the responses ([`crate::state_map::responses`]), from which
+    /// the direction of the mean response to reference names is taken out, as from those below
+    /// ([`crate::state_map::without_direction`]).
     ResponseNorm,
     /// [`Signal::ResponseNorm`] after [`crate::siblings::sibling_calibrated`].
     ResponseNormCalibrated,
@@ -313,42 +315,42 @@ impl Signal {
             Self::ResponseNorm => Card {
                 name: "response_norm",
                 direction: HigherIsMember,
-                needs: &[Need::HiddenStates],
-                definition: "mean log length of the text embedding before it is standardised",
+                needs: &[Need::HiddenStates, Need::Reference],
+                definition: "mean log length of the response, less what the model answers to any name",
                 source: OWN,
             },
             Self::ResponseNormCalibrated => Card {
                 name: "response_norm_calibrated",
                 direction: HigherIsMember,
-                needs: &[Need::TwoPartQuery, Need::HiddenStates],
+                needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "response_norm minus half the mean of each group of siblings",
                 source: OWN,
             },
             Self::ResponseAgreement => Card {
                 name: "response_agreement",
                 direction: HigherIsMember,
-                needs: &[Need::Templates, Need::HiddenStates],
+                needs: &[Need::Templates, Need::HiddenStates, Need::Reference],
                 definition: "minus log of what the templates' responses lack to full agreement",
                 source: OWN,
             },
             Self::ResponseAgreementCalibrated => Card {
                 name: "response_agreement_calibrated",
                 direction: HigherIsMember,
-                needs: &[Need::Templates, Need::TwoPartQuery, Need::HiddenStates],
+                needs: &[Need::Templates, Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "response_agreement minus half the mean of each group of siblings",
                 source: OWN,
             },
             Self::ResponseInteraction => Card {
                 name: "response_interaction",
                 direction: HigherIsMember,
-                needs: &[Need::TwoPartQuery, Need::HiddenStates],
+                needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "interaction, of responses in the place of states",
                 source: TWO_WAY,
             },
             Self::ResponseCoherenceCalibrated => Card {
                 name: "response_coherence_calibrated",
                 direction: HigherIsMember,
-                needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Templates],
+                needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference, Need::Templates],
                 definition: "coherence of the responses' residual, minus half that of siblings",
                 source: TWO_WAY,
             },

@@ -31,6 +31,30 @@ pub fn output_head_map(
     Ok((projection.mapv(f64::from) * gain).dot(&directions))
 }
 
+/// The map followed by the removal of one direction of its target: map (I - u u^T), u being
+/// `direction` at unit length. A direction of length zero removes nothing.
+///
+/// # Shapes
+/// `map` (D, p) and `direction` (p) give (D, p).
+///
+/// # Errors
+/// Two widths p, or a direction that is not finite.
+pub fn without_direction(
+    map: ArrayView2<'_, f64>,
+    direction: ArrayView1<'_, f32>,
+) -> Result<Array2<f64>> {
+    checks::finite("direction", &direction)?;
+    checks::length("direction", "elements", direction.len(), map.ncols())?;
+    let direction = direction.mapv(f64::from);
+    let length = direction.dot(&direction).sqrt();
+    if length == 0.0 {
+        return Ok(map.to_owned());
+    }
+    let unit = direction.mapv(|value| value / length);
+    let along = map.dot(&unit).insert_axis(Axis(1));
+    Ok(&map - &along.dot(&unit.insert_axis(Axis(0))))
+}
+
 /// Takes from each state the mean of its features, as a layer norm does.
 ///
 /// # Shapes
@@ -71,10 +95,13 @@ pub fn project(states: ArrayView2<'_, f64>, map: ArrayView2<'_, f64>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{arr1, arr2};
+    use ndarray::{Array1, arr1, arr2};
 
     use super::*;
     use crate::Error;
+
+    /// Of sums of a few products of order ten in f64.
+    const ROUND_OFF: f64 = 1e-13;
 
     #[test]
     fn centred_states_have_mean_zero() {
@@ -94,6 +121,19 @@ mod tests {
         assert_eq!(map, arr2(&[[0.0], [1.0], [2.0]]));
         let states = arr2(&[[1.0, 1.0, 1.0]]);
         assert_eq!(project(states.view(), map.view()).unwrap(), arr2(&[[3.0]]));
+    }
+
+    #[test]
+    fn a_direction_that_is_taken_out_is_gone_and_the_rest_stays() {
+        let map = arr2(&[[1.0, 2.0, 3.0], [0.0, 4.0, -4.0]]);
+        let diagonal = arr1(&[0.0, 5.0, 5.0]);
+        let rest = without_direction(map.view(), diagonal.view()).unwrap();
+        let expected = arr2(&[[1.0, -0.5, 0.5], [0.0, 4.0, -4.0]]);
+        assert!((&rest - &expected).iter().all(|difference| difference.abs() < ROUND_OFF));
+        let nothing = Array1::zeros(3);
+        assert_eq!(without_direction(map.view(), nothing.view()).unwrap(), map);
+        assert!(without_direction(map.view(), arr1(&[1.0]).view()).is_err());
+        assert!(without_direction(map.view(), arr1(&[1.0, f32::NAN, 0.0]).view()).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use umid_invert::{Inversion, InvertParams, Inverter, KeepInputs, PixelSpace};
 use umid_models::{Clip, ImageTower, InputTower};
-use umid_signals::{Bank, Signal};
+use umid_signals::{Bank, Need, Signal};
 
 use crate::audit::AuditOptions;
 use crate::bank::{fingerprint, load_bank};
@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::queries::Query;
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
 use crate::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, fit_part};
-use crate::text_signals::{CHUNK, SignalRow, TextReader};
+use crate::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -240,13 +240,7 @@ impl Paper {
 /// entry of the cache serves every audit of the model: these are not in its key.
 fn own_signals(mut row: SignalRow) -> SignalRow {
     row.retain(|signal, _| {
-        !matches!(
-            signal,
-            Signal::NearestReferenceCosine
-                | Signal::Bank
-                | Signal::BankCsls
-                | Signal::BankCslsCalibrated
-        )
+        !signal.needs().iter().any(|need| matches!(need, Need::Bank | Need::Reference))
     });
     row
 }
@@ -282,6 +276,7 @@ fn cache_key(
 ) -> CacheKey {
     let shared = (
         SCHEMA_VERSION,
+        TEXT_SIGNALS_VERSION,
         env!("CARGO_PKG_VERSION"),
         options.templates.as_slice(),
         options.siblings.describe(),

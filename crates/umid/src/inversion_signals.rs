@@ -27,7 +27,7 @@ pub const SATURATION: f64 = 0.98;
 /// # Errors
 ///
 /// Those of the inversion.
-pub(crate) fn invert<T: InputTower, S: Space>(
+pub fn invert<T: InputTower, S: Space>(
     inverter: &Inverter<'_, T, S>,
     names: &[ArrayView2<f32>],
 ) -> Result<Vec<Inversion>, AuditError> {
@@ -48,10 +48,7 @@ pub(crate) fn invert<T: InputTower, S: Space>(
 /// # Errors
 ///
 /// Those of the signals.
-pub(crate) fn signals(
-    inversion: &Inversion,
-    templates: ArrayView2<f32>,
-) -> Result<SignalRow, AuditError> {
+pub fn signals(inversion: &Inversion, templates: ArrayView2<f32>) -> Result<SignalRow, AuditError> {
     let usable = inversion.usable();
     let cosines = inversion.cosines.select(Axis(0), &usable);
     let raw = inversion.embeddings.select(Axis(0), &usable);

@@ -18,7 +18,7 @@ pub mod cache;
 pub mod csv_out;
 pub mod error;
 pub mod evaluation;
-mod inversion_signals;
+pub mod inversion_signals;
 pub mod names;
 pub mod progress;
 pub mod queries;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, Axis};
 use umid_models::{Clip, TextEmbeddings};
 use umid_signals::siblings::sibling_calibrated;
-use umid_signals::state_map::{output_head_map, responses};
+use umid_signals::state_map::{output_head_map, responses, without_direction};
 use umid_signals::text::{
     DEFAULT_NEIGHBOURS, log_agreement, log_norm, nearest_reference_cosine, template_agreement,
     text_norm,
@@ -24,6 +24,9 @@ use crate::templates::Templates;
 /// Names whose texts are embedded together. It bounds memory: a name with 16 + 16 siblings and
 /// six templates is 198 texts.
 pub(crate) const CHUNK: usize = 32;
+
+/// To be raised when what is read of a name changes, so that no cache answers with the former.
+pub(crate) const TEXT_SIGNALS_VERSION: u32 = 2;
 
 /// Raw signal values of one text.
 pub type SignalRow = BTreeMap<Signal, Option<f64>>;
@@ -91,8 +94,9 @@ impl<'a> TextReader<'a> {
         })
     }
 
-    /// Adds the signals that compare with reference names: nearest neighbours, and the bank's
-    /// hubness where there is a bank. The names must be those of the reference's fit part.
+    /// Adds what takes reference names: the response that any name gets, which is taken out of
+    /// all responses; nearest neighbours; and the bank's hubness where there is a bank. The names
+    /// must be those of the reference's fit part.
     ///
     /// # Errors
     ///
@@ -105,7 +109,14 @@ impl<'a> TextReader<'a> {
         let mut texts = TextTable::default();
         let rows: Vec<Vec<usize>> =
             names.iter().map(|n| texts.add_all(self.templates, &n.text)).collect();
-        let embeddings = texts.embed(self.model)?.embeddings;
+        let TextEmbeddings { embeddings, states, .. } = texts.embed(self.model)?;
+        let states = states.select(Axis(0), &rows.concat());
+        let to_any_name = responses(states.view(), self.response_map.view())?.mapv(f64::from);
+        if let Some(to_any_name) = to_any_name.mean_axis(Axis(0)) {
+            let to_any_name = to_any_name.mapv(|value| value as f32);
+            self.response_map = without_direction(self.response_map.view(), to_any_name.view())?;
+            self.response_grid = self.grid.clone().with_map(self.response_map.clone())?;
+        }
         let mut means = Array2::zeros((names.len(), embeddings.ncols()));
         for (mut mean, rows) in means.rows_mut().into_iter().zip(&rows) {
             mean.assign(&mean_unit(embeddings.select(Axis(0), rows).view()));
@@ -451,6 +462,30 @@ mod tests {
                 assert!((a - b).abs() < F32_ROUND_OFF, "{a} and {b}");
             }
         }
+    }
+
+    #[test]
+    fn the_reference_names_have_no_response_in_common_left() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
+        let device = parse_device("cpu").unwrap();
+        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let templates = Templates::new(vec!["a {}".into(), "{} in a photo".into()]).unwrap();
+        let siblings = Siblings::bundled(4).unwrap();
+        let names = ["Ann Roe", "Bo Day", "Cher", "Di van Ash", "Ann Day", "Ed Roe", "Flo Ames"];
+        let query = |text: &str| Query { id: text.into(), text: text.into(), parts: None };
+        let names: Vec<Query> = names.into_iter().map(query).collect();
+        let texts: Vec<String> = names.iter().flat_map(|n| templates.fill_all(&n.text)).collect();
+        let states = model.embed_texts(&texts).unwrap().states;
+        let longest_in_common = |reader: &TextReader<'_>| {
+            let responses = responses(states.view(), reader.response_map.view()).unwrap();
+            let mean = responses.mean_axis(Axis(0)).unwrap();
+            mean.iter().fold(0.0, |most: f32, value| most.max(value.abs()))
+        };
+        let before = TextReader::new(&model, &templates, &siblings).unwrap();
+        assert!(longest_in_common(&before) > 100.0 * F32_ROUND_OFF);
+        let names: Vec<&Query> = names.iter().collect();
+        let after = before.with_reference(&names, None).unwrap();
+        assert!(longest_in_common(&after) < F32_ROUND_OFF);
     }
 
     #[test]

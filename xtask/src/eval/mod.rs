@@ -4,7 +4,6 @@
 //! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables, figures, page
 
 mod figure;
-mod markup;
 mod methods;
 mod page;
 pub mod plan;

@@ -9,8 +9,8 @@
 use serde::Serialize;
 
 use super::figure::Figure;
-use super::markup::escape;
 use super::table::{Gaps, Table};
+use umid::report::escape;
 
 /// A page of results.
 #[derive(Debug, Clone, PartialEq, Serialize)]

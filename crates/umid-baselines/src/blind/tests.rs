@@ -203,23 +203,3 @@ fn a_p_value_counts_the_observation_and_refuses_nan() {
     assert!(p_value(0.5, &[]).is_err());
     assert!(p_value(0.5, &[f64::NAN]).is_err());
 }
-
-/// 800 names, 5 folds, 101 label vectors: run in release with `--ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn cost_of_a_hundred_permutations() {
-    let (texts, members) = names(800, 6, None);
-    let start = std::time::Instant::now();
-    let prepared = BlindControl::default().prepare(&texts, &members).expect("usable");
-    let prepare = start.elapsed();
-    let observed = prepared.evaluate().expect("converges");
-    let null = prepared.permutation_null(100, 7).expect("converges");
-    let columns = prepared.folds[0].reduced.train.ncols();
-    let p = p_value(observed.area, &null).expect("finite");
-    eprintln!(
-        "features {prepare:?} ({columns} columns), in all {:?}; area {:.3}, p {p:.3}, null {:.3}",
-        start.elapsed(),
-        observed.area,
-        mean(&null)
-    );
-}

@@ -11,7 +11,7 @@ pub(super) fn missing(reason: &str) -> String {
 /// Escapes text for element content and for quoted attribute values. Control characters, which
 /// HTML does not allow, and direction controls, which can make a text read as another, become
 /// U+FFFD.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -34,7 +34,8 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::record::{QueryRecord, RunInfo};
-use markup::{escape, fill, png_data_uri};
+pub use markup::escape;
+use markup::{fill, png_data_uri};
 use outcome::Outcome;
 
 const PAGE: &str = include_str!("report.html");

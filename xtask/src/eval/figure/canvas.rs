@@ -12,9 +12,9 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::super::markup::escape;
 use super::mark::Look;
 use super::{Figure, Label};
+use umid::report::escape;
 
 /// Width of every sheet in its own units.
 pub(super) const WIDTH: i32 = 960;

@@ -7,7 +7,7 @@ use umid_baselines::{Augmentation, augmentation_enhanced, augmentations};
 use umid_models::{Clip, Pixels};
 
 use super::pair_probe::{Pairs, Probe};
-use super::{Method, columns_of, no_settings};
+use super::{Method, columns_of};
 use crate::eval::record::{Column, Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -28,10 +28,6 @@ impl Method for Aea {
 
     fn seconds(&self) -> f64 {
         10.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use umid_baselines::{BlindControl, p_value};
 
-use super::{Method, no_settings};
+use super::Method;
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -25,10 +25,6 @@ impl Method for Blind {
 
     fn seconds(&self) -> f64 {
         20.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

@@ -22,7 +22,7 @@ impl Method for Calibrated {
     }
 
     fn definition(&self) -> String {
-        format!("1 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}")
+        format!("2 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}")
     }
 
     fn seconds(&self) -> f64 {

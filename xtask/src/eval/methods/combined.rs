@@ -5,7 +5,7 @@ use umid::score::DEFAULT_SCORE;
 use umid_signals::Signal;
 
 use super::inversion::{self, Row, calibrated};
-use super::{Method, columns_of, no_settings, text_probe};
+use super::{Method, columns_of, text_probe};
 use crate::eval::record::{Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -26,15 +26,11 @@ impl Method for Combined {
     }
 
     fn definition(&self) -> String {
-        format!("1 {DEFAULT_SCORE:?} {ADDED:?}")
+        format!("2 {DEFAULT_SCORE:?} {ADDED:?}")
     }
 
     fn seconds(&self) -> f64 {
         5.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

@@ -3,7 +3,7 @@
 use umid_baselines::cosine_similarity;
 
 use super::pair_probe::Probe;
-use super::{Method, columns_of, no_settings};
+use super::{Method, columns_of};
 use crate::eval::record::{Column, Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -21,10 +21,6 @@ impl Method for Csa {
 
     fn seconds(&self) -> f64 {
         3.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

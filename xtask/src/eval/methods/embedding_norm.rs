@@ -3,7 +3,7 @@
 use umid_baselines::embedding_norms;
 
 use super::pair_probe::Probe;
-use super::{Method, columns_of, no_settings};
+use super::{Method, columns_of};
 use crate::eval::record::{Column, Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -24,10 +24,6 @@ impl Method for EmbeddingNorm {
 
     fn seconds(&self) -> f64 {
         3.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

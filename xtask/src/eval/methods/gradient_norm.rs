@@ -7,7 +7,7 @@ use std::time::Instant;
 use umid_baselines::GradientNorm as Attack;
 
 use super::pair_probe::Probe;
-use super::{Method, columns_of, no_settings};
+use super::{Method, columns_of};
 use crate::eval::record::{Column, Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -28,10 +28,6 @@ impl Method for GradientNorm {
 
     fn seconds(&self) -> f64 {
         15.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

@@ -7,7 +7,7 @@ use umid_baselines::{DEFAULT_TAU, IdentityCandidates, PROMPTS};
 use umid_testbed::caption::fill;
 use umid_testbed::{Identity, pixels};
 
-use super::{Method, no_settings};
+use super::Method;
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -32,10 +32,6 @@ impl Method for Idia {
 
     fn seconds(&self) -> f64 {
         15.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

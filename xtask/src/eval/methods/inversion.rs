@@ -11,21 +11,18 @@ use std::time::Instant;
 use anyhow::ensure;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{
     CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
 };
-use umid_invert::{Clamp, InvertParams, Inverter, KeepInputs, Optimiser, PixelSpace};
+use umid_invert::{Clamp, InvertParams, Inverter, Optimiser, PixelSpace};
 use umid_models::{Clip, InputTower};
 use umid_signals::Signal;
-use umid_signals::inversion::{
-    DEFAULT_COSINE_THRESHOLD, cross_template_transfer, final_gradient_norm, similarity,
-    steps_to_threshold, variability, variability_tuni,
-};
 
 use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
@@ -205,14 +202,11 @@ impl<'a> Reader<'a> {
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
         let stride = self.templates.len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
-        let mut targets = Array2::zeros((texts.len(), embeddings.ncols()));
-        for (i, mut target) in targets.rows_mut().into_iter().enumerate() {
-            target.assign(&of_text(i).row(0));
-        }
         let (tower, device) = (&self.model.image, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
-        let inversions = inverter.invert(targets.view(), KeepInputs::No)?;
-        inversions.iter().enumerate().map(|(i, inversion)| row(inversion, of_text(i))).collect()
+        let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
+        let inversions = inversion_signals::invert(&inverter, &names)?;
+        inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?)).collect()
     }
 
     /// Median seconds of a text alone.
@@ -226,23 +220,6 @@ impl<'a> Reader<'a> {
         seconds.sort_by(f64::total_cmp);
         Ok(seconds[seconds.len() / 2])
     }
-}
-
-fn row(inversion: &umid_invert::Inversion, templates: ArrayView2<f32>) -> anyhow::Result<Row> {
-    let usable = inversion.usable();
-    let cosines = inversion.cosines.select(Axis(0), &usable);
-    let raw = inversion.embeddings.select(Axis(0), &usable);
-    let unit = inversion.unit_embeddings().select(Axis(0), &usable);
-    let norms = inversion.gradient_norms.select(Axis(0), &usable);
-    let finals = cosines.column(cosines.ncols() - 1);
-    Ok(Row::from([
-        (Signal::Similarity, similarity(finals)?),
-        (Signal::Variability, variability(unit.view())?),
-        (Signal::VariabilityTuni, variability_tuni(raw.view())?),
-        (Signal::StepsToThreshold, steps_to_threshold(cosines.view(), DEFAULT_COSINE_THRESHOLD)?),
-        (Signal::FinalGradientNorm, final_gradient_norm(norms.view())?),
-        (Signal::CrossTemplateTransfer, cross_template_transfer(unit.view(), templates, 0)?),
-    ]))
 }
 
 impl Method for Inversion {

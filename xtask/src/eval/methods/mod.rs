@@ -65,8 +65,12 @@ pub trait Method {
     /// has been measured.
     fn seconds(&self) -> f64;
 
-    /// Refuses settings that the method does not have, before anything runs.
-    fn check(&self, settings: &toml::Table) -> anyhow::Result<()>;
+    /// Refuses settings that the method does not have, before anything runs; by default any.
+    fn check(&self, settings: &toml::Table) -> anyhow::Result<()> {
+        let found = settings.keys().next();
+        anyhow::ensure!(found.is_none(), "the method {} has no settings", self.name());
+        Ok(())
+    }
 
     /// Reads a target.
     fn measure(&self, subject: &Subject, settings: &toml::Table) -> anyhow::Result<Vec<Reading>>;
@@ -83,13 +87,6 @@ pub fn by_name(name: &str) -> anyhow::Result<Box<dyn Method>> {
 /// method does not have is an error.
 fn settings<T: DeserializeOwned>(table: &toml::Table) -> anyhow::Result<T> {
     table.clone().try_into().context("the method's settings")
-}
-
-/// Refuses any setting.
-fn no_settings(method: &dyn Method, table: &toml::Table) -> anyhow::Result<()> {
-    let found = table.keys().next();
-    anyhow::ensure!(found.is_none(), "the method {} has no settings", method.name());
-    Ok(())
 }
 
 /// A column of each group from what is known of the group.

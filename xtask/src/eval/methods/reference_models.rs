@@ -7,8 +7,8 @@ use umid_baselines::{Points, ReferenceSide, Rmia, lira_offline, lira_online};
 use umid_models::Clip;
 use umid_testbed::World;
 
+use super::Method;
 use super::pair_probe::{Pairs, Probe};
-use super::{Method, no_settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -40,10 +40,6 @@ impl Method for ReferenceModels {
 
     fn seconds(&self) -> f64 {
         15.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

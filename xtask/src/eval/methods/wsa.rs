@@ -6,7 +6,7 @@ use ndarray::{Axis, concatenate};
 use umid_baselines::{Pairs as PairRows, WeaklySupervised};
 
 use super::pair_probe::{Pairs, Probe};
-use super::{Method, columns_of, no_settings};
+use super::{Method, columns_of};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
 
@@ -24,10 +24,6 @@ impl Method for Wsa {
 
     fn seconds(&self) -> f64 {
         3.0
-    }
-
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
-        no_settings(self, table)
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {

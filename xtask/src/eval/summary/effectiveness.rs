@@ -6,12 +6,18 @@ use crate::eval::table::{Cell, Column, Standing, Table};
 use crate::suites::{Role, Target};
 
 /// Panels in the order of the page: name, title, plain words.
-const PANELS: [(&str, &str, &str); 4] = [
+const PANELS: [(&str, &str, &str); 5] = [
     (
         "worlds",
         "Worlds that nothing was chosen on",
         "Two worlds, each at three numbers of exposures a name, and the first with members and \
          non-members exchanged.",
+    ),
+    (
+        "later",
+        "A world made after the last choice",
+        "The score was chosen anew when a control on the worlds above failed; this world was made \
+         after that, and scored once.",
     ),
     (
         "variants",
@@ -27,7 +33,8 @@ const PANELS: [(&str, &str, &str); 4] = [
     (
         "development",
         "The world that settings were chosen on",
-        "Settings, signals, weights and signs were chosen here and then frozen.",
+        "Settings, signals, weights and signs were chosen here and then frozen. In its mispaired \
+         form half of the members went with photos of random people.",
     ),
 ];
 
