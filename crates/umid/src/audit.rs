@@ -28,7 +28,8 @@ use crate::reference_fit::fit_part;
 use crate::reference_fit::{check_names, check_votes};
 use crate::report::preview::png_from_chw;
 use crate::report::{Preview, Report, render};
-use crate::siblings::Siblings;
+use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
+use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
 use crate::store::{REPORT_FILE, RunStore};
 use crate::templates::Templates;
 use crate::text_signals::{CHUNK, full_name};
@@ -73,6 +74,45 @@ pub struct AuditOptions {
     pub previews: usize,
     /// The device's name, as the user gave it.
     pub device: String,
+}
+
+/// Level of the calibrated test and of the false discovery rate control.
+pub const DEFAULT_ALPHA: f64 = 0.05;
+/// Votes of the four detectors that make a member.
+pub const DEFAULT_MIN_VOTES: usize = 3;
+
+impl AuditOptions {
+    /// The defaults of `umid audit` on the CPU with these references, but for the report's
+    /// inverted images and the cache: neither is made.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bundled siblings.
+    pub fn new(
+        seed: u64,
+        paper_reference: ReferenceTexts,
+        calibrated_reference: ReferenceTexts,
+    ) -> Result<Self, AuditError> {
+        Ok(Self {
+            templates: Templates::default(),
+            inversion: Some(InvertParams { seed, ..InvertParams::default() }),
+            paper_reference,
+            calibrated_reference,
+            siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
+            bank: None,
+            score: DEFAULT_SCORE.to_vec(),
+            one_part_score: ONE_PART_SCORE.to_vec(),
+            alpha: DEFAULT_ALPHA,
+            false_discovery_rate: DEFAULT_ALPHA,
+            min_votes: DEFAULT_MIN_VOTES,
+            seed,
+            redaction: Redaction::Off,
+            cache: ReferenceCache::off(),
+            ground_truth: None,
+            previews: 0,
+            device: "cpu".to_owned(),
+        })
+    }
 }
 
 /// Whether names appear in a run's files.

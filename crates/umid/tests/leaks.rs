@@ -13,13 +13,12 @@ mod common;
 use std::path::Path;
 
 use common::{Bench, fixture, queries, reference, succeed, write_names};
-use umid::audit::{AuditOptions, Redaction, audit};
+use umid::audit::{AuditOptions, audit};
 use umid::auditor::{Auditor, Reading};
 use umid::cache::ReferenceCache;
 use umid::progress::Silent;
 use umid::queries::{PartRule, Query, QueryOptions, read_queries};
 use umid::reference::{ReferenceTexts, from_file, gibberish};
-use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid::siblings::Siblings;
 use umid::templates::Templates;
 use umid_invert::InvertParams;
@@ -80,21 +79,8 @@ fn options() -> AuditOptions {
             batch_rows: 64,
             ..InvertParams::default()
         }),
-        paper_reference: gibberish(0, 12).unwrap(),
-        calibrated_reference: fixed_reference(),
         siblings: Siblings::bundled(3).unwrap(),
-        bank: None,
-        score: DEFAULT_SCORE.to_vec(),
-        one_part_score: ONE_PART_SCORE.to_vec(),
-        alpha: 0.05,
-        false_discovery_rate: 0.05,
-        min_votes: 3,
-        seed: 0,
-        redaction: Redaction::Off,
-        cache: ReferenceCache::off(),
-        ground_truth: None,
-        previews: 0,
-        device: "cpu".into(),
+        ..AuditOptions::new(0, gibberish(0, 12).unwrap(), fixed_reference()).unwrap()
     }
 }
 

@@ -7,10 +7,10 @@
 )]
 
 use serde::Serialize;
+use umid::report::{BASE_STYLE, escape};
 
 use super::figure::Figure;
 use super::table::{Gaps, Table};
-use umid::report::escape;
 
 /// A page of results.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -68,7 +68,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
              <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n\
+             <title>{title}</title>\n<style>\n{BASE_STYLE}{}</style>\n</head>\n<body>\n\
              <a class=\"skip\" href=\"#results\">Skip to the results</a>\n\
              <header>\n<p class=\"instrument\">umid<span>evaluation</span></p>\n<h1>{title}</h1>\n\
              <p class=\"outcome\">{}</p>\n{}</header>\n{}\

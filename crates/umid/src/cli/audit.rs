@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use umid::audit::{AuditOptions, AuditSummary, Redaction, audit};
+use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
 use umid::cache::ReferenceCache;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
-use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 
@@ -59,13 +58,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "sibling_first")]
     sibling_last: Option<PathBuf>,
     /// Level of the calibrated test, a name
-    #[arg(long, default_value_t = 0.05, value_name = "P")]
+    #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "P")]
     alpha: f64,
     /// Level of the false discovery rate control, across the run
-    #[arg(long, default_value_t = 0.05, value_name = "Q")]
+    #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "Q")]
     fdr: f64,
     /// Votes of the four detectors that make a member in the paper's reading
-    #[arg(long, default_value_t = 3, value_name = "N")]
+    #[arg(long, default_value_t = DEFAULT_MIN_VOTES, value_name = "N")]
     min_votes: usize,
     /// Seed of starts, references and detectors
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -124,21 +123,16 @@ fn options(args: &Args, queries: &NameFile) -> anyhow::Result<AuditOptions> {
     Ok(AuditOptions {
         templates,
         inversion: args.inversion.params(args.seed)?,
-        paper_reference: paper,
-        calibrated_reference: calibrated,
         siblings,
         bank: args.bank.clone(),
-        score: DEFAULT_SCORE.to_vec(),
-        one_part_score: ONE_PART_SCORE.to_vec(),
         alpha: args.alpha,
         false_discovery_rate: args.fdr,
         min_votes: args.min_votes,
-        seed: args.seed,
         redaction: if args.redact { Redaction::On } else { Redaction::Off },
         cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
-        ground_truth: None,
         previews: args.previews,
         device: args.model.device.device.clone(),
+        ..AuditOptions::new(args.seed, paper, calibrated)?
     })
 }
 

@@ -6,18 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args as ClapArgs;
-use umid::audit::{AuditOptions, AuditSummary, Redaction, audit};
+use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::Auditor;
 use umid::cache::ReferenceCache;
 use umid::evaluation::{ScoreRow, table};
 use umid::progress::{Progress, Silent};
 use umid::queries::{NameFile, Query};
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
-use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
-use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
-use umid::templates::Templates;
 use umid_detect::{Bootstrap, Interval};
-use umid_invert::InvertParams;
 use umid_models::Clip;
 
 use super::Outcome;
@@ -72,26 +68,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let queries = mixed(&members, &non_members);
     let ids = |group: &[Query]| group.iter().map(|q| q.id.clone()).collect::<BTreeSet<_>>();
     let (member_ids, non_member_ids) = (ids(&members), ids(&non_members));
+    let names = choose_reference(SEED, NAMES, &queries.queries)?;
     let options = AuditOptions {
-        templates: Templates::default(),
-        inversion: Some(InvertParams { seed: SEED, ..InvertParams::default() }),
-        paper_reference: gibberish(SEED, GIBBERISH)?,
-        calibrated_reference: choose_reference(SEED, NAMES, &queries.queries)?,
-        siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
-        bank: None,
-        score: DEFAULT_SCORE.to_vec(),
-        one_part_score: ONE_PART_SCORE.to_vec(),
-        alpha: 0.05,
-        false_discovery_rate: 0.05,
-        min_votes: 3,
-        seed: SEED,
-        redaction: Redaction::Off,
         // The demo shows the work, so it takes nothing from the user's cache; its own serves
         // the table at the end.
         cache: ReferenceCache::at(&directory.path().join("cache")),
         ground_truth: Some(member_ids.clone()),
         previews: 6,
         device: args.device.device.clone(),
+        ..AuditOptions::new(SEED, gibberish(SEED, GIBBERISH)?, names)?
     };
     println!(
         "A small CLIP model was trained on photos of {} made-up people. Audited are {} of them \

@@ -40,6 +40,8 @@ use outcome::Outcome;
 
 const PAGE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
+/// The style sheet that this report shares with other pages of the project.
+pub const BASE_STYLE: &str = include_str!("base.css");
 const SCRIPT: &str = include_str!("report.js");
 
 /// Everything that one report shows.
@@ -140,7 +142,7 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         ("previews", previews(report)),
         ("parameters", audited::parameters(report.run)),
         ("version", escape(&report.run.umid_version)),
-        ("style", STYLE.to_owned()),
+        ("style", format!("{BASE_STYLE}{STYLE}")),
         ("data", markup::json_for_script(&embedded)),
         ("script", SCRIPT.to_owned()),
     ];

@@ -11,10 +11,10 @@ use plotters::prelude::{
     RGBColor, Rectangle, SVGBackend, ShapeStyle, Text, TextStyle, WHITE,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use umid::report::escape;
 
 use super::mark::Look;
 use super::{Figure, Label};
-use umid::report::escape;
 
 /// Width of every sheet in its own units.
 pub(super) const WIDTH: i32 = 960;

@@ -6,13 +6,11 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use umid::audit::{AuditOptions, Redaction};
+use umid::audit::AuditOptions;
 use umid::auditor::{Auditor, Reading};
-use umid::cache::ReferenceCache;
 use umid::progress::Silent;
 use umid::queries::Query;
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
-use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 use umid_signals::Signal;
@@ -147,24 +145,12 @@ fn options(subject: &Subject, settings: &Settings) -> anyhow::Result<AuditOption
     } else {
         settings.templates.clone()
     };
+    let names = reference(subject, settings)?;
     Ok(AuditOptions {
         templates: Templates::new(templates)?,
         inversion: None,
-        paper_reference: gibberish(settings.seed, 100)?,
-        calibrated_reference: reference(subject, settings)?,
         siblings: Siblings::bundled(settings.siblings)?,
-        bank: None,
-        score: DEFAULT_SCORE.to_vec(),
-        one_part_score: ONE_PART_SCORE.to_vec(),
-        alpha: 0.05,
-        false_discovery_rate: 0.05,
-        min_votes: 3,
-        seed: settings.seed,
-        redaction: Redaction::Off,
-        cache: ReferenceCache::off(),
-        ground_truth: None,
-        previews: 0,
-        device: "cpu".to_owned(),
+        ..AuditOptions::new(settings.seed, gibberish(settings.seed, 100)?, names)?
     })
 }
 

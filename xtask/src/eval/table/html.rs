@@ -1,8 +1,9 @@
 //! A table as a fragment of HTML: a caption, headings with their scope, and a container that scrolls
 //! sideways where the screen is narrow.
 
-use super::{Column, Kind, Shown, Table, letter};
 use umid::report::escape;
+
+use super::{Column, Kind, Shown, Table, letter};
 
 impl Table {
     /// The table in its container, and its notes. `class`es are those of the page's style sheet.
