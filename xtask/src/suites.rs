@@ -120,7 +120,7 @@ impl Suite {
             other.role == Role::Shadow
                 && other.seed == target.seed
                 && target.label == LabelAssignment::Plain
-                && target.pairing == Pairing::Own
+                && !target.has_mispaired()
                 && (ours.steps, ours.stop_after) == (theirs.steps, theirs.stop_after)
         };
         self.targets.iter().filter(like).cloned().collect()
@@ -136,6 +136,11 @@ impl Suite {
 }
 
 impl Target {
+    /// Whether some members were trained under photos of others.
+    pub fn has_mispaired(&self) -> bool {
+        self.pairing != Pairing::Own
+    }
+
     /// Everything the target follows from.
     pub fn recipe(&self) -> Recipe {
         let (world, training) = (WorldParams::default(), TrainParams::default());

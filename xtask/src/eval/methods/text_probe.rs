@@ -1,6 +1,7 @@
 //! The product's own calibrated audit of every text of a target, shared between methods.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub siblings: usize,
     /// Public photos; none for an audit by text alone.
     pub bank: usize,
+    /// What those photos are like.
+    pub look: Look,
     /// Templates; empty for those of the training.
     pub templates: Vec<String>,
     /// Seed of the reference's split.
@@ -50,6 +53,41 @@ pub enum Texts {
     All,
     /// Members and non-members: enough for an ablation.
     People,
+}
+
+/// How photos of a bank differ from those of the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// Not at all.
+    Plain,
+    /// Out of focus.
+    Blurred,
+    /// Without colour.
+    Grey,
+}
+
+/// Standard deviation of [`Look::Blurred`] in pixels.
+const BLUR: f32 = 2.0;
+
+impl Look {
+    /// Changes the photos of a folder.
+    fn change(self, folder: &Path) -> anyhow::Result<()> {
+        if self == Self::Plain {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let photo = image::open(&path)?;
+            let changed = match self {
+                Self::Plain => photo,
+                Self::Blurred => photo.blur(BLUR),
+                Self::Grey => photo.grayscale(),
+            };
+            changed.to_rgb8().save(&path)?;
+        }
+        Ok(())
+    }
 }
 
 /// Where plausible names come from.
@@ -69,6 +107,7 @@ impl Default for Settings {
             reference: Reference::Fresh,
             siblings: DEFAULT_SIBLINGS,
             bank: 0,
+            look: Look::Plain,
             templates: Vec::new(),
             seed: 0,
             texts: Texts::All,
@@ -97,6 +136,7 @@ impl Probe {
         let bank = tempfile::tempdir()?;
         if settings.bank > 0 {
             write_bank(&subject.world, settings.bank, bank.path())?;
+            settings.look.change(bank.path())?;
         }
         let options = AuditOptions {
             bank: (settings.bank > 0).then(|| bank.path().to_owned()),

@@ -5,18 +5,20 @@ use std::collections::HashSet;
 use umid_detect::share_interval;
 
 use super::results::{
-    CALIBRATED, Gap, Names, PAPER, Results, SIMILARITY, Which, area_cell, share_cell, standing,
+    CALIBRATED, CSA, Gap, Names, PAPER, Results, SIMILARITY, Which, area_cell, share_cell, standing,
 };
 use crate::eval::page::{Part, Section};
 use crate::eval::record::Group;
 use crate::eval::table::{Cell, Column, Table};
-use crate::suites::Role;
 
 /// Readings that stand for the text-only tests.
-const READINGS: [Which<'_>; 5] = [
+const READINGS: [Which<'_>; 8] = [
     CALIBRATED,
+    Which::of("combined", "calibrated, inversion"),
     Which::of("calibrated", "interaction"),
     Which::of("calibrated", "template_agreement_calibrated"),
+    Which::of("inversion", "cross_template_transfer"),
+    CSA,
     SIMILARITY,
     PAPER,
 ];
@@ -101,7 +103,7 @@ fn mispaired(results: &Results<'_>) -> Table {
     "Half of the members were trained under a new random person's photo each time: their names \
      were shown as often, but there was nobody to memorise."
         .clone_into(&mut table.plain);
-    for target in results.targets().iter().filter(|target| target.role == Role::Control) {
+    for target in results.targets().iter().filter(|target| target.has_mispaired()) {
         for which in READINGS {
             if results.reading(target, which) == Err(Gap::NotAsked) {
                 continue;
