@@ -270,6 +270,12 @@ class Target:
         means = self.whole_response[self.layout.query[len(self.labels) :]].mean(1)
         return means.mean(0), np.linalg.svd(means - means.mean(0), full_matrices=False)[2][:directions]
 
+    def first_share(self) -> str:
+        """How much of the variance of their responses lies along one direction."""
+        means = self.whole_response[self.layout.query[len(self.labels) :]].mean(1)
+        variances = np.linalg.svd(means - means.mean(0), compute_uv=False) ** 2
+        return f"{variances[0] / variances.sum():.3f}"
+
     def standard(self, scores):
         fit = scores[len(self.labels) :]
         return (scores - fit.mean()) / fit.std(ddof=1)
@@ -476,7 +482,7 @@ def main() -> None:
             (family, name): target.auc(scores)
             for family, rows in FAMILIES.items()
             for name, scores in rows(target).items()
-        }
+        } | {("not an AUC", "share of the first principal direction"): target.first_share()}
     print(table(columns))
 
 
