@@ -28,11 +28,13 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
      which may have had other work to do. What is done once for a model (references, banks, \
      reference models) is not counted."
         .clone_into(&mut table.plain);
+    // One target for all methods, as far as they ran on one; the worlds' have the usual shape.
+    let worlds = |target: &&Target| matches!(target.panel.as_str(), "worlds" | "later");
+    let all = || results.targets().iter().rev();
     for which in results.headlines() {
-        let measured = results
-            .targets()
-            .iter()
-            .rev()
+        let measured = all()
+            .filter(worlds)
+            .chain(all())
             .find_map(|target| Some((target, results.reading(target, which).ok()?)));
         if let Some((target, reading)) = measured {
             table.push(Standing::Evidence, row(which, target, reading));

@@ -70,11 +70,11 @@ pub struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Cells in the order of their plan.
+    /// Cells in the order of their plan, in which a target comes again with its ablations.
     pub fn new(plan: &'a [Planned], cells: &'a [Measured]) -> Self {
         let mut targets: Vec<Target> = Vec::new();
         for planned in plan {
-            if targets.last().is_none_or(|last| last.name != planned.target.name) {
+            if targets.iter().all(|target| target.name != planned.target.name) {
                 targets.push(planned.target.clone());
             }
         }
@@ -339,6 +339,22 @@ mod tests {
             outcome,
         }];
         look(&Results::new(&plan, &cells), &suite.targets[0])
+    }
+
+    #[test]
+    fn a_target_is_listed_once_though_its_ablations_come_last() {
+        let suite = format!(
+            "{CSA_ALONE}[[target]]\nname = \"b\"\nrole = \"test\"\nseed = 2\n\
+             [[run]]\nmethod = \"blind\"\nvariant = \"again\"\nablation = \"again\"\n"
+        );
+        // The runs stand between the targets, which TOML allows.
+        let suite: Suite = toml::from_str(&suite).unwrap();
+        let plan = plan(&suite).unwrap();
+        let order: Vec<&str> = plan.iter().map(|cell| cell.target.name.as_str()).collect();
+        assert_eq!(order, ["a", "b", "a", "b"]);
+        let results = Results::new(&plan, &[]);
+        let names: Vec<&str> = results.targets().iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 use umid_detect::Interval;
 
 const MINUS: char = '\u{2212}';
-const NO_BREAK: char = '\u{a0}';
+pub(super) const NO_BREAK: char = '\u{a0}';
 
 /// What stands in a cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -80,7 +80,7 @@ mod tests {
 <caption><span id=\"main-result-caption\">Signals &amp; votes</span></caption>
 <thead><tr><th scope=\"col\">Method</th><th scope=\"col\" class=\"number\">Steps</th><th scope=\"col\" class=\"number\">AUC</th><th scope=\"col\" class=\"number\">TPR at 1 % FPR</th></tr></thead>
 <tbody>
-<tr><th scope=\"row\">R&amp;D &lt;a_b&gt; 5%, $x|y \u{2020}</th><td class=\"number\">12,000</td><td class=\"number\">.917 (.899\u{2013}.935)</td><td class=\"number\">12.3\u{a0}% (8.0\u{2013}17.1)</td></tr>
+<tr><th scope=\"row\">R&amp;D &lt;a_b&gt; 5%, $x|y\u{a0}\u{2020}</th><td class=\"number\">12,000</td><td class=\"number\">.917 (.899\u{2013}.935)</td><td class=\"number\">12.3\u{a0}% (8.0\u{2013}17.1)</td></tr>
 <tr><th scope=\"row\">vote</th><td class=\"number\"></td><td class=\"number\"><span class=\"failed\">failed<sup>a</sup></span></td><td class=\"number\"><span class=\"unresolved\">not resolved<sup>b</sup></span></td></tr>
 </tbody>
 </table>

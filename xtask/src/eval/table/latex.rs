@@ -91,7 +91,7 @@ mod tests {
 \toprule
 Method & Steps & AUC & TPR at 1 \% FPR \\
 \midrule
-R\&D \textless{}a\_b\textgreater{} 5\%, \$x\textbar{}y \textdagger{} & 12,000 & .917 (.899--.935) & 12.3~\% (8.0--17.1) \\
+R\&D \textless{}a\_b\textgreater{} 5\%, \$x\textbar{}y~\textdagger{} & 12,000 & .917 (.899--.935) & 12.3~\% (8.0--17.1) \\
 vote &  & \emph{failed}\textsuperscript{a} & not resolved\textsuperscript{b} \\
 \bottomrule
 \end{tabular}

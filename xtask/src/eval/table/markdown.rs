@@ -109,7 +109,7 @@ Half is chance; &lt;1&gt; is perfect.
 
 | Method                            |  Steps |              AUC |    TPR at 1 % FPR |
 | --------------------------------- | -----: | ---------------: | ----------------: |
-| R&amp;D &lt;a\\_b&gt; 5%, \\$x\\|y \u{2020} | 12,000 | .917 (.899\u{2013}.935) | 12.3\u{a0}% (8.0\u{2013}17.1) |
+| R&amp;D &lt;a\\_b&gt; 5%, \\$x\\|y\u{a0}\u{2020} | 12,000 | .917 (.899\u{2013}.935) | 12.3\u{a0}% (8.0\u{2013}17.1) |
 | vote                              |        |   **failed** [a] |  not resolved [b] |
 
 - [a] solver stopped &amp; gave up

@@ -17,7 +17,7 @@ mod markdown;
 
 use serde::Serialize;
 
-use cell::Shown;
+use cell::{NO_BREAK, Shown};
 pub use cell::{Cell, interval_text};
 
 /// Marks a row that was used for choosing.
@@ -162,7 +162,7 @@ impl Table {
             let shown = row.cells.get(i).map_or(Shown::Empty, Cell::shown);
             let chosen = i == 0 && row.standing == Standing::UsedForChoosing;
             match shown {
-                Shown::Words(text) if chosen => (column, Shown::Words(format!("{text} {DAGGER}"))),
+                Shown::Words(text) if chosen => (column, Shown::Words(format!("{text}{NO_BREAK}{DAGGER}"))),
                 Shown::Number(text) if chosen => {
                     (column, Shown::Number(format!("{text} {DAGGER}")))
                 }
