@@ -17,8 +17,8 @@ mod markdown;
 
 use serde::Serialize;
 
-use cell::{NO_BREAK, Shown};
 pub use cell::{Cell, interval_text};
+use cell::{NO_BREAK, Shown};
 
 /// Marks a row that was used for choosing.
 const DAGGER: char = '\u{2020}';
@@ -162,7 +162,9 @@ impl Table {
             let shown = row.cells.get(i).map_or(Shown::Empty, Cell::shown);
             let chosen = i == 0 && row.standing == Standing::UsedForChoosing;
             match shown {
-                Shown::Words(text) if chosen => (column, Shown::Words(format!("{text}{NO_BREAK}{DAGGER}"))),
+                Shown::Words(text) if chosen => {
+                    (column, Shown::Words(format!("{text}{NO_BREAK}{DAGGER}")))
+                }
                 Shown::Number(text) if chosen => {
                     (column, Shown::Number(format!("{text} {DAGGER}")))
                 }
