@@ -8,7 +8,7 @@ use crate::eval::record::{Column, Cost, Reading, Sees};
 use crate::eval::subject::Subject;
 
 /// The Euclidean norm.
-const P: f64 = 2.0;
+pub const P: f64 = 2.0;
 
 /// The embedding-norm attack.
 pub struct EmbeddingNorm;

@@ -10,6 +10,7 @@ mod embedding_norm;
 mod gradient_norm;
 mod idia;
 mod inversion;
+mod lpla;
 mod pair_probe;
 mod reference_models;
 mod text_probe;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Box<dyn Method>> {
         Box::new(embedding_norm::EmbeddingNorm),
         Box::new(idia::Idia),
         Box::new(reference_models::ReferenceModels),
+        Box::new(lpla::Lpla),
     ]
 }
 

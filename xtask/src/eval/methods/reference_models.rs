@@ -104,7 +104,7 @@ impl Method for ReferenceModels {
 }
 
 /// Whether each model was trained on each person, `[models, people]`.
-fn trained_on(subject: &Subject, shadows: &[(Clip, World)], groups: &[Group]) -> Array2<bool> {
+pub fn trained_on(subject: &Subject, shadows: &[(Clip, World)], groups: &[Group]) -> Array2<bool> {
     let people: Vec<usize> =
         groups.iter().flat_map(|group| subject.people(*group)).map(|person| person.index).collect();
     let mut trained_on = Array2::from_elem((shadows.len(), people.len()), false);
