@@ -1,11 +1,13 @@
 //! `cargo xtask zoo`: trains the targets of a suite afresh.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use umid_testbed::{CARD, Card, Progress, Recipe, make_decoder, make_target};
 
 use crate::suites::{Suite, Target};
@@ -52,34 +54,81 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(only) = &arguments.only {
         suite.retain_target(only)?;
     }
-    for target in &suite.targets {
+    let folder = |target: &Target| {
         let out = arguments.out.as_ref().map(|out| out.join(&target.name));
-        let folder = out.unwrap_or_else(|| target.folder());
-        if arguments.missing && folder.join(CARD).exists() {
-            continue;
-        }
+        out.unwrap_or_else(|| target.folder())
+    };
+    let wanted = |target: &&Target| !(arguments.missing && folder(target).join(CARD).exists());
+    let targets: Vec<&Target> = suite.targets.iter().filter(wanted).collect();
+    let failures = side_by_side(&targets, |target, bars| {
         let mut recipe = target.recipe();
         recipe.training.steps = arguments.steps.unwrap_or(recipe.training.steps);
         let started = Instant::now();
-        let card = make(&recipe, arguments.part, &folder, &target.work())
-            .with_context(|| format!("the target {} failed", target.name))?;
+        let card = make(&recipe, arguments.part, &folder(target), &target.work(), bars)?;
         report(&card, started.elapsed().as_secs_f64());
+        Ok(())
+    });
+    match failures.into_iter().next() {
+        Some((target, error)) => Err(error.context(format!("the target {target} failed"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Trains a target that is not there yet.
 pub fn ensure_made(target: &Target) -> anyhow::Result<()> {
-    if target.is_made() {
-        return Ok(());
-    }
-    make(&target.recipe(), Part::All, &target.folder(), &target.work())?;
-    Ok(())
+    make_missing(&[target]).into_values().next().map_or(Ok(()), Err)
 }
 
-fn make(recipe: &Recipe, part: Part, folder: &Path, work: &Path) -> anyhow::Result<Card> {
+/// Trains the targets that are not there yet. Returns why some could not be, by name.
+pub fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Error> {
+    let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
+    side_by_side(&missing, |target, bars| {
+        make(&target.recipe(), Part::All, &target.folder(), &target.work(), bars).map(drop)
+    })
+}
+
+/// Does the work on every target, as many at a time as there are cores: a training keeps one
+/// busy. Stops of one training come one after the other, as each goes on from the last.
+/// Returns the failures by name.
+fn side_by_side(
+    targets: &[&Target],
+    work: impl Fn(&Target, &MultiProgress) -> anyhow::Result<()> + Sync,
+) -> BTreeMap<String, anyhow::Error> {
+    let mut trainings: BTreeMap<PathBuf, Vec<&Target>> = BTreeMap::new();
+    for target in targets {
+        trainings.entry(target.work()).or_default().push(target);
+    }
+    let (queue, failures) = (Mutex::new(trainings), Mutex::new(BTreeMap::new()));
+    let bars = MultiProgress::new();
+    let next = || queue.lock().expect("no holder panics").pop_first();
+    let worker = || {
+        while let Some((_, stops)) = next() {
+            for target in stops {
+                if let Err(error) = work(target, &bars) {
+                    let mut failures = failures.lock().expect("no holder panics");
+                    failures.insert(target.name.clone(), error);
+                }
+            }
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores.min(targets.len()) {
+            scope.spawn(worker);
+        }
+    });
+    failures.into_inner().expect("no holder panics")
+}
+
+fn make(
+    recipe: &Recipe,
+    part: Part,
+    folder: &Path,
+    work: &Path,
+    bars: &MultiProgress,
+) -> anyhow::Result<Card> {
     if matches!(part, Part::All | Part::Model) {
-        let bar = Bar::new(recipe.name.clone())?;
+        let bar = Bar::new(recipe.name.clone(), bars)?;
         make_target(recipe, folder, work, |progress| bar.show(progress))?;
     }
     if part == Part::Readme {
@@ -88,7 +137,7 @@ fn make(recipe: &Recipe, part: Part, folder: &Path, work: &Path) -> anyhow::Resu
     if matches!(part, Part::Model | Part::Readme) {
         return Ok(Card::read(folder)?);
     }
-    let bar = Bar::new(format!("{}'s decoder", recipe.name))?;
+    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars)?;
     Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
 }
 
@@ -99,8 +148,8 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(what: String) -> anyhow::Result<Self> {
-        let bar = ProgressBar::new(0).with_prefix(what.clone());
+    fn new(what: String, bars: &MultiProgress) -> anyhow::Result<Self> {
+        let bar = bars.add(ProgressBar::new(0).with_prefix(what.clone()));
         bar.set_style(ProgressStyle::with_template(
             "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}",
         )?);

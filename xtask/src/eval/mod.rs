@@ -14,6 +14,7 @@ mod subject;
 mod summary;
 mod table;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use indicatif::HumanDuration;
 
 use self::plan::Planned;
 use self::record::{Outcome, Store};
-use crate::suites::{Suite, workspace_root};
+use crate::suites::{Suite, Target, workspace_root};
 
 /// Measure the methods of a suite on its targets; what is done is skipped, and the same command
 /// goes on after an interruption.
@@ -101,14 +102,11 @@ fn estimate(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<()
         println!("{:>6.0} s  {}", guess, cell.title());
         seconds += guess;
     }
-    let used = |target: &&crate::suites::Target| {
-        let cells = plan.iter().filter(|cell| cell.target.name == target.name);
-        let missing = |cell: &Planned| runner::done(store, cell).is_none();
-        let own = cells.clone().any(missing);
-        own && !target.is_made()
-    };
+    let missing = plan.iter().filter(|cell| runner::done(store, cell).is_none());
+    let needed: BTreeSet<String> = missing.flat_map(|cell| cell.needs(suite)).collect();
+    let to_train = |target: &&Target| needed.contains(&target.name) && !target.is_made();
     let targets: Vec<&str> =
-        suite.targets.iter().filter(used).map(|target| target.name.as_str()).collect();
+        suite.targets.iter().filter(to_train).map(|target| target.name.as_str()).collect();
     if !targets.is_empty() {
         println!("to be trained first, minutes each: {}", targets.join(", "));
     }

@@ -1,5 +1,7 @@
 //! Which cells a suite asks for.
 
+use std::iter;
+
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +49,15 @@ impl Planned {
     /// Such as `alpha-100 inversion (steps 50)`.
     pub fn title(&self) -> String {
         title(&self.target.name, &self.run.method, &self.run.variant)
+    }
+
+    /// Names of the targets without which it cannot be measured.
+    pub fn needs(&self, suite: &Suite) -> Vec<String> {
+        let shadows = match self.method() {
+            Ok(method) if method.needs_shadows() => suite.shadows(&self.target),
+            _ => Vec::new(),
+        };
+        iter::once(&self.target).chain(&shadows).map(|target| target.name.clone()).collect()
     }
 
     /// The method.

@@ -2,6 +2,7 @@
 //!
 //! A cell that fails is kept with its reason and tried again by the next run; the others go on.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -10,10 +11,12 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use super::plan::Planned;
 use super::record::{Cell, Outcome, Store};
 use super::subject::Subject;
-use crate::suites::Suite;
+use crate::suites::{Suite, Target};
+use crate::zoo;
 
 /// Measures what is missing and returns all cells in the plan's order.
 pub fn run(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<Vec<Cell>> {
+    train(suite, plan, store);
     let bar = ProgressBar::new(plan.len() as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} cells, {elapsed} so far, {msg}",
@@ -59,6 +62,16 @@ pub fn run(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<Vec
 /// A cell that was measured; a failed one is not done.
 pub fn done(store: &Store, planned: &Planned) -> Option<Cell> {
     store.get(&planned.key).filter(|cell| matches!(cell.outcome, Outcome::Done(_)))
+}
+
+/// Trains what the missing cells need, side by side. One that fails is tried again when its cells
+/// come, which then tell why; so does one that panics.
+fn train(suite: &Suite, plan: &[Planned], store: &Store) {
+    let missing = plan.iter().filter(|cell| done(store, cell).is_none());
+    let names: BTreeSet<String> = missing.flat_map(|cell| cell.needs(suite)).collect();
+    let targets: Vec<&Target> =
+        suite.targets.iter().filter(|target| names.contains(&target.name)).collect();
+    let _ = guarded(|| Ok(zoo::make_missing(&targets)));
 }
 
 struct Loaded {
