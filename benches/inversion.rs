@@ -8,7 +8,7 @@ use std::path::Path;
 
 use burn::tensor::{Distribution, Tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use umid_models::{Clip, InputTower, parse_device, to_host};
+use umid_models::{InputTower, Model, parse_device, to_host};
 
 const BUNDLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../datasets/zoo/demo");
 const BUNDLED_BATCHES: [usize; 3] = [4, 16, 64];
@@ -27,8 +27,8 @@ fn main() {
 }
 
 fn bench_model(criterion: &mut Criterion, name: &str, directory: &Path, batches: &[usize]) {
-    let model =
-        Clip::load(directory, &parse_device("cpu").expect("cpu")).unwrap_or_else(|e| panic!("{e}"));
+    let model = Model::load(directory, &parse_device("cpu").expect("cpu"))
+        .unwrap_or_else(|e| panic!("{e}"));
     let mut group = criterion.benchmark_group(name);
 
     let names: Vec<String> = (0..NAMES).map(|i| format!("a photo of person {i}")).collect();
@@ -40,11 +40,11 @@ fn bench_model(criterion: &mut Criterion, name: &str, directory: &Path, batches:
     for &batch in batches {
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_with_input(BenchmarkId::new("inversion step", batch), &batch, |b, &batch| {
-            let [channels, height, width] = model.image.input_shape();
+            let [channels, height, width] = model.tower.input_shape();
             let device = model.device().clone().autodiff();
             let normal = Distribution::Normal(0.0, 1.0);
             let pixels = Tensor::<4>::random([batch, channels, height, width], normal, &device);
-            let target = Tensor::random([batch, model.config.embedding_dim], normal, &device);
+            let target = Tensor::random([batch, model.config.embedding_dim()], normal, &device);
             b.iter(|| step(&model, pixels.clone(), target.clone()));
         });
     }
@@ -52,13 +52,13 @@ fn bench_model(criterion: &mut Criterion, name: &str, directory: &Path, batches:
 }
 
 /// The gradient of the cosines with respect to the pixels, on the host.
-fn step(model: &Clip, pixels: Tensor<4>, target: Tensor<2>) -> Vec<f32> {
+fn step(model: &Model, pixels: Tensor<4>, target: Tensor<2>) -> Vec<f32> {
     let pixels = pixels.require_grad();
     let unit = |v: Tensor<2>| {
         let norm = v.clone().powi_scalar(2).sum_dim(1).sqrt();
         v / norm
     };
-    let cosines = unit(model.image.embed(pixels.clone())) * unit(target);
+    let cosines = unit(model.tower.embed(pixels.clone())) * unit(target);
     let gradients = cosines.sum().backward();
     to_host(pixels.grad(&gradients).expect("the pixels are tracked"))
 }

@@ -1,6 +1,6 @@
 """CLIP's byte-level vocabulary and the tokenizer files that checkpoints carry.
 
-Shared by the scripts that make checkpoints; not a program itself.
+Shared by the scripts that make checkpoints, CLAP's among them; not a program itself.
 
 A CLIP vocabulary is laid out as: 256 byte symbols, the same symbols with the
 end-of-word suffix, one entry a merge in rank order, then the start and end
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from transformers import CLIPTokenizer
@@ -78,6 +78,13 @@ def learn_merges(corpus: Sequence[str], count: int) -> list[Merge]:
         for piece, _span in backend.pre_tokenizer.pre_tokenize_str(text)
     )
     words = {piece: [*piece[:-1], piece[-1] + WORD_END] for piece in frequency}
+    return most_frequent_merges(frequency, words, count)
+
+
+def most_frequent_merges(
+    frequency: Mapping[str, int], words: Mapping[str, list[str]], count: int
+) -> list[Merge]:
+    """The first `count` merges of words given as symbols, with how often each word occurs."""
     merges: list[Merge] = []
     while len(merges) < count:
         pairs: Counter[Merge] = Counter()

@@ -113,7 +113,7 @@ pub enum BaselineError {
 
     /// An image does not have the model's input shape.
     #[error("an image of shape {found:?}, expected {expected:?}; preprocess it for this model")]
-    ImageShape {
+    InputShape {
         /// `[channels, height, width]` of the model's input.
         expected: [usize; 3],
         /// The shape found.

@@ -25,7 +25,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
-use umid_models::{Clip, ImageTower, Pixels, TextTower, to_host};
+use umid_models::{Input, InputTower, Model, TextTower, Tower, to_host};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -34,17 +34,17 @@ use crate::error::{BaselineError, Result};
 ///
 /// ```
 /// use umid_baselines::GradientNorm;
-/// use umid_models::{Clip, Pixels};
+/// use umid_models::{Model, Input};
 ///
 /// /// How strongly one photo of a person pulls at the weights.
-/// fn pull(model: &Clip, public: &[Pixels], photo: &Pixels) -> umid_baselines::Result<f64> {
+/// fn pull(model: &Model, public: &[Input], photo: &Input) -> umid_baselines::Result<f64> {
 ///     let texts = ["a photo of Ann Poe", "a photo of Jon Roe"];
 ///     GradientNorm::new(model, &texts, public)?.of_weights("a photo of Ada Lovelace", photo)
 /// }
 /// ```
 #[derive(Debug)]
 pub struct GradientNorm<'a> {
-    model: &'a Clip,
+    model: &'a Model,
     towers: Towers,
     device: Device,
     negative_texts: Array2<f64>,
@@ -55,7 +55,7 @@ pub struct GradientNorm<'a> {
 #[derive(Module, Debug)]
 struct Towers {
     text: TextTower,
-    image: ImageTower,
+    input: Tower,
 }
 
 impl<'a> GradientNorm<'a> {
@@ -65,12 +65,12 @@ impl<'a> GradientNorm<'a> {
     /// # Errors
     /// When either list is empty, an image is not of the model's size, or the model refuses a
     /// text.
-    pub fn new<S: AsRef<str>>(model: &'a Clip, texts: &[S], images: &[Pixels]) -> Result<Self> {
+    pub fn new<S: AsRef<str>>(model: &'a Model, texts: &[S], images: &[Input]) -> Result<Self> {
         let negative_texts = model.embed_texts(texts)?.embeddings;
         let negative_texts = checks::unit_rows("negative texts", &negative_texts.view())?;
-        let negative_images = model.embed_images(images)?;
+        let negative_images = model.embed_inputs(images)?;
         let negative_images = checks::unit_rows("negative images", &negative_images.view())?;
-        let towers = Towers { text: model.text.clone(), image: model.image.clone() }.train();
+        let towers = Towers { text: model.text.clone(), input: model.tower.clone() }.train();
         let device = model.device().clone().autodiff();
         Ok(Self { model, towers, device, negative_texts, negative_images })
     }
@@ -81,7 +81,7 @@ impl<'a> GradientNorm<'a> {
     /// # Errors
     /// When the image is not of the model's size, the model refuses the text, or the gradient is
     /// not finite.
-    pub fn of_weights(&self, text: &str, image: &Pixels) -> Result<f64> {
+    pub fn of_weights(&self, text: &str, image: &Input) -> Result<f64> {
         let gradients = self.weight_gradients(text, image)?;
         score(squared_length(&gradients, &self.towers).sqrt())
     }
@@ -91,9 +91,9 @@ impl<'a> GradientNorm<'a> {
     ///
     /// # Errors
     /// As [`Self::of_weights`], or when an embedding has length zero.
-    pub fn of_embeddings(&self, text: &str, image: &Pixels) -> Result<f64> {
+    pub fn of_embeddings(&self, text: &str, image: &Input) -> Result<f64> {
         let text = self.model.embed_texts(&[text])?.embeddings;
-        let image = self.model.embed_images(std::slice::from_ref(image))?;
+        let image = self.model.embed_inputs(std::slice::from_ref(image))?;
         let text = checks::unit("text embedding", &text.row(0))?;
         let image = checks::unit("image embedding", &image.row(0))?;
         let [of_text, of_image] = self.embedding_gradients(&text, &image);
@@ -121,22 +121,22 @@ impl<'a> GradientNorm<'a> {
         ]
     }
 
-    fn weight_gradients(&self, text: &str, image: &Pixels) -> Result<GradientsParams> {
+    fn weight_gradients(&self, text: &str, image: &Input) -> Result<GradientsParams> {
         let loss = self.loss(&self.towers, text, image)?;
         Ok(GradientsParams::from_grads(loss.backward(), &self.towers))
     }
 
     /// `[1]`, in nats.
-    fn loss(&self, towers: &Towers, text: &str, image: &Pixels) -> Result<Tensor<1>> {
-        let size = self.model.config.image.image_size;
-        if (image.height, image.width) != (size, size) {
-            let found = [3, image.height, image.width];
-            return Err(BaselineError::ImageShape { expected: [3, size, size], found });
+    fn loss(&self, towers: &Towers, text: &str, image: &Input) -> Result<Tensor<1>> {
+        let expected = self.model.tower.input_shape();
+        if image.shape != expected {
+            return Err(BaselineError::InputShape { expected, found: image.shape });
         }
-        let pixels = TensorData::new(image.values.clone(), [1, 3, size, size]);
-        let pixels = Tensor::from_data(pixels, &self.device);
+        let [channels, height, width] = expected;
+        let values = TensorData::new(image.values.clone(), [1, channels, height, width]);
+        let values = Tensor::from_data(values, &self.device);
         let ids = self.model.tokenizer.tokenize(text)?.ids;
-        let image = unit_row(towers.image.forward(pixels));
+        let image = unit_row(towers.input.embed(values));
         let text = unit_row(towers.text.forward(&[ids]).embedding);
         let log_share = |from: &Tensor<2>, to: &Tensor<2>, negatives: &Array2<f64>| {
             let candidates = Tensor::cat(vec![to.clone(), self.constant(negatives)], 0);

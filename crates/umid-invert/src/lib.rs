@@ -1,7 +1,7 @@
 //! Texts become inputs: gradient ascent through an input tower, from many random starts.
 //!
 //! [`Inverter`] batches over (text, start) on one device. What is optimised is a [`Space`]:
-//! the pixels themselves ([`PixelSpace`]) or the latent of a [`Decoder`]. The crate records
+//! the pixels themselves ([`InputSpace`]) or the latent of a [`Decoder`]. The crate records
 //! what signals are made of (cosines of every step, final embeddings, gradient norms) and
 //! knows nothing of what they mean.
 
@@ -19,4 +19,4 @@ pub use error::{InvertError, Result};
 pub use invert::{Inversion, Inverter, KeepInputs, Outcome};
 pub use latent::LatentSpace;
 pub use params::{Clamp, InvertParams, Optimiser, Starts};
-pub use space::{PixelSpace, Space};
+pub use space::{InputSpace, Space, WaveformSpace};

@@ -1,7 +1,8 @@
 //! What is optimised: the variable of an inversion, and how it becomes a model input.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use umid_models::Preprocess;
+use umid_models::InputUnits;
+use umid_models::audio::{LogMel, LogMelTensors};
 
 /// A space in which inputs are searched.
 ///
@@ -22,35 +23,96 @@ pub trait Space {
     fn inputs(&self, variables: Tensor<2>) -> Tensor<4>;
 }
 
-/// The model's input itself: normalised pixels.
+/// The model's input itself, in the units of [`Model::input_units`](umid_models::Model::input_units):
+/// normalised pixels, or log-mels with each bin brought to mean 0 and deviation 1.
 #[derive(Debug, Clone)]
-pub struct PixelSpace {
+pub struct InputSpace {
     shape: [usize; 3],
-    valid_range: [(f32, f32); 3],
+    valid_range: Vec<(f32, f32)>,
+    /// Mean and deviation of the last axis, `[1, 1, 1, width]`; none where there is nothing to do.
+    units: Option<(Tensor<4>, Tensor<4>)>,
 }
 
-impl PixelSpace {
-    /// The pixels that a model with this preprocessing and input shape
-    /// (`[channels, height, width]`) takes.
-    pub fn new(preprocess: &Preprocess, shape: [usize; 3]) -> Self {
-        Self { shape, valid_range: preprocess.valid_range() }
+impl InputSpace {
+    /// The inputs of a model, searched on the device where its weights are.
+    pub fn new(units: &InputUnits, device: &Device) -> Self {
+        let InputUnits { shape, mean, deviation, valid_range } = units;
+        let each = mean.iter().zip(deviation).cycle();
+        let range = |(mean, deviation): (&f32, &f32), (low, high): &(f32, f32)| {
+            ((low - mean) / deviation, (high - mean) / deviation)
+        };
+        let width = mean.len();
+        let plain = *mean == vec![0.0; width] && *deviation == vec![1.0; width];
+        let row = |values: &[f32]| {
+            let data = TensorData::new(values.to_vec(), [1, 1, 1, values.len()]);
+            Tensor::<4>::from_data(data, device)
+        };
+        Self {
+            shape: *shape,
+            valid_range: each.zip(valid_range).map(|(units, r)| range(units, r)).collect(),
+            units: (!plain).then(|| (row(mean), row(deviation))),
+        }
     }
 }
 
-impl Space for PixelSpace {
+impl Space for InputSpace {
     fn dim(&self) -> usize {
         self.shape.iter().product()
     }
 
     fn valid_range(&self) -> Vec<(f32, f32)> {
-        let [_, height, width] = self.shape;
-        self.valid_range.iter().flat_map(|r| std::iter::repeat_n(*r, height * width)).collect()
+        self.valid_range.clone()
     }
 
     fn inputs(&self, variables: Tensor<2>) -> Tensor<4> {
         let [rows, _] = variables.dims();
         let [channels, height, width] = self.shape;
-        variables.reshape([rows, channels, height, width])
+        let inputs = variables.reshape([rows, channels, height, width]);
+        match &self.units {
+            Some((mean, deviation)) => inputs * deviation.clone() + mean.clone(),
+            None => inputs,
+        }
+    }
+}
+
+/// The waveform that an audio tower hears, through the differentiable front end.
+#[derive(Debug, Clone)]
+pub struct WaveformSpace {
+    samples: usize,
+    front_end: LogMelTensors,
+}
+
+/// Amplitude of a waveform whose variable is 1: that of quiet speech, so that standard normal
+/// starts are sounds and not clipped noise.
+const AMPLITUDE: f32 = 0.1;
+
+impl WaveformSpace {
+    /// Waveforms of the length that a front end reads.
+    pub fn new(front_end: &LogMel, device: &Device) -> Self {
+        Self { samples: front_end.params().samples, front_end: front_end.on(device) }
+    }
+
+    /// Samples of variables, in -1..1.
+    ///
+    /// # Shapes
+    ///
+    /// - variables, output: `[rows, samples]`
+    pub fn waveforms(&self, variables: Tensor<2>) -> Tensor<2> {
+        variables * AMPLITUDE
+    }
+}
+
+impl Space for WaveformSpace {
+    fn dim(&self) -> usize {
+        self.samples
+    }
+
+    fn valid_range(&self) -> Vec<(f32, f32)> {
+        vec![(-1.0 / AMPLITUDE, 1.0 / AMPLITUDE); self.samples]
+    }
+
+    fn inputs(&self, variables: Tensor<2>) -> Tensor<4> {
+        self.front_end.forward(self.waveforms(variables))
     }
 }
 

@@ -6,34 +6,34 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array2, Axis, s};
 use umid_invert::{
-    Clamp, Inversion, InvertError, InvertParams, Inverter, KeepInputs, Optimiser, Outcome,
-    PixelSpace, Space, Starts,
+    Clamp, InputSpace, Inversion, InvertError, InvertParams, Inverter, KeepInputs, Optimiser,
+    Outcome, Space, Starts,
 };
-use umid_models::{Clip, InputTower, parse_device};
+use umid_models::{InputTower, InputUnits, Model, parse_device};
 
 /// Largest difference between the same row computed in batches of different size. The matrix
 /// kernels choose their blocking by the number of rows, so sums are taken in another order;
 /// through 20 steps of a chaotic search that round-off grows.
 const BATCH_TOLERANCE: f32 = 2e-4;
 
-fn model() -> Clip {
+fn model() -> Model {
     let fixture = "../umid-models/tests/fixtures/hf-quickgelu-legacy-eos";
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(fixture);
-    Clip::load(&directory, &parse_device("cpu").expect("cpu")).expect("fixture")
+    Model::load(&directory, &parse_device("cpu").expect("cpu")).expect("fixture")
 }
 
-fn texts(model: &Clip) -> Array2<f32> {
+fn texts(model: &Model) -> Array2<f32> {
     let names = ["a photo of ada", "a photo of bob", "x", "a portrait of carol smith", "dora e"];
     model.embed_texts(&names).expect("embeddings").embeddings
 }
 
-fn space(model: &Clip) -> PixelSpace {
-    PixelSpace::new(&model.preprocess, model.image.input_shape())
+fn space(model: &Model) -> InputSpace {
+    InputSpace::new(&model.input_units(), model.device())
 }
 
-fn invert(model: &Clip, params: InvertParams, texts: &Array2<f32>) -> Vec<Inversion> {
+fn invert(model: &Model, params: InvertParams, texts: &Array2<f32>) -> Vec<Inversion> {
     let space = space(model);
-    let inverter = Inverter::new(&model.image, &space, params, model.device()).expect("params");
+    let inverter = Inverter::new(&model.tower, &space, params, model.device()).expect("params");
     inverter.invert(texts.view(), KeepInputs::Yes).expect("inversion")
 }
 
@@ -107,7 +107,7 @@ fn starts_are_the_same_for_every_text_and_do_not_depend_on_their_number() {
     let texts = texts(&model);
     let starts = |restarts| {
         let params = InvertParams { restarts, ..Default::default() };
-        Inverter::new(&model.image, &space, params, model.device()).expect("params").starts()
+        Inverter::new(&model.tower, &space, params, model.device()).expect("params").starts()
     };
     assert_eq!(starts(2), starts(6).slice(s![..2, ..]));
     // One step of length next to nothing shows the starts that each text really had.
@@ -128,7 +128,7 @@ fn given_starts_replay_an_inversion() {
     let space = space(&model);
     let texts = texts(&model);
     let inverter =
-        Inverter::new(&model.image, &space, InvertParams::default(), model.device()).expect("ok");
+        Inverter::new(&model.tower, &space, InvertParams::default(), model.device()).expect("ok");
     let drawn = inverter.invert(texts.view(), KeepInputs::Yes).expect("inversion");
     let starts = inverter.starts();
     let given = inverter.invert_from(texts.view(), starts.view(), KeepInputs::Yes).expect("ok");
@@ -144,7 +144,7 @@ fn a_bad_start_ends_its_own_row_only() {
     let space = space(&model);
     let texts = texts(&model);
     let params = InvertParams { clamp: Clamp::Off, ..Default::default() };
-    let inverter = Inverter::new(&model.image, &space, params, model.device()).expect("params");
+    let inverter = Inverter::new(&model.tower, &space, params, model.device()).expect("params");
     let mut starts = inverter.starts();
     let clean = inverter.invert_from(texts.view(), starts.view(), KeepInputs::No).expect("ok");
     starts[[1, 17]] = f32::NAN;
@@ -185,12 +185,12 @@ fn final_embeddings_are_those_of_the_final_inputs() {
     let texts = texts(&model);
     let inversion = &invert(&model, InvertParams::default(), &texts)[0];
     let inputs = inversion.inputs.as_ref().expect("kept");
-    let shape = model.image.input_shape();
+    let shape = model.tower.input_shape();
     let data = burn::tensor::TensorData::new(
         inputs.iter().copied().collect::<Vec<f32>>(),
         [inputs.nrows(), shape[0], shape[1], shape[2]],
     );
-    let embeddings = model.image.embed(Tensor::from_data(data, model.device()));
+    let embeddings = model.tower.embed(Tensor::from_data(data, model.device()));
     let embeddings = umid_models::to_host(embeddings);
     for (a, b) in embeddings.iter().zip(&inversion.embeddings) {
         assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
@@ -208,7 +208,7 @@ fn a_zero_or_broken_text_embedding_is_refused() {
     let model = model();
     let space = space(&model);
     let inverter =
-        Inverter::new(&model.image, &space, InvertParams::default(), model.device()).expect("ok");
+        Inverter::new(&model.tower, &space, InvertParams::default(), model.device()).expect("ok");
     for value in [0.0, f32::NAN, f32::INFINITY] {
         let mut texts = texts(&model);
         texts.row_mut(1).fill(value);
@@ -232,8 +232,8 @@ impl InputTower for Mean {
 
 #[test]
 fn a_normalised_step_has_the_stated_length_and_direction() {
-    let preprocess = model().preprocess;
-    let space = PixelSpace::new(&preprocess, Mean.input_shape());
+    let units = InputUnits::of_pixels(model().front_end.pixels(), Mean.input_shape());
+    let space = InputSpace::new(&units, &Device::flex());
     let params = InvertParams {
         steps: 1,
         restarts: 1,

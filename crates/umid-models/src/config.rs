@@ -1,6 +1,99 @@
-//! The shape of a CLIP model, whichever layout it was read from.
+//! The shape of a model, whichever layout it was read from.
 
+use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, relu, sigmoid};
 use serde::{Deserialize, Serialize};
+
+/// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
+const QUICK_GELU_SLOPE: f64 = 1.702;
+
+/// Everything about a model that its weights do not say themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ModelConfig {
+    /// Of an image-text model.
+    Clip(ClipConfig),
+    /// Of an audio-text model.
+    Clap(ClapConfig),
+}
+
+impl ModelConfig {
+    /// Width of the joint embedding.
+    pub fn embedding_dim(&self) -> usize {
+        match self {
+            Self::Clip(config) => config.embedding_dim,
+            Self::Clap(config) => config.projection.embedding_dim,
+        }
+    }
+
+    /// Width of the text tower's residual stream.
+    pub fn text_width(&self) -> usize {
+        match self {
+            Self::Clip(config) => config.text.transformer.width,
+            Self::Clap(config) => config.text.width,
+        }
+    }
+
+    /// Longest token sequence, start and end tokens included.
+    pub fn context(&self) -> usize {
+        match self {
+            Self::Clip(config) => config.text.context,
+            Self::Clap(config) => config.text.context(),
+        }
+    }
+
+    /// Number of token ids.
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Self::Clip(config) => config.text.vocabulary,
+            Self::Clap(config) => config.text.vocabulary,
+        }
+    }
+
+    /// The architecture in words, such as
+    /// `CLIP ViT-B/32 at 224 px (12 x 768, text 12 x 512)`.
+    pub fn architecture(&self) -> String {
+        match self {
+            Self::Clip(config) => config.architecture(),
+            Self::Clap(config) => config.architecture(),
+        }
+    }
+}
+
+impl ClipConfig {
+    fn architecture(&self) -> String {
+        let (image, text) = (&self.image.transformer, &self.text.transformer);
+        let size = match (image.width, image.layers) {
+            (768, 12) => "B",
+            (1024, 24) => "L",
+            (1280, 32) => "H",
+            (384, 12) => "S",
+            _ => "custom",
+        };
+        format!(
+            "CLIP ViT-{size}/{} at {} px ({} x {}, text {} x {})",
+            self.image.patch_size,
+            self.image.image_size,
+            image.layers,
+            image.width,
+            text.layers,
+            text.width
+        )
+    }
+}
+
+impl ClapConfig {
+    fn architecture(&self) -> String {
+        let audio = match &self.audio {
+            AudioConfig::Htsat(config) => {
+                let fused = if config.fusion.is_some() { ", fused" } else { "" };
+                format!("HTSAT{fused} ({:?} x {}", config.depths, config.width)
+            }
+            AudioConfig::Cnn14(config) => format!("Cnn14 ({:?}", config.widths),
+        };
+        format!("CLAP {audio}, text {} x {})", self.text.layers, self.text.width)
+    }
+}
 
 /// Everything about a CLIP model that its weights do not say themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +164,196 @@ pub enum Activation {
     QuickGelu,
     /// The exact GELU, through the error function.
     Gelu,
+    /// The positive part.
+    Relu,
+}
+
+impl Activation {
+    pub(crate) fn apply<const D: usize>(self, inner: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
+            Self::Gelu => gelu(inner),
+            Self::Relu => relu(inner),
+        }
+    }
+}
+
+/// Everything about a CLAP model that its weights do not say themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClapConfig {
+    /// The way from each tower to the joint embedding.
+    pub projection: ProjectionConfig,
+    /// The text tower.
+    pub text: RobertaConfig,
+    /// The audio tower.
+    pub audio: AudioConfig,
+}
+
+/// Shape of an audio tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AudioConfig {
+    /// A Swin transformer.
+    Htsat(HtsatConfig),
+    /// A convolutional network of six blocks (PANN).
+    Cnn14(Cnn14Config),
+}
+
+impl AudioConfig {
+    /// Mel bins of the input.
+    pub fn mel_bins(&self) -> usize {
+        match self {
+            Self::Htsat(config) => config.mel_bins,
+            Self::Cnn14(config) => config.mel_bins,
+        }
+    }
+
+    /// Width of the pooled state.
+    pub fn output_width(&self) -> usize {
+        match self {
+            Self::Htsat(config) => config.output_width(),
+            Self::Cnn14(config) => config.widths[config.widths.len() - 1],
+        }
+    }
+
+    /// Whether the features of pieces of a long clip are fused.
+    pub fn fuses(&self) -> bool {
+        matches!(self, Self::Htsat(HtsatConfig { fusion: Some(_), .. }))
+    }
+
+    /// Whether a short clip is fused with copies of itself.
+    pub fn fuses_short(&self) -> bool {
+        matches!(self, Self::Htsat(HtsatConfig { fusion: Some(fusion), .. }) if fusion.short_clips)
+    }
+}
+
+/// A two-layer perceptron to the joint embedding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectionConfig {
+    /// Width of the joint embedding.
+    pub embedding_dim: usize,
+    /// Activation between the layers.
+    pub activation: Activation,
+}
+
+/// Shape of a bidirectional post-norm text transformer (RoBERTa).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RobertaConfig {
+    /// Number of token ids.
+    pub vocabulary: usize,
+    /// Rows of the position table; the first `padding_id + 1` belong to no text.
+    pub positions: usize,
+    /// Id of the padding token.
+    pub padding_id: usize,
+    /// Rows of the token type table; texts are of the first type.
+    pub token_types: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Attention heads; divides `width`.
+    pub heads: usize,
+    /// Width of the hidden layer of each block's MLP.
+    pub mlp_width: usize,
+    /// Activation of the MLP.
+    pub activation: Activation,
+    /// Epsilon of every layer norm.
+    pub epsilon: f64,
+}
+
+impl RobertaConfig {
+    /// Longest token sequence, start and end tokens included.
+    pub fn context(&self) -> usize {
+        self.positions.saturating_sub(self.padding_id + 1)
+    }
+}
+
+/// Shape of the Swin transformer over folded log-mels (HTSAT).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HtsatConfig {
+    /// Mel bins of the input.
+    pub mel_bins: usize,
+    /// Side of the square that the log-mels are folded into.
+    pub spec_size: usize,
+    /// Rows and columns of a patch.
+    pub patch_size: [usize; 2],
+    /// Rows and columns between patches.
+    pub patch_stride: [usize; 2],
+    /// Whether a layer norm follows the patches.
+    pub patch_norm: bool,
+    /// Width of the first stage; each further stage has twice the width.
+    pub width: usize,
+    /// Blocks of each stage.
+    pub depths: Vec<usize>,
+    /// Attention heads of each stage.
+    pub heads: Vec<usize>,
+    /// Side of an attention window in tokens.
+    pub window: usize,
+    /// Width of a block's MLP over the block's width.
+    pub mlp_ratio: f64,
+    /// Whether query, key and value have a bias.
+    pub qkv_bias: bool,
+    /// Activation of the MLPs.
+    pub activation: Activation,
+    /// Epsilon of the layer norms inside blocks.
+    pub epsilon: f64,
+    /// Whether and how features of a long clip's pieces are fused.
+    pub fusion: Option<FusionConfig>,
+}
+
+/// Shape of the attentional feature fusion (`aff_2d`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FusionConfig {
+    /// The first stage's width over that of the attention's inner layer.
+    pub reduction: usize,
+    /// Whether a clip that fits the input is fused with copies of itself, as transformers does
+    /// with a clip that is given alone, or not at all, as laion_clap has it.
+    pub short_clips: bool,
+}
+
+impl HtsatConfig {
+    /// Consecutive pieces of a clip that are laid under one another.
+    pub fn folds(&self) -> usize {
+        self.spec_size / self.mel_bins
+    }
+
+    /// Width of a stage.
+    pub fn width_of(&self, stage: usize) -> usize {
+        self.width << stage
+    }
+
+    /// Width of the pooled state.
+    pub fn output_width(&self) -> usize {
+        self.width_of(self.depths.len() - 1)
+    }
+
+    /// Width of the hidden layer of a stage's MLPs.
+    pub fn mlp_width(&self, stage: usize) -> usize {
+        (self.mlp_ratio * self.width_of(stage) as f64) as usize
+    }
+
+    /// Tokens along the shorter side of a stage.
+    pub fn resolution(&self, stage: usize) -> usize {
+        self.patch_stride
+            .map(|stride| (self.spec_size / stride) >> stage)
+            .into_iter()
+            .min()
+            .unwrap_or(0)
+    }
+
+    /// Zeros around the square before it is cut into patches.
+    pub fn padding(&self) -> [usize; 2] {
+        [0, 1].map(|axis| (self.patch_size[axis] - self.patch_stride[axis]) / 2)
+    }
+}
+
+/// Shape of the convolutional network (PANN's Cnn14).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cnn14Config {
+    /// Mel bins of the input.
+    pub mel_bins: usize,
+    /// Channels of the six blocks.
+    pub widths: [usize; 6],
 }
 
 /// Where in the token sequence the text tower's embedding is read.

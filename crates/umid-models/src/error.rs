@@ -6,6 +6,38 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// The log-mel front end cannot be made.
+    #[error(
+        "the log-mel front end: {reason}; check preprocessor_config.json against the checkpoint's repository"
+    )]
+    FrontEnd {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A sound that no log-mel can be made of.
+    #[error("cannot read the sound: {reason}")]
+    Sound {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A sound file that cannot be decoded.
+    #[error(
+        "cannot read the sound {path}: {reason}; give a whole WAV, FLAC, MP3 or Ogg Vorbis file"
+    )]
+    Audio {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A PyTorch checkpoint that cannot be read.
+    #[error("{path} is not the PyTorch checkpoint that was expected: {reason}; download it again")]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The model path is not a directory.
     #[error(
         "no model directory at {path}; give the directory that holds config.json or open_clip_config.json"
@@ -16,7 +48,7 @@ pub enum ModelError {
     },
     /// A directory without a configuration of a known layout.
     #[error(
-        "{path} holds neither config.json (Hugging Face layout) nor open_clip_config.json (OpenCLIP layout); download the whole repository of the checkpoint, not only its weights"
+        "{path} holds neither config.json (Hugging Face layout) nor open_clip_config.json (OpenCLIP layout) nor one .pt file (LAION-CLAP layout); download the whole repository of the checkpoint, not only its weights"
     )]
     UnknownLayout {
         /// The directory.

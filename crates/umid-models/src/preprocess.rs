@@ -11,6 +11,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::{DynamicImage, ImageReader, Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 
+use crate::front_end::Input;
 use crate::{ModelError, Result};
 
 /// Mean of each colour channel in OpenAI's CLIP training data, of pixels in 0..1.
@@ -86,17 +87,6 @@ pub enum Transparency {
     Dropped,
 }
 
-/// One preprocessed image.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pixels {
-    /// Normalised values, `[3, height, width]` in row-major order.
-    pub values: Vec<f32>,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
 impl Preprocess {
     /// Reads and preprocesses an image file.
     ///
@@ -106,7 +96,7 @@ impl Preprocess {
     /// # Errors
     ///
     /// [`ModelError::Io`] and [`ModelError::Image`].
-    pub fn open(&self, path: &Path) -> Result<Pixels> {
+    pub fn open(&self, path: &Path) -> Result<Input> {
         let undecodable = |reason: String| ModelError::Image { path: path.to_owned(), reason };
         let mut reader = ImageReader::open(path)
             .and_then(ImageReader::with_guessed_format)
@@ -123,7 +113,7 @@ impl Preprocess {
     /// # Errors
     ///
     /// In words, where the image cannot be resized.
-    pub(crate) fn apply(&self, image: &DynamicImage) -> std::result::Result<Pixels, String> {
+    pub(crate) fn apply(&self, image: &DynamicImage) -> std::result::Result<Input, String> {
         let rgb = match self.transparency {
             Transparency::OverWhite if image.color().has_alpha() => over_white(image),
             Transparency::OverWhite | Transparency::Dropped => image.to_rgb8(),
@@ -197,7 +187,7 @@ impl Preprocess {
         width: usize,
         offset: (isize, isize),
         size: (usize, usize),
-    ) -> Pixels {
+    ) -> Input {
         let mut values = Vec::with_capacity(3 * size.0 * size.1);
         for channel in 0..3 {
             for y in 0..size.0 {
@@ -214,7 +204,7 @@ impl Preprocess {
                 }
             }
         }
-        Pixels { values, height: size.0, width: size.1 }
+        Input { shape: [3, size.0, size.1], values }
     }
 
     /// The range of normalised values that pixels in 0..1 can have, per channel.

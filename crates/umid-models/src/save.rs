@@ -1,4 +1,4 @@
-//! Writing a model in the Hugging Face layout, so that what is trained here loads anywhere.
+//! Writing a CLIP model in the Hugging Face layout, so that what is trained here loads anywhere.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::clip::to_host;
 use crate::config::{Activation, ClipConfig, Pooling, TransformerConfig};
 use crate::image::ImageTower;
 use crate::layout::hugging_face::{CONFIG, PREPROCESSOR, WEIGHTS};
+use crate::model::to_host;
 use crate::preprocess::{Filter, Preprocess, Resize};
-use crate::text::TextTower;
+use crate::text::CausalText;
 use crate::transformer::{Block, Transformer};
 use crate::weights::transpose;
 use crate::{ModelError, Result};
@@ -95,7 +95,7 @@ pub fn tensor_shapes(config: &ClipConfig) -> Vec<(String, Vec<usize>)> {
 }
 
 /// The towers' weights as they would be saved.
-pub fn export(text: &TextTower, image: &ImageTower, log_logit_scale: f32) -> Vec<NamedTensor> {
+pub fn export(text: &CausalText, image: &ImageTower, log_logit_scale: f32) -> Vec<NamedTensor> {
     let mut out = Export::default();
     out.push("logit_scale".to_owned(), vec![], vec![log_logit_scale]);
     out.param("text_model.embeddings.token_embedding.weight", &text.token_embedding);
@@ -236,6 +236,7 @@ fn transformer_json(config: &TransformerConfig, model_type: &str) -> serde_json:
         "hidden_act": match config.activation {
             Activation::QuickGelu => "quick_gelu",
             Activation::Gelu => "gelu",
+            Activation::Relu => "relu",
         },
         "layer_norm_eps": config.layer_norm_epsilon,
     })

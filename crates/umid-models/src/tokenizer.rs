@@ -13,6 +13,7 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{Tokenizer, TruncationParams};
 
+use crate::config::ModelConfig;
 use crate::{ModelError, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -42,35 +43,46 @@ impl Tokens {
     }
 }
 
+/// The files that hold a checkpoint's tokenizer.
+fn files(directory: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>> {
+    let whole = directory.join(TOKENIZER);
+    if whole.is_file() {
+        return Ok(vec![whole]);
+    }
+    let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
+    match config {
+        ModelConfig::Clip(_) if vocab.is_file() && merges.is_file() => Ok(vec![vocab, merges]),
+        ModelConfig::Clip(_) => Err(ModelError::MissingFile {
+            path: whole,
+            purpose: "it (or vocab.json with merges.txt) turns texts into token ids",
+        }),
+        ModelConfig::Clap(_) => Err(ModelError::MissingFile {
+            path: whole,
+            purpose: "it turns texts into token ids; where the checkpoint has none, roberta-base's is meant",
+        }),
+    }
+}
+
 /// The tokenizer of a checkpoint.
 #[derive(Debug, Clone)]
-pub struct ClipTokenizer {
+pub struct TextTokenizer {
     inner: Tokenizer,
     context: usize,
     vocabulary: usize,
     files: Vec<PathBuf>,
 }
 
-impl ClipTokenizer {
-    /// Loads `tokenizer.json`, or builds CLIP's tokenizer from `vocab.json` and `merges.txt`.
+impl TextTokenizer {
+    /// Loads `tokenizer.json`, or, for CLIP, builds its tokenizer from `vocab.json` and
+    /// `merges.txt`.
     ///
     /// # Errors
     ///
     /// [`ModelError::MissingFile`] where there is neither, [`ModelError::Tokenizer`] where a
     /// file does not load.
-    pub(crate) fn load(directory: &Path, context: usize, vocabulary: usize) -> Result<Self> {
-        let whole = directory.join(TOKENIZER);
-        let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
-        let files = if whole.is_file() {
-            vec![whole]
-        } else if vocab.is_file() && merges.is_file() {
-            vec![vocab, merges]
-        } else {
-            return Err(ModelError::MissingFile {
-                path: whole,
-                purpose: "it (or vocab.json with merges.txt) turns texts into token ids",
-            });
-        };
+    pub(crate) fn load(directory: &Path, config: &ModelConfig) -> Result<Self> {
+        let (context, vocabulary) = (config.context(), config.vocabulary());
+        let files = files(directory, config)?;
         let (inner, added) = unpanicked(|| build(&files)).map_err(|e| {
             // Which of two files is at fault, the library does not say.
             let path = if files.len() == 1 { &files[0] } else { directory };

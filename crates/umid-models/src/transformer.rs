@@ -11,7 +11,6 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
-use burn::tensor::activation::{gelu, sigmoid};
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
@@ -19,9 +18,6 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use crate::Result;
 use crate::config::{Activation, TransformerConfig};
 use crate::weights::{Weights, transpose};
-
-/// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
-const QUICK_GELU_SLOPE: f64 = 1.702;
 
 /// Whether a token may attend to later tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +103,7 @@ impl Block {
         let (width, mlp_width) = (config.width, config.mlp_width);
         let epsilon = config.layer_norm_epsilon;
         let mut linear = |name: &str, input, output| {
-            load_linear(weights, &format!("{prefix}.{name}"), input, output, device)
+            load_linear(weights, &format!("{prefix}.{name}"), input, output, true, device)
         };
         let [q, k, v] =
             ["q", "k", "v"].map(|part| linear(&format!("self_attn.{part}_proj"), width, width));
@@ -194,11 +190,7 @@ impl Block {
         let attended = self.out_proj.forward(context.swap_dims(1, 2).reshape(hidden.dims()));
         let hidden = hidden + attended;
         let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
-        let inner = match self.activation {
-            Activation::Gelu => gelu(inner),
-            Activation::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
-        };
-        hidden + self.fc2.forward(inner)
+        hidden + self.fc2.forward(self.activation.apply(inner))
     }
 }
 
@@ -209,7 +201,7 @@ impl Block {
 /// - hidden: `[batch * tokens, width]`
 /// - read: `batch` positions
 /// - output: `[batch, width]`
-fn rows_read(hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
+pub(crate) fn rows_read(hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
     let tokens = hidden.dims()[0] / read.len();
     let rows: Vec<i64> =
         read.iter().enumerate().map(|(i, token)| (i * tokens + token) as i64).collect();
@@ -226,18 +218,19 @@ fn later_than(read: &[usize], tokens: usize, device: &Device) -> Tensor<4, Bool>
 }
 
 /// A linear layer whose weight is stored `[output, input]`, as PyTorch does.
-fn load_linear(
+pub(crate) fn load_linear(
     weights: &mut Weights,
     name: &str,
     input: usize,
     output: usize,
+    with_bias: bool,
     device: &Device,
 ) -> Result<Linear> {
     let weight = weights.take(&format!("{name}.weight"), &[output, input])?;
-    let bias = weights.take(&format!("{name}.bias"), &[output])?;
+    let bias = with_bias.then(|| weights.take(&format!("{name}.bias"), &[output])).transpose()?;
     Ok(Linear {
         weight: parameter(transpose(&weight, output, input), [input, output], device),
-        bias: Some(parameter(bias, [output], device)),
+        bias: bias.map(|bias| parameter(bias, [output], device)),
     })
 }
 
@@ -275,15 +268,15 @@ pub(crate) fn parameter<const D: usize>(
     Param::from_data(TensorData::new(values, shape), device)
 }
 
-fn side_by_side(parts: [Linear; 3]) -> Linear {
+pub(crate) fn side_by_side(parts: [Linear; 3]) -> Linear {
     let [q, k, v] = parts;
     let bias = |linear: &Linear| linear.bias.as_ref().map(Param::val);
-    let biases = [&q, &k, &v].into_iter().filter_map(bias).collect();
+    let biases: Vec<Tensor<1>> = [&q, &k, &v].into_iter().filter_map(bias).collect();
     Linear {
         weight: Param::from_tensor(Tensor::cat(
             vec![q.weight.val(), k.weight.val(), v.weight.val()],
             1,
         )),
-        bias: Some(Param::from_tensor(Tensor::cat(biases, 0))),
+        bias: (!biases.is_empty()).then(|| Param::from_tensor(Tensor::cat(biases, 0))),
     }
 }

@@ -5,6 +5,7 @@
 //! [`crate::layout`]); a tower then takes each by name and shape, and [`Weights::finish`]
 //! refuses a checkpoint with tensors left over. Nothing is ignored in silence.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
@@ -13,10 +14,16 @@ use std::sync::Arc;
 
 use half::{bf16, f16};
 use memmap2::Mmap;
+use pytorch_reader::{DType, PytorchReader};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::layout::json::default_hint;
 use crate::{ModelError, Result};
+
+/// Where a training's checkpoint keeps the model, and what PyTorch's wrapper for several devices
+/// puts before every name.
+const STATE_DICT: &str = "state_dict";
+const WRAPPER: &str = "module.";
 
 /// How a tensor of the tower is cut out of a tensor of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +36,27 @@ pub(crate) enum View {
     Transposed,
 }
 
+/// Where a tensor's bytes are.
+#[derive(Clone)]
+enum Stored {
+    /// In a mapped file.
+    Mapped(Arc<Mmap>, Range<usize>),
+    /// In a PyTorch file, which is read when the bytes are asked for.
+    Pickled(pytorch_reader::Tensor),
+}
+
 /// One tensor, still in its file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Entry {
-    file: Arc<Mmap>,
+    stored: Stored,
     /// Name in the file, for messages.
     stored_name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Range<usize>,
     view: View,
 }
 
 /// The tensors of a checkpoint that have not been taken yet.
-#[derive(Debug)]
 pub(crate) struct Weights {
     directory: PathBuf,
     entries: BTreeMap<String, Entry>,
@@ -93,21 +107,68 @@ impl Weights {
                     map.len()
                 )));
             }
-            *self.dtypes.entry(format!("{:?}", info.dtype)).or_default() += 1;
-            self.parameter_count += info.shape.iter().product::<usize>() as u64;
-            let entry = Entry {
-                file: Arc::clone(&map),
-                stored_name: name.clone(),
-                dtype: info.dtype,
-                shape: info.shape.clone(),
-                bytes,
-                view: View::Whole,
-            };
-            if self.entries.insert(name.clone(), entry).is_some() {
+            let stored = Stored::Mapped(Arc::clone(&map), bytes);
+            if !self.add(&name, stored, info.dtype, info.shape.clone()) {
                 return Err(malformed(format!("tensor `{name}` stands in an earlier file too")));
             }
         }
         Ok(())
+    }
+
+    /// Reads the index of a file that PyTorch saved: a state dict, or a training's checkpoint
+    /// with one under `state_dict`. The pickle is parsed, nothing of it is executed.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Pickle`].
+    pub(crate) fn open_pickle(
+        directory: &Path,
+        path: &Path,
+        defaulted_keys: Vec<String>,
+    ) -> Result<Self> {
+        let malformed = |reason: String| ModelError::Pickle { path: path.to_owned(), reason };
+        let reader = PytorchReader::with_top_level_key(path, STATE_DICT)
+            .or_else(|_| PytorchReader::new(path))
+            .map_err(|e| malformed(e.to_string()))?;
+        let mut weights = Self::open(directory, &[], defaulted_keys)?;
+        for (name, tensor) in reader.into_tensors() {
+            let (dtype, shape) = (stored_type(tensor.dtype()), tensor.shape().to_vec());
+            // Models that were trained on several devices have the name of the wrapper before
+            // each of their own.
+            let name = name.strip_prefix(WRAPPER).unwrap_or(&name);
+            if !weights.add(name, Stored::Pickled(tensor), dtype, shape) {
+                return Err(malformed(format!("tensor `{name}` stands twice")));
+            }
+        }
+        Ok(weights)
+    }
+
+    /// Whether the name was new.
+    fn add(&mut self, name: &str, stored: Stored, dtype: Dtype, shape: Vec<usize>) -> bool {
+        *self.dtypes.entry(format!("{dtype:?}")).or_default() += 1;
+        self.parameter_count += shape.iter().product::<usize>() as u64;
+        let entry = Entry { stored, stored_name: name.to_owned(), dtype, shape, view: View::Whole };
+        self.entries.insert(name.to_owned(), entry).is_none()
+    }
+
+    /// Names of the tensors that have not been taken.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Shape of a tensor that has not been taken, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::MissingTensor`].
+    pub(crate) fn shape(&self, name: &str) -> Result<&[usize]> {
+        let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
+        Ok(&entry.shape)
+    }
+
+    /// Remembers keys that took a default after the file was opened.
+    pub(crate) fn defaulted(&mut self, keys: Vec<String>) {
+        self.defaulted_keys.extend(keys);
     }
 
     /// Number of stored tensors by type, such as `F16`.
@@ -235,13 +296,18 @@ impl Weights {
 
 impl Entry {
     fn decode(&self, directory: &Path) -> Result<Vec<f32>> {
+        let whole: Cow<[u8]> = match &self.stored {
+            Stored::Mapped(file, bytes) => Cow::Borrowed(&file[bytes.clone()]),
+            Stored::Pickled(tensor) => Cow::Owned(tensor.read().map_err(|e| {
+                ModelError::Pickle { path: directory.to_owned(), reason: e.to_string() }
+            })?),
+        };
         let bytes = match self.view {
             View::Third(part) => {
-                let third = self.bytes.len() / 3;
-                let start = self.bytes.start + part * third;
-                &self.file[start..start + third]
+                let third = whole.len() / 3;
+                &whole[part * third..(part + 1) * third]
             }
-            View::Whole | View::Transposed => &self.file[self.bytes.clone()],
+            View::Whole | View::Transposed => &whole[..],
         };
         Ok(match self.dtype {
             Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
@@ -259,6 +325,25 @@ impl Entry {
                 });
             }
         })
+    }
+}
+
+/// The type of a pickled tensor, as safetensors name it.
+fn stored_type(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I16 => Dtype::I16,
+        DType::I8 => Dtype::I8,
+        DType::U64 => Dtype::U64,
+        DType::U32 => Dtype::U32,
+        DType::U16 => Dtype::U16,
+        DType::U8 => Dtype::U8,
+        DType::Bool => Dtype::BOOL,
     }
 }
 

@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use common::Checkpoint;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use umid_models::{Clip, ModelError, to_host};
+use umid_models::{InputTower, Model, ModelError, to_host};
 
 const HF: &str = "hf-quickgelu-legacy-eos";
 const OPEN_CLIP: &str = "openclip-gelu";
@@ -21,15 +21,16 @@ fn exercise(checkpoint: &Checkpoint) {
     }
 }
 
-fn use_model(model: &Clip) {
+fn use_model(model: &Model) {
     let long = "a long text ".repeat(50);
     let _: Result<_, ModelError> = model.embed_texts(&["", "ada lovelace", &long]);
-    let shape = [1, 3, model.config.image.image_size, model.config.image.image_size];
+    let [channels, height, width] = model.tower.input_shape();
+    let shape = [1, channels, height, width];
     let pixels = TensorData::new(vec![0.5_f32; shape.iter().product()], shape);
-    to_host(model.image.forward(Tensor::from_data(pixels, model.device())));
+    to_host(model.tower.embed(Tensor::from_data(pixels, model.device())));
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images/photo.png");
-    if let Ok(pixels) = model.preprocess.open(&photo) {
-        let _: Result<_, ModelError> = model.embed_images(&[pixels]);
+    if let Ok(pixels) = model.front_end.open(&photo) {
+        let _: Result<_, ModelError> = model.embed_inputs(&[pixels]);
     }
 }
 

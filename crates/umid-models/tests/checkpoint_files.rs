@@ -4,8 +4,9 @@ mod common;
 
 use burn::tensor::{Tensor, TensorData};
 use common::Checkpoint;
+use umid_models::config::ModelConfig;
 use umid_models::save::{Precision, export, save_hugging_face};
-use umid_models::{Clip, Layout, to_host};
+use umid_models::{InputTower, Layout, Model, to_host};
 
 const TEXTS: [&str; 4] = ["a", "a photo of ada lovelace", "two words", "0123456789 !"];
 
@@ -75,8 +76,11 @@ fn a_saved_checkpoint_gives_identical_embeddings() {
         let source = Checkpoint::copy(fixture);
         let model = source.load().expect(fixture);
         let saved = tempfile::tempdir().expect("temporary directory");
-        let tensors = export(&model.text, &model.image, model.log_logit_scale);
-        save_hugging_face(saved.path(), &model.config, &model.preprocess, &tensors, Precision::F32)
+        let (text, image) = model.clip_towers().expect("a CLIP");
+        let tensors = export(text, image, model.log_logit_scale);
+        let ModelConfig::Clip(config) = &model.config else { panic!("a CLIP") };
+        let preprocess = model.front_end.pixels();
+        save_hugging_face(saved.path(), config, preprocess, &tensors, Precision::F32)
             .expect(fixture);
         for file in ["tokenizer.json", "vocab.json", "merges.txt"] {
             if source.path(file).is_file() {
@@ -88,19 +92,22 @@ fn a_saved_checkpoint_gives_identical_embeddings() {
         assert_eq!(again.source.layout, Layout::HuggingFace);
         assert_eq!(again.config, model.config, "{fixture}");
         assert_eq!(again.log_logit_scale.to_bits(), model.log_logit_scale.to_bits(), "{fixture}");
-        assert_eq!((again.preprocess.mean, again.preprocess.std), {
-            (model.preprocess.mean, model.preprocess.std)
-        });
-        let texts = |model: &Clip| model.embed_texts(&TEXTS).expect("embeddings");
+        let normalisation = |model: &Model| {
+            let preprocess = model.front_end.pixels();
+            (preprocess.mean, preprocess.std)
+        };
+        assert_eq!(normalisation(&again), normalisation(&model));
+        let texts = |model: &Model| model.embed_texts(&TEXTS).expect("embeddings");
         assert_eq!(texts(&again), texts(&model), "{fixture}: text embeddings");
         assert_eq!(image_embeddings(&again), image_embeddings(&model), "{fixture}: images");
     }
 }
 
 /// Embeddings of two images of a fixed pattern.
-fn image_embeddings(model: &Clip) -> Vec<f32> {
-    let size = model.config.image.image_size;
-    let values: Vec<f32> = (0..2 * 3 * size * size).map(|i| (i as f32 * 0.37).sin()).collect();
-    let pixels = TensorData::new(values, [2, 3, size, size]);
-    to_host(model.image.forward(Tensor::from_data(pixels, model.device())))
+fn image_embeddings(model: &Model) -> Vec<f32> {
+    let [channels, size, _] = model.tower.input_shape();
+    let values: Vec<f32> =
+        (0..2 * channels * size * size).map(|i| (i as f32 * 0.37).sin()).collect();
+    let pixels = TensorData::new(values, [2, channels, size, size]);
+    to_host(model.tower.embed(Tensor::from_data(pixels, model.device())))
 }

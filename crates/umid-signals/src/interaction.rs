@@ -11,17 +11,13 @@
 //!   mean over templates,
 //! - coherence = |mean_t r_t|^2 / mean_t |r_t|^2 over the templates t of r(f, l).
 //!
-//! x is the end-of-text state before the final layer norm, centred over features and, when a map is
-//! given, projected. Both steps are linear, so they are applied to the few residuals and not to the
-//! many states. Source: this project, docs/method.md.
+//! x is the text tower's state before its last layer norm, centred over features, or a response
+//! ([`crate::responses`]), as it is. Centring is linear, so it is applied to the few residuals and
+//! not to the many states. Source: this project, docs/method.md.
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 
-use crate::{
-    Error, Residual, Result, checks,
-    siblings::sibling_calibrated,
-    state_map::{center_over_features, project},
-};
+use crate::{Error, Residual, Result, checks, siblings::sibling_calibrated};
 
 /// Siblings on each axis without which no residual is left: with a single one, r(f, l_j) is zero by
 /// construction. Sixteen are enough in practice.
@@ -104,8 +100,8 @@ pub struct SiblingGrid {
     last_sums: Array3<f64>,
     /// sum_ij x(f_i, l_j), (T, D).
     total: Array2<f64>,
-    /// (D, p).
-    map: Option<Array2<f64>>,
+    /// Whether residuals lose the mean of their features, as a layer norm takes it.
+    centred: bool,
 }
 
 impl SiblingGrid {
@@ -130,29 +126,15 @@ impl SiblingGrid {
             first_sums,
             last_sums: wide.sum_axis(Axis(0)),
             states: states.to_owned(),
-            map: None,
+            centred: true,
         })
     }
 
-    /// Measures residuals after `map`, such as [`crate::state_map::output_head_map`]; without one
-    /// they are measured in the state itself.
-    ///
-    /// # Shapes
-    /// `map` (D, p).
-    ///
-    /// # Errors
-    /// Another D than that of the states, p = 0, or a weight that is not finite.
-    pub fn with_map(self, map: Array2<f64>) -> Result<Self> {
-        checks::length("the map", "rows", map.nrows(), self.total.ncols())?;
-        checks::at_least(1, "columns of the map", map.ncols())?;
-        if let Some(&value) = map.iter().find(|value| !value.is_finite()) {
-            return Err(Error::OutOfRange {
-                parameter: "a weight of the map",
-                value,
-                allowed: "finite weights",
-            });
-        }
-        Ok(Self { map: Some(map), ..self })
+    /// Measures residuals as they are, without taking the mean of their features from them: for
+    /// vectors behind a layer norm, such as responses, whose mean is no accident of scale.
+    #[must_use]
+    pub fn without_centring(self) -> Self {
+        Self { centred: false, ..self }
     }
 
     /// The interaction of the query's two parts, set against that of its siblings.
@@ -172,14 +154,14 @@ impl SiblingGrid {
         let overall = self.overall_mean(query.own_first, query.own_last);
 
         let own = query.query.mapv(f64::from) - &of_first - &of_last + &overall;
-        let own = self.measured(&own)?;
+        let own = self.measured(own);
         let own_log = log_norm(&own, Residual::Query)?;
 
         let (mut same_first_log, mut same_first_coherence) = (0.0, Vec::new());
         for &j in &lasts {
             let state = query.same_first.index_axis(Axis(0), j).mapv(f64::from);
             let residual = state - &of_first - self.last_mean(j, query.own_first) + &overall;
-            let residual = self.measured(&residual)?;
+            let residual = self.measured(residual);
             let log = log_norm(&residual, Residual::SameFirst(j))?;
             same_first_log += log;
             same_first_coherence.extend(log_coherence(&residual, log));
@@ -188,7 +170,7 @@ impl SiblingGrid {
         for &i in &firsts {
             let state = query.same_last.index_axis(Axis(0), i).mapv(f64::from);
             let residual = state - self.first_mean(i, query.own_last) - &of_last + &overall;
-            let residual = self.measured(&residual)?;
+            let residual = self.measured(residual);
             let log = log_norm(&residual, Residual::SameLast(i))?;
             same_last_log += log;
             same_last_coherence.extend(log_coherence(&residual, log));
@@ -249,13 +231,9 @@ impl SiblingGrid {
         lasts.index_axis(Axis(0), j).mapv(f64::from)
     }
 
-    /// A residual where it is measured: centred, then mapped; (T, D) gives (T, p).
-    fn measured(&self, residual: &Array2<f64>) -> Result<Array2<f64>> {
-        let centred = center_over_features(residual.view());
-        match &self.map {
-            None => Ok(centred),
-            Some(map) => project(centred.view(), map.view()),
-        }
+    /// A residual as it is measured, (T, D).
+    fn measured(&self, residual: Array2<f64>) -> Array2<f64> {
+        if self.centred { center_over_features(residual.view()) } else { residual }
     }
 
     fn check(&self, query: &QueryStates<'_>) -> Result<()> {
@@ -289,6 +267,14 @@ impl SiblingGrid {
     }
 }
 
+/// Takes from each state the mean of its features, as a layer norm does: (n, D) gives (n, D).
+fn center_over_features(states: ArrayView2<'_, f64>) -> Array2<f64> {
+    match states.mean_axis(Axis(1)) {
+        Some(means) => &states - &means.insert_axis(Axis(1)),
+        None => states.to_owned(),
+    }
+}
+
 /// The indices below `len` other than the query's own.
 fn others(len: usize, own: Option<usize>) -> Vec<usize> {
     (0..len).filter(|&index| Some(index) != own).collect()
@@ -306,14 +292,14 @@ fn mean_of(siblings: &ArrayView3<'_, f32>, chosen: &[usize]) -> Array2<f64> {
     sum / chosen.len() as f64
 }
 
-/// The log length of the residual's mean over templates, (T, p).
+/// The log length of the residual's mean over templates, (T, D).
 fn log_norm(residual: &Array2<f64>, of: Residual) -> Result<f64> {
     let mean = residual.sum_axis(Axis(0)) / residual.nrows() as f64;
     let norm = mean.dot(&mean).sqrt();
     if norm > 0.0 { Ok(norm.ln()) } else { Err(Error::ZeroResidual { residual: of }) }
 }
 
-/// log(|mean_t r_t|^2 / mean_t |r_t|^2) for a residual (T, p) whose mean has this log length.
+/// log(|mean_t r_t|^2 / mean_t |r_t|^2) for a residual (T, D) whose mean has this log length.
 fn log_coherence(residual: &Array2<f64>, log_norm: f64) -> Option<f64> {
     let templates = residual.nrows();
     let squares = residual.iter().map(|value| value * value).sum::<f64>();

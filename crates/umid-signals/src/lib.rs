@@ -26,8 +26,8 @@ pub mod csls;
 pub mod interaction;
 pub mod inversion;
 pub mod principal;
+pub mod responses;
 pub mod siblings;
-pub mod state_map;
 pub mod text;
 
 mod checks;

@@ -59,9 +59,9 @@ pub enum Signal {
     Interaction,
     /// [`crate::Interaction::log_coherence`].
     InteractionCoherence,
-    /// [`crate::text::log_norm`] of the responses ([`crate::state_map::responses`]), from which
-    /// the direction of the mean response to reference names is taken out, as from those below
-    /// ([`crate::state_map::without_direction`]).
+    /// [`crate::text::log_norm`] of the [`crate::responses`], from which the direction of the mean
+    /// response to reference names is taken out, as from those below
+    /// ([`crate::responses::without_direction`]).
     ResponseNorm,
     /// [`Signal::ResponseNorm`] after [`crate::siblings::sibling_calibrated`].
     ResponseNormCalibrated,

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::Path;
 
-use umid_models::{Pixels, Preprocess};
+use umid_models::{Input, Preprocess};
 
 use crate::error::Error;
 use crate::photo::Photo;
 use crate::world::World;
 
 /// A photo as an 8-bit image file of it would reach a model of the same input size.
-pub fn pixels(photo: &Photo, preprocess: &Preprocess) -> Pixels {
+pub fn pixels(photo: &Photo, preprocess: &Preprocess) -> Input {
     let side = photo.size().side();
     let values = photo
         .values()
@@ -21,7 +21,7 @@ pub fn pixels(photo: &Photo, preprocess: &Preprocess) -> Pixels {
             channel.iter().map(move |value| ((value * 255.0).round() / 255.0 - mean) / std)
         })
         .collect();
-    Pixels { values, height: side, width: side }
+    Input { shape: [3, side, side], values }
 }
 
 /// The first `count` photos of the bank as model inputs, rendered as they are asked for.
@@ -32,7 +32,7 @@ pub fn bank_pixels<'a>(
     world: &'a World,
     preprocess: &'a Preprocess,
     count: usize,
-) -> Result<impl Iterator<Item = Pixels> + 'a, Error> {
+) -> Result<impl Iterator<Item = Input> + 'a, Error> {
     check_count(world, count)?;
     Ok((0..count)
         .map_while(|person| world.bank_photo(person).ok())
@@ -80,7 +80,7 @@ mod tests {
         let (world, folder) = (world(), tempfile::tempdir().expect("a folder"));
         write_bank(&world, 3, folder.path()).expect("files");
         let preprocess = preprocessing(world.params().image_size);
-        let pixels: Vec<Pixels> = bank_pixels(&world, &preprocess, 3).expect("a bank").collect();
+        let pixels: Vec<Input> = bank_pixels(&world, &preprocess, 3).expect("a bank").collect();
         for (person, pixels) in pixels.iter().enumerate() {
             let path = folder.path().join(format!("{person:05}.png"));
             let opened = preprocess.open(&path).expect("an image");

@@ -7,7 +7,7 @@ use image::{RgbImage, imageops};
 use crate::error::Error;
 use crate::photo::Photo;
 
-/// Pixels between two photos.
+/// Input between two photos.
 const GAP: u32 = 1;
 
 /// Photos in rows of `columns`, in the given order.

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
-use umid_models::Clip;
+use umid_models::Model;
 
 use crate::bank;
 use crate::caption::{NAME_TEMPLATES, fill};
@@ -30,7 +30,7 @@ impl Retrieval {
     ///
     /// # Errors
     /// A model whose input is not of the photos' size.
-    pub fn measure(model: &Clip, world: &World) -> Result<Self, Error> {
+    pub fn measure(model: &Model, world: &World) -> Result<Self, Error> {
         let members = world.members();
         let captions: Vec<String> =
             members.iter().map(|m| fill(NAME_TEMPLATES[0], &m.name.to_string())).collect();
@@ -40,9 +40,9 @@ impl Retrieval {
             for number in 0..photos {
                 let pixels = members
                     .iter()
-                    .map(|m| Ok(bank::pixels(&photo(m, number)?, &model.preprocess)))
+                    .map(|m| Ok(bank::pixels(&photo(m, number)?, model.front_end.pixels())))
                     .collect::<Result<Vec<_>, Error>>()?;
-                right += matches(model.embed_images(&pixels)?.view(), names.view());
+                right += matches(model.embed_inputs(&pixels)?.view(), names.view());
             }
             Ok::<f64, Error>(right as f64 / (photos * members.len()) as f64)
         };

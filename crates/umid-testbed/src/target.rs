@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use umid_models::save::{Precision, save_hugging_face};
-use umid_models::{Clip, parse_device};
+use umid_models::{Model, parse_device};
 
 use crate::card::{Card, CardDecoder, CardWorld};
 use crate::decoder::{DecoderParams, train_decoder};
@@ -71,7 +71,7 @@ pub fn make_target(
     let weights = initial_weights(&config, recipe.training.seed);
     save_hugging_face(&initial, &config, &preprocess, &weights, Precision::F32)?;
     tokenizer.save(&initial)?;
-    let model = Clip::load(&initial, &device)?;
+    let model = Model::load(&initial, &device)?;
 
     let checkpoints = work.join("checkpoints");
     let trained =
@@ -81,7 +81,7 @@ pub fn make_target(
     tokenizer.save(folder)?;
     write_lists(&world, folder)?;
     // What is measured is what lies on disk, in its precision.
-    let model = Clip::load(folder, &device)?;
+    let model = Model::load(folder, &device)?;
     let [name_templates, attribute_templates] = Card::templates();
     let card = Card {
         name: recipe.name.clone(),

@@ -17,7 +17,7 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use umid_models::save::{NamedTensor, export};
-use umid_models::{Clip, ImageTower, TextTower, to_host};
+use umid_models::{CausalText, ImageTower, Model, to_host};
 
 use crate::error::Error;
 use crate::tokenizer::CaptionTokenizer;
@@ -65,7 +65,7 @@ pub struct Trained {
 /// Parameters outside their ranges or larger than the world, a caption that does not fit the
 /// context, a loss that is not finite, or a checkpoint that cannot be written.
 pub fn train(
-    model: &Clip,
+    model: &Model,
     world: &World,
     tokenizer: &CaptionTokenizer,
     params: &TrainParams,
@@ -74,7 +74,7 @@ pub fn train(
 ) -> Result<Trained, Error> {
     params.check(world)?;
     let device = model.device().clone().autodiff();
-    let batches = Batches::new(world, tokenizer, params, &model.preprocess);
+    let batches = Batches::new(world, tokenizer, params, model.front_end.pixels());
     let checkpoints =
         checkpoints.map(|folder| Checkpoints::open(folder, model, world, params)).transpose()?;
     let fresh = State { trainee: Trainee::new(model), optimiser: optimiser(params), step: 0 };
@@ -152,18 +152,19 @@ impl State {
 /// What is trained: both towers and the logarithm of the factor on cosines.
 #[derive(Module, Debug)]
 struct Trainee {
-    text: TextTower,
+    text: CausalText,
     image: ImageTower,
     /// `[1]`.
     log_scale: Param<Tensor<1>>,
 }
 
 impl Trainee {
-    fn new(model: &Clip) -> Self {
+    fn new(model: &Model) -> Self {
         let log_scale = TensorData::new(vec![model.log_logit_scale], [1]);
+        let (text, image) = model.clip_towers().expect("targets are image-text models");
         Self {
-            text: model.text.clone(),
-            image: model.image.clone(),
+            text: text.clone(),
+            image: image.clone(),
             log_scale: Param::from_data(log_scale, model.device()),
         }
         .train()

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
 use umid_invert::Decoder;
-use umid_models::{Clip, parse_device, to_host};
+use umid_models::config::ModelConfig;
+use umid_models::{InputTower, Model, parse_device, to_host};
 use umid_testbed::{
     Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, NameLists, Retrieval, World, WorldParams,
     read_membership,
@@ -30,8 +31,8 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/zoo/demo")
 }
 
-fn model() -> Clip {
-    Clip::load(&target(), &parse_device("cpu").expect("cpu")).expect("the bundled target")
+fn model() -> Model {
+    Model::load(&target(), &parse_device("cpu").expect("cpu")).expect("the bundled target")
 }
 
 fn expected() -> Expected {
@@ -66,12 +67,12 @@ fn texts_are_embedded_as_transformers_does() {
 #[test]
 fn images_are_embedded_as_transformers_does() {
     let (model, expected) = (model(), expected());
-    let (batch, side) = (expected.pixels.len(), model.config.image.image_size);
+    let (batch, [_, side, _]) = (expected.pixels.len(), model.tower.input_shape());
     let values: Vec<f32> = expected.pixels.iter().flatten().flatten().flatten().copied().collect();
     let pixels = TensorData::new(values, [batch, 3, side, side]);
-    let found = to_host(model.image.forward(Tensor::from_data(pixels, model.device())));
+    let found = to_host(model.tower.embed(Tensor::from_data(pixels, model.device())));
     for (found, expected) in
-        found.chunks_exact(model.config.embedding_dim).zip(&expected.image_embeds)
+        found.chunks_exact(model.config.embedding_dim()).zip(&expected.image_embeds)
     {
         let error = row_error(found, expected);
         assert!(error <= TOLERANCE, "off by {error:e}");
@@ -84,7 +85,7 @@ fn the_card_and_the_lists_are_of_this_model() {
     let card = Card::read(&target()).expect("a card");
     let model = model();
     assert_eq!(card.digest, model.source.digest);
-    assert_eq!(card.model, model.config);
+    assert_eq!(ModelConfig::Clip(card.model), model.config);
     let list = |file| read_membership(&target().join(file)).expect(file);
     let (members, non_members, fresh) = (list(MEMBERS), list(NON_MEMBERS), list(FRESH_NAMES));
     assert_eq!(members.len(), card.world.members);
@@ -124,7 +125,7 @@ fn the_world_that_is_drawn_is_the_one_the_target_was_trained_in() {
 fn the_decoder_gives_inputs_of_the_model_and_knows_public_photos() {
     let (model, device) = (model(), parse_device("cpu").expect("cpu"));
     let decoder = Decoder::load(&target(), &device).expect("the bundled decoder");
-    assert_eq!(decoder.config().image_size(), model.config.image.image_size);
+    assert_eq!(decoder.config().image_size(), model.tower.input_shape()[1]);
     let latents = decoder.public_latents();
     let count = latents.len() as f32;
     let mean = latents.sum() / count;

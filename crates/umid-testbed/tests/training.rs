@@ -5,7 +5,7 @@ use std::path::Path;
 
 use umid_models::config::{ClipConfig, TransformerConfig};
 use umid_models::save::{Precision, save_hugging_face};
-use umid_models::{Clip, parse_device};
+use umid_models::{Model, parse_device};
 use umid_testbed::{
     CaptionTokenizer, ImageSize, ModelShape, NameLists, Progress, TokenizerParams, TrainParams,
     Trained, World, WorldParams, initial_weights, preprocessing, small_clip, tokenizer_corpus,
@@ -17,7 +17,7 @@ const STEPS: usize = 16;
 struct Toy {
     world: World,
     tokenizer: CaptionTokenizer,
-    model: Clip,
+    model: Model,
     folder: tempfile::TempDir,
 }
 
@@ -44,7 +44,7 @@ impl Toy {
         save_hugging_face(&initial, &config, &preprocessing(size), &weights, Precision::F32)
             .expect("saved");
         tokenizer.save(&initial).expect("saved");
-        let model = Clip::load(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
+        let model = Model::load(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
         Self { world, tokenizer, model, folder }
     }
 

@@ -10,13 +10,14 @@ use std::time::Instant;
 
 use umid_detect::benjamini_hochberg;
 use umid_invert::InvertParams;
-use umid_models::Clip;
+use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
 use crate::auditor::Auditor;
 use crate::bank::fingerprint;
 use crate::cache::ReferenceCache;
 use crate::error::{AuditError, shown};
+use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
@@ -26,7 +27,6 @@ use crate::record::{
 use crate::reference::ReferenceTexts;
 use crate::reference_fit::fit_part;
 use crate::reference_fit::{check_names, check_votes};
-use crate::report::preview::png_from_chw;
 use crate::report::{Preview, Report, render};
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
@@ -151,7 +151,7 @@ impl AuditSummary {
 ///
 /// Any [`AuditError`]; one with [`AuditError::is_usage`] left `out` as it was.
 pub fn audit(
-    model: &Clip,
+    model: &Model,
     queries: &NameFile,
     options: &AuditOptions,
     out: &Path,
@@ -276,7 +276,7 @@ fn run_warnings(
 /// Inverted images of the queries with the smallest p-values and of some gibberish.
 fn previews(
     auditor: &Auditor<'_>,
-    model: &Clip,
+    model: &Model,
     options: &AuditOptions,
     queries: &[Query],
     records: &[QueryRecord],
@@ -295,17 +295,15 @@ fn previews(
         .collect();
     let texts: Vec<String> =
         names.iter().map(|(asked, ..)| options.templates.fill_first(asked)).collect();
-    let size = model.config.image.image_size;
     let mut previews = Vec::with_capacity(names.len());
     for ((_, caption, kind), inversion) in names.iter().zip(auditor.imagine(&texts)?) {
         if inversion.usable().is_empty() {
             continue;
         }
         let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
-        let pixels = model.preprocess.denormalise(&inputs.row(0).to_vec());
         previews.push(Preview {
             caption: (*caption).to_owned(),
-            png: png_from_chw(&pixels, size, size, PREVIEW_SIDE)?,
+            imagined: imagined(model, &inputs.row(0).to_vec(), PREVIEW_SIDE)?,
             note: format!("{kind}, final cosine {:.3}", inversion.final_cosines()[0]),
         });
     }
@@ -326,7 +324,7 @@ fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
 /// Refuses texts that do not fit the model's context in every template: what is cut off could
 /// not be asked about.
 fn check_lengths(
-    model: &Clip,
+    model: &Model,
     options: &AuditOptions,
     queries: &[Query],
 ) -> Result<(), AuditError> {
@@ -352,7 +350,7 @@ fn check_lengths(
 
 /// [`check_lengths`] for the names that siblings make of the queries and of the reference.
 fn check_sibling_lengths(
-    model: &Clip,
+    model: &Model,
     options: &AuditOptions,
     queries: &[Query],
 ) -> Result<(), AuditError> {
@@ -386,7 +384,7 @@ fn check_sibling_lengths(
 }
 
 /// Tokens of `name` in its longest template where the model would cut it.
-fn too_long(model: &Clip, templates: &Templates, name: &str) -> Result<Option<usize>, AuditError> {
+fn too_long(model: &Model, templates: &Templates, name: &str) -> Result<Option<usize>, AuditError> {
     let mut longest = None;
     for text in templates.fill_all(name) {
         let tokens = model.tokenizer.tokenize(&text)?;
@@ -397,8 +395,16 @@ fn too_long(model: &Clip, templates: &Templates, name: &str) -> Result<Option<us
     Ok(longest)
 }
 
+/// What an inversion optimises, in a word.
+fn searched(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Image => "pixels",
+        Modality::Audio => "log-mel",
+    }
+}
+
 fn run_info(
-    model: &Clip,
+    model: &Model,
     queries: &NameFile,
     options: &AuditOptions,
 ) -> Result<RunInfo, AuditError> {
@@ -422,7 +428,7 @@ fn run_info(
         model: ModelInfo {
             name: name(&model.source.directory),
             layout: model.source.layout.to_string(),
-            architecture: model.architecture(),
+            architecture: model.config.architecture(),
             digest: model.source.digest.clone(),
             parameter_count: model.source.parameter_count,
         },
@@ -434,7 +440,7 @@ fn run_info(
             optimiser: inversion.map_or_else(String::new, |p| p.optimiser.to_string()),
             starts: inversion.map_or_else(String::new, |p| p.starts.to_string()),
             clamp: inversion.is_some_and(|p| p.clamp == umid_invert::Clamp::ValidRange),
-            space: inversion.map_or_else(String::new, |_| "pixels".to_owned()),
+            space: inversion.map_or_else(String::new, |_| searched(model.modality()).to_owned()),
             alpha: options.alpha,
             false_discovery_rate: options.false_discovery_rate,
             min_votes: options.min_votes,

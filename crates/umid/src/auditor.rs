@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use umid_invert::{Inversion, InvertParams, Inverter, KeepInputs, PixelSpace};
-use umid_models::{Clip, ImageTower, InputTower};
+use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
+use umid_models::{Model, Tower};
 use umid_signals::{Bank, Need, Signal};
 
 use crate::audit::AuditOptions;
@@ -35,7 +35,7 @@ pub struct Reading {
 
 /// A model, its references and the readers fitted on them.
 pub struct Auditor<'a> {
-    model: &'a Clip,
+    model: &'a Model,
     options: &'a AuditOptions,
     text: TextReader<'a>,
     calibrated_signals: ReferenceSignals,
@@ -46,7 +46,7 @@ pub struct Auditor<'a> {
 
 struct Paper {
     params: InvertParams,
-    space: PixelSpace,
+    space: InputSpace,
     signals: ReferenceSignals,
     reader: PaperReader,
 }
@@ -61,7 +61,7 @@ impl<'a> Auditor<'a> {
     ///
     /// Those of the model, the signals and the detectors.
     pub fn prepare(
-        model: &'a Clip,
+        model: &'a Model,
         options: &'a AuditOptions,
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
@@ -173,7 +173,7 @@ impl<'a> Auditor<'a> {
         let Some(paper) = &self.paper else { return Ok(Vec::new()) };
         let embeddings = self.model.embed_texts(texts)?.embeddings;
         let params = InvertParams { restarts: 1, ..paper.params.clone() };
-        let inverter = Inverter::new(&self.model.image, &paper.space, params, self.model.device())?;
+        let inverter = Inverter::new(&self.model.tower, &paper.space, params, self.model.device())?;
         Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
     }
 
@@ -202,7 +202,7 @@ impl<'a> Auditor<'a> {
 impl Paper {
     /// Inverts the gibberish and fits the ensemble.
     fn fit(
-        model: &Clip,
+        model: &Model,
         options: &AuditOptions,
         params: &InvertParams,
         text: &TextReader<'_>,
@@ -210,10 +210,10 @@ impl Paper {
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
         let names = &options.paper_reference.texts;
-        let space = PixelSpace::new(&model.preprocess, model.image.input_shape());
+        let space = InputSpace::new(&model.input_units(), model.device());
         let key = cache_key(model, options, &("paper", params), names);
         let signals = cached(&options.cache, &key, cache_warnings, || {
-            let inverter = Inverter::new(&model.image, &space, params.clone(), model.device())?;
+            let inverter = Inverter::new(&model.tower, &space, params.clone(), model.device())?;
             progress.stage("reference gibberish", names.len());
             let mut rows = Vec::with_capacity(names.len());
             for chunk in names.chunks(CHUNK) {
@@ -230,9 +230,9 @@ impl Paper {
 
     fn inverter<'b>(
         &'b self,
-        model: &'b Clip,
-    ) -> Result<Inverter<'b, ImageTower, PixelSpace>, AuditError> {
-        Ok(Inverter::new(&model.image, &self.space, self.params.clone(), model.device())?)
+        model: &'b Model,
+    ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
+        Ok(Inverter::new(&model.tower, &self.space, self.params.clone(), model.device())?)
     }
 }
 
@@ -248,7 +248,7 @@ fn own_signals(mut row: SignalRow) -> SignalRow {
 /// Signals of a chunk of names, and what must be said of each.
 fn chunk_signals(
     text: &TextReader<'_>,
-    inverter: Option<&Inverter<'_, ImageTower, PixelSpace>>,
+    inverter: Option<&Inverter<'_, Tower, InputSpace>>,
     names: &[&Query],
 ) -> Result<(Vec<SignalRow>, Vec<Vec<String>>), AuditError> {
     let readings = text.read(names, |_| None)?;
@@ -269,7 +269,7 @@ fn chunk_signals(
 
 /// Key of a reference: the model, what all references share, what this one adds, its texts.
 fn cache_key(
-    model: &Clip,
+    model: &Model,
     options: &AuditOptions,
     more: &impl serde::Serialize,
     names: &[Query],

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use umid_models::Clip;
+use umid_models::Model;
 use umid_signals::Bank;
 
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
@@ -35,7 +35,7 @@ struct Cached {
 /// [`AuditError::Bank`] for a directory without enough images, and those of the model for an
 /// image that does not decode.
 pub(crate) fn load_bank(
-    model: &Clip,
+    model: &Model,
     directory: &Path,
     cache: &ReferenceCache,
     progress: &dyn Progress,
@@ -58,8 +58,8 @@ pub(crate) fn load_bank(
             let mut rows = Vec::with_capacity(files.len());
             for chunk in files.chunks(CHUNK) {
                 let pixels: Result<Vec<_>, _> =
-                    chunk.iter().map(|path| model.preprocess.open(path)).collect();
-                let embeddings = model.embed_images(&pixels?)?;
+                    chunk.iter().map(|path| model.front_end.open(path)).collect();
+                let embeddings = model.embed_inputs(&pixels?)?;
                 rows.extend(embeddings.rows().into_iter().map(|row| row.to_vec()));
                 progress.advance(chunk.len());
             }
@@ -147,9 +147,9 @@ mod tests {
         fn note(&self, _: &str) {}
     }
 
-    fn model() -> Clip {
+    fn model() -> Model {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
-        Clip::load(&fixtures.join("openclip-gelu"), &parse_device("cpu").unwrap()).unwrap()
+        Model::load(&fixtures.join("openclip-gelu"), &parse_device("cpu").unwrap()).unwrap()
     }
 
     /// A directory of `count` images, each of another colour.

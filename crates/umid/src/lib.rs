@@ -18,6 +18,7 @@ pub mod cache;
 pub mod csv_out;
 pub mod error;
 pub mod evaluation;
+pub mod imagined;
 pub mod inversion_signals;
 pub mod names;
 pub mod progress;

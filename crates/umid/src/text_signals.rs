@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, Axis};
-use umid_models::{Clip, TextEmbeddings};
+use umid_models::{Model, TextEmbeddings};
+use umid_signals::responses::without_direction;
 use umid_signals::siblings::sibling_calibrated;
-use umid_signals::state_map::{output_head_map, responses, without_direction};
 use umid_signals::text::{
     DEFAULT_NEIGHBOURS, log_agreement, log_norm, nearest_reference_cosine, template_agreement,
     text_norm,
 };
-use umid_signals::{CslsBank, QueryStates, SiblingGrid, Signal, UnitRows};
+use umid_signals::{CslsBank, Interaction, QueryStates, SiblingGrid, Signal, UnitRows};
 
 use crate::error::AuditError;
 use crate::queries::{Query, name_key};
@@ -41,14 +41,16 @@ pub(crate) struct NameReading {
 
 /// Everything fixed that text signals are computed with.
 pub(crate) struct TextReader<'a> {
-    model: &'a Clip,
+    model: &'a Model,
     templates: &'a Templates,
     siblings: &'a Siblings,
     grid: SiblingGrid,
-    /// The same, measured in responses.
+    /// Responses of the grid's texts, `[first parts * last parts * templates, embedding_dim]`.
+    grid_responses: Array2<f32>,
+    /// The grid in responses.
     response_grid: SiblingGrid,
-    /// From states to responses, `[width, embedding_dim]`.
-    response_map: Array2<f64>,
+    /// The response that any name gets, which is taken out of all: `[embedding_dim]`.
+    to_any_name: Array1<f32>,
     /// Mean embeddings of reference names, for the signals that compare with them.
     neighbours: Option<UnitRows>,
     bank: Option<CslsBank>,
@@ -61,34 +63,29 @@ impl<'a> TextReader<'a> {
     ///
     /// Those of the model and of the interaction signal.
     pub(crate) fn new(
-        model: &'a Clip,
+        model: &'a Model,
         templates: &'a Templates,
         siblings: &'a Siblings,
     ) -> Result<Self, AuditError> {
-        let cells: Vec<String> = siblings
+        let names: Vec<String> = siblings
             .first
             .iter()
             .flat_map(|first| siblings.last.iter().map(move |last| full_name(first, last)))
             .collect();
         let mut texts = TextTable::default();
-        let rows: Vec<usize> = cells.iter().flat_map(|c| texts.add_all(templates, c)).collect();
-        let states = texts.embed(model)?.states.select(Axis(0), &rows);
-        let shape =
-            (siblings.first.len(), siblings.last.len(), templates.as_slice().len(), states.ncols());
-        let states = Array4::from_shape_vec(shape, states.into_raw_vec_and_offset().0)
-            .expect("one state a cell and template");
-        let grid = SiblingGrid::new(states.view())?;
-        let (gain, projection) = model.text.output_head();
-        let everywhere = Array2::eye(projection.ncols());
-        let response_map = output_head_map(gain.view(), projection.view(), everywhere.view())?;
-        let response_grid = grid.clone().with_map(response_map.clone())?;
+        let rows: Vec<usize> = names.iter().flat_map(|n| texts.add_all(templates, n)).collect();
+        let TextEmbeddings { states, responses, .. } = texts.embed(model)?;
+        let cells = |rows: &Array2<f32>| cells(rows, siblings, templates);
+        let states = states.select(Axis(0), &rows);
+        let grid_responses = responses.select(Axis(0), &rows);
         Ok(Self {
             model,
             templates,
             siblings,
-            grid,
-            response_grid,
-            response_map,
+            grid: SiblingGrid::new(cells(&states).view())?,
+            response_grid: SiblingGrid::new(cells(&grid_responses).view())?.without_centring(),
+            to_any_name: Array1::zeros(grid_responses.ncols()),
+            grid_responses,
             neighbours: None,
             bank: None,
         })
@@ -109,13 +106,13 @@ impl<'a> TextReader<'a> {
         let mut texts = TextTable::default();
         let rows: Vec<Vec<usize>> =
             names.iter().map(|n| texts.add_all(self.templates, &n.text)).collect();
-        let TextEmbeddings { embeddings, states, .. } = texts.embed(self.model)?;
-        let states = states.select(Axis(0), &rows.concat());
-        let to_any_name = responses(states.view(), self.response_map.view())?.mapv(f64::from);
-        if let Some(to_any_name) = to_any_name.mean_axis(Axis(0)) {
-            let to_any_name = to_any_name.mapv(|value| value as f32);
-            self.response_map = without_direction(self.response_map.view(), to_any_name.view())?;
-            self.response_grid = self.grid.clone().with_map(self.response_map.clone())?;
+        let TextEmbeddings { embeddings, responses, .. } = texts.embed(self.model)?;
+        let of_names = responses.select(Axis(0), &rows.concat()).mapv(f64::from);
+        if let Some(mean) = of_names.mean_axis(Axis(0)) {
+            self.to_any_name = mean.mapv(|value| value as f32);
+            let rest = without_direction(self.grid_responses.view(), self.to_any_name.view())?;
+            let rest = cells(&rest, self.siblings, self.templates);
+            self.response_grid = SiblingGrid::new(rest.view())?.without_centring();
         }
         let mut means = Array2::zeros((names.len(), embeddings.ncols()));
         for (mut mean, rows) in means.rows_mut().into_iter().zip(&rows) {
@@ -140,7 +137,7 @@ impl<'a> TextReader<'a> {
         let mut texts = TextTable::default();
         let plans: Vec<Plan> = names.iter().map(|n| self.plan(n, &mut texts)).collect();
         let embedded = texts.embed(self.model)?;
-        let responses = responses(embedded.states.view(), self.response_map.view())?;
+        let responses = without_direction(embedded.responses.view(), self.to_any_name.view())?;
         plans
             .iter()
             .enumerate()
@@ -206,22 +203,10 @@ impl<'a> TextReader<'a> {
             signals.insert(signal, None);
         }
         if let Some(family) = &plan.family {
-            let (own, same_first, same_last) = (
-                texts.states.select(Axis(0), &plan.own),
-                gather(&texts.states, &family.same_first),
-                gather(&texts.states, &family.same_last),
-            );
-            let states = QueryStates {
-                query: own.view(),
-                same_first: same_first.view(),
-                same_last: same_last.view(),
-                own_first: family.own_first,
-                own_last: family.own_last,
-            };
-            let interaction = self.grid.interaction(&states)?;
+            let interaction = family.interaction(&self.grid, &texts.states, &plan.own)?;
             signals.insert(Signal::Interaction, Some(interaction.log_residual_contrast));
             signals.insert(Signal::InteractionCoherence, interaction.log_coherence);
-            let interaction = self.response_grid.interaction(&states)?;
+            let interaction = family.interaction(&self.response_grid, responses, &plan.own)?;
             let contrast = Some(interaction.log_residual_contrast);
             signals.insert(Signal::ResponseInteraction, contrast);
             let coherence = interaction.log_coherence_calibrated;
@@ -277,6 +262,22 @@ struct Family {
 }
 
 impl Family {
+    /// The interaction of a name's parts in states or responses of all texts: `[texts, width]`.
+    fn interaction(
+        &self,
+        grid: &SiblingGrid,
+        texts: &Array2<f32>,
+        own: &[usize],
+    ) -> Result<Interaction, umid_signals::Error> {
+        grid.interaction(&QueryStates {
+            query: texts.select(Axis(0), own).view(),
+            same_first: gather(texts, &self.same_first).view(),
+            same_last: gather(texts, &self.same_last).view(),
+            own_first: self.own_first,
+            own_last: self.own_last,
+        })
+    }
+
     /// Rows of the siblings with the name's own first part; its own last part is no sibling.
     fn of_first(&self) -> impl Iterator<Item = &[usize]> {
         without(&self.same_first, self.own_last)
@@ -348,7 +349,7 @@ impl TextTable {
             .collect()
     }
 
-    fn embed(&self, model: &Clip) -> Result<TextEmbeddings, AuditError> {
+    fn embed(&self, model: &Model) -> Result<TextEmbeddings, AuditError> {
         Ok(model.embed_texts(&self.texts)?)
     }
 }
@@ -362,6 +363,14 @@ fn position(siblings: &[String], part: &str) -> Option<usize> {
 /// How the parts of a name are joined.
 pub(crate) fn full_name(first: &str, last: &str) -> String {
     format!("{first} {last}")
+}
+
+/// `[first parts, last parts, templates, width]` from the grid's rows in that order.
+fn cells(rows: &Array2<f32>, siblings: &Siblings, templates: &Templates) -> Array4<f32> {
+    let (first, last) = (siblings.first.len(), siblings.last.len());
+    let shape = (first, last, templates.as_slice().len(), rows.ncols());
+    let values = rows.iter().copied().collect();
+    Array4::from_shape_vec(shape, values).expect("one row a cell and template")
 }
 
 /// `[cells, templates, width]` from the rows of each cell.
@@ -407,7 +416,7 @@ mod tests {
     fn read(names: &[&str]) -> Vec<SignalRow> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
         let device = parse_device("cpu").unwrap();
-        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let model = Model::load(&fixtures.join("openclip-gelu"), &device).unwrap();
         let templates = Templates::new(vec!["a {}".into(), "{} in a photo".into()]).unwrap();
         let list = |names: [&str; 4]| names.map(str::to_owned).to_vec();
         let siblings = Siblings {
@@ -443,12 +452,9 @@ mod tests {
     fn a_response_is_the_embedding_before_the_layer_norm_divides_and_adds() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
         let device = parse_device("cpu").unwrap();
-        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let model = Model::load(&fixtures.join("openclip-gelu"), &device).unwrap();
         let texts = model.embed_texts(&["a photo of Ann Roe", "Bo Day", "x"]).unwrap();
-        let (gain, projection) = model.text.output_head();
-        let everywhere = Array2::eye(projection.ncols());
-        let map = output_head_map(gain.view(), projection.view(), everywhere.view()).unwrap();
-        let responses = responses(texts.states.view(), map.view()).unwrap();
+        let responses = &texts.responses;
         // embedding = response / deviation of the state + a constant: the same of every text.
         let constants: Vec<Vec<f32>> = (0..3)
             .map(|i| {
@@ -468,16 +474,16 @@ mod tests {
     fn the_reference_names_have_no_response_in_common_left() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
         let device = parse_device("cpu").unwrap();
-        let model = Clip::load(&fixtures.join("openclip-gelu"), &device).unwrap();
+        let model = Model::load(&fixtures.join("openclip-gelu"), &device).unwrap();
         let templates = Templates::new(vec!["a {}".into(), "{} in a photo".into()]).unwrap();
         let siblings = Siblings::bundled(4).unwrap();
         let names = ["Ann Roe", "Bo Day", "Cher", "Di van Ash", "Ann Day", "Ed Roe", "Flo Ames"];
         let query = |text: &str| Query { id: text.into(), text: text.into(), parts: None };
         let names: Vec<Query> = names.into_iter().map(query).collect();
         let texts: Vec<String> = names.iter().flat_map(|n| templates.fill_all(&n.text)).collect();
-        let states = model.embed_texts(&texts).unwrap().states;
+        let responses = model.embed_texts(&texts).unwrap().responses;
         let longest_in_common = |reader: &TextReader<'_>| {
-            let responses = responses(states.view(), reader.response_map.view()).unwrap();
+            let responses = without_direction(responses.view(), reader.to_any_name.view()).unwrap();
             let mean = responses.mean_axis(Axis(0)).unwrap();
             mean.iter().fold(0.0, |most: f32, value| most.max(value.abs()))
         };

@@ -22,7 +22,7 @@ use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
 use umid::templates::Templates;
 use umid_invert::InvertParams;
-use umid_models::{Clip, parse_device};
+use umid_models::{Model, parse_device};
 use umid_signals::Signal;
 
 /// Both layouts and both activations.
@@ -50,8 +50,8 @@ const OF_INVERSIONS: [Signal; 6] = [
     Signal::CrossTemplateTransfer,
 ];
 
-fn load(case: &str) -> Clip {
-    Clip::load(&fixture(case), &parse_device("cpu").unwrap()).unwrap()
+fn load(case: &str) -> Model {
+    Model::load(&fixture(case), &parse_device("cpu").unwrap()).unwrap()
 }
 
 fn query(text: &str) -> Query {
@@ -84,7 +84,7 @@ fn options() -> AuditOptions {
     }
 }
 
-fn read(model: &Clip, options: &AuditOptions, names: &[Query]) -> Vec<Reading> {
+fn read(model: &Model, options: &AuditOptions, names: &[Query]) -> Vec<Reading> {
     let auditor = Auditor::prepare(model, options, &Silent).unwrap();
     auditor.read(&names.iter().collect::<Vec<_>>()).unwrap()
 }

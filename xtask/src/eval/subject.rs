@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::{Context, ensure};
 use umid::queries::Query;
 use umid::reference::gibberish;
-use umid_models::{Clip, Pixels, parse_device};
+use umid_models::{Input, Model, parse_device};
 use umid_testbed::{Card, Identity, NameLists, World, pixels};
 
 use super::record::Group;
@@ -29,7 +29,7 @@ pub struct Subject {
     /// The people it was trained on and those it was not.
     pub world: World,
     /// The model.
-    pub model: Clip,
+    pub model: Model,
     groups: BTreeMap<Group, Vec<Query>>,
     fresh: Vec<Query>,
     shadows: Vec<Target>,
@@ -50,7 +50,7 @@ impl Subject {
             folder.display(),
             target.name
         );
-        let model = Clip::load(&folder, &parse_device("cpu")?)?;
+        let model = Model::load(&folder, &parse_device("cpu")?)?;
         ensure!(
             model.source.digest == card.digest,
             "{} is not the model of its card: its digest is {}",
@@ -117,21 +117,21 @@ impl Subject {
         &self,
         people: &[&Identity],
         number: usize,
-    ) -> anyhow::Result<Vec<Pixels>> {
+    ) -> anyhow::Result<Vec<Input>> {
         let photo = |person: &&Identity| {
             let photo = self.world.training_photo(person, number)?;
-            Ok(pixels(&photo, &self.model.preprocess))
+            Ok(pixels(&photo, self.model.front_end.pixels()))
         };
         people.iter().map(photo).collect()
     }
 
     /// Reference models of this target with whom each was trained on; one that is not there is
     /// trained.
-    pub fn shadows(&self) -> anyhow::Result<Vec<(Clip, World)>> {
+    pub fn shadows(&self) -> anyhow::Result<Vec<(Model, World)>> {
         let load = |shadow: &Target| {
             zoo::ensure_made(shadow)?;
             let world = World::draw(shadow.recipe().world, &NameLists::bundled())?;
-            Ok((Clip::load(&shadow.folder(), &parse_device("cpu")?)?, world))
+            Ok((Model::load(&shadow.folder(), &parse_device("cpu")?)?, world))
         };
         self.shadows.iter().map(load).collect()
     }

@@ -14,21 +14,21 @@ const WEIGHT_STEP: f32 = 3e-3;
 /// What curvature and f32 round-off leave of agreement at that step.
 const WEIGHT_TOLERANCE: f64 = 5e-3;
 
-fn model() -> Clip {
+fn model() -> Model {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
     let device = parse_device("cpu").expect("cpu");
-    Clip::load(&fixtures.join("hf-gelu"), &device).expect("fixture")
+    Model::load(&fixtures.join("hf-gelu"), &device).expect("fixture")
 }
 
 /// An image of waves, another one for each seed.
-fn waves(model: &Clip, seed: f32) -> Pixels {
-    let size = model.config.image.image_size;
+fn waves(model: &Model, seed: f32) -> Input {
+    let [_, size, _] = model.tower.input_shape();
     let values = (0..3 * size * size).map(|i| ((i as f32) * (0.05 + 0.01 * seed) + seed).sin());
-    Pixels { values: values.collect(), height: size, width: size }
+    Input { shape: [3, size, size], values: values.collect() }
 }
 
-fn attack(model: &Clip) -> GradientNorm<'_> {
-    let images: Vec<Pixels> = [1.0, 2.0].map(|seed| waves(model, seed)).into();
+fn attack(model: &Model) -> GradientNorm<'_> {
+    let images: Vec<Input> = [1.0, 2.0].map(|seed| waves(model, seed)).into();
     GradientNorm::new(model, &NEGATIVES, &images).expect("usable")
 }
 
@@ -83,7 +83,7 @@ fn every_weight_that_takes_part_has_a_gradient() {
 fn embedding_gradients_agree_with_finite_differences() {
     let model = model();
     let attack = attack(&model);
-    let width = model.config.embedding_dim;
+    let width = model.config.embedding_dim();
     let unit = |seed: f64| {
         let row: Array1<f64> = (0..width).map(|i| (i as f64 * 0.7 + seed).sin()).collect();
         let length = row.dot(&row).sqrt();
@@ -119,7 +119,7 @@ fn both_ways_of_computing_the_loss_agree() {
     let image = waves(&model, 0.0);
     let by_tensor = to_host(attack.loss(&attack.towers, TEXT, &image).expect("usable").inner())[0];
     let text = model.embed_texts(&[TEXT]).expect("text").embeddings;
-    let embedded = model.embed_images(std::slice::from_ref(&image)).expect("image");
+    let embedded = model.embed_inputs(std::slice::from_ref(&image)).expect("image");
     let text = checks::unit("text", &text.row(0)).expect("finite");
     let embedded = checks::unit("image", &embedded.row(0)).expect("finite");
     let scale = f64::from(model.logit_scale());
@@ -144,9 +144,9 @@ fn a_score_does_not_depend_on_other_queries() {
 #[test]
 fn images_of_another_size_and_no_negatives_are_refused() {
     let model = model();
-    let small = Pixels { values: vec![0.0; 12], height: 2, width: 2 };
+    let small = Input { shape: [3, 2, 2], values: vec![0.0; 12] };
     let result = attack(&model).of_weights(TEXT, &small);
-    assert!(matches!(result, Err(BaselineError::ImageShape { .. })), "{result:?}");
+    assert!(matches!(result, Err(BaselineError::InputShape { .. })), "{result:?}");
     assert!(attack(&model).of_embeddings(TEXT, &small).is_err());
     let none = GradientNorm::new(&model, &[] as &[&str], &[waves(&model, 1.0)]);
     assert!(matches!(none, Err(BaselineError::TooFew { .. })));

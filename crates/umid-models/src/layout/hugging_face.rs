@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::json::Section;
-use super::{Layout, Opened, check};
-use crate::config::{Activation, ClipConfig, ImageConfig, Pooling, TextConfig, TransformerConfig};
+use super::{Layout, Opened, check, clap_hugging_face};
+use crate::config::{
+    Activation, ClipConfig, ImageConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
+};
+use crate::front_end::FrontEnd;
 use crate::preprocess::{CropRounding, Filter, Preprocess, Resize, Transparency};
 use crate::weights::Weights;
 use crate::{ModelError, Result};
@@ -19,7 +22,7 @@ use crate::{ModelError, Result};
 pub(crate) const CONFIG: &str = "config.json";
 pub(crate) const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Where transformers 5 saves the image processor's settings, together with the tokenizer's.
-const PROCESSOR: &str = "processor_config.json";
+pub(crate) const PROCESSOR: &str = "processor_config.json";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const WEIGHTS_INDEX: &str = "model.safetensors.index.json";
 
@@ -39,6 +42,9 @@ const POSITION_IDS: [&str; 2] =
 
 pub(crate) fn open(directory: &Path) -> Result<Opened> {
     let config_path = directory.join(CONFIG);
+    if Section::read(&config_path)?.optional_text("model_type")? == Some("clap") {
+        return clap_hugging_face::open(directory);
+    }
     let (config, defaulted) = read_config(&config_path)?;
     let (preprocess_path, section) = preprocessor(directory)?;
     let preprocess = read_preprocess(&section)?;
@@ -50,16 +56,17 @@ pub(crate) fn open(directory: &Path) -> Result<Opened> {
     }
     files.extend(weight_files);
     files.extend(index);
-    Ok(Opened { layout: Layout::HuggingFace, config, preprocess, weights, files })
+    let (layout, config) = (Layout::HuggingFace, ModelConfig::Clip(config));
+    Ok(Opened { layout, config, front_end: FrontEnd::Image(preprocess), weights, files })
 }
 
-struct WeightFiles {
-    weights: Vec<PathBuf>,
+pub(crate) struct WeightFiles {
+    pub(crate) weights: Vec<PathBuf>,
     /// The file that names them, where there are several.
-    index: Option<PathBuf>,
+    pub(crate) index: Option<PathBuf>,
 }
 
-fn weight_files(directory: &Path) -> Result<WeightFiles> {
+pub(crate) fn weight_files(directory: &Path) -> Result<WeightFiles> {
     let whole = directory.join(WEIGHTS);
     if whole.is_file() {
         return Ok(WeightFiles { weights: vec![whole], index: None });

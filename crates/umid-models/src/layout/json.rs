@@ -34,6 +34,12 @@ impl Section {
         Ok(section)
     }
 
+    /// An object without keys, for a file that need not be there.
+    pub(crate) fn empty(path: &Path) -> Self {
+        let value = Value::Object(serde_json::Map::default());
+        Self { path: path.to_owned(), prefix: String::new(), value, defaulted: Vec::new() }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -92,6 +98,17 @@ impl Section {
                     .ok_or_else(|| self.invalid(key, value, "a whole number"))
             })
             .transpose()
+    }
+
+    /// Counts, or the format's defaults, which are remembered.
+    pub(crate) fn counts_or(&mut self, key: &str, default: &[usize]) -> Result<Vec<usize>> {
+        let Some(value) = self.get(key) else {
+            self.defaulted.push(format!("{} ({default:?})", self.dotted(key)));
+            return Ok(default.to_vec());
+        };
+        let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+        let counts = value.as_array().and_then(|values| values.iter().map(count).collect());
+        counts.ok_or_else(|| self.invalid(key, value, "a list of whole numbers"))
     }
 
     /// A number that may be absent.

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::json::Section;
 use super::{Layout, Opened, check};
-use crate::config::{Activation, ClipConfig, ImageConfig, Pooling, TextConfig, TransformerConfig};
+use crate::config::{
+    Activation, ClipConfig, ImageConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
+};
+use crate::front_end::FrontEnd;
 use crate::preprocess::{
     CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };
@@ -38,7 +41,8 @@ pub(crate) fn open(directory: &Path) -> Result<Opened> {
     let files = vec![config_path, path];
     let mut weights = Weights::open(directory, &files[1..], defaulted)?;
     rename(&mut weights, &config)?;
-    Ok(Opened { layout: Layout::OpenClip, config, preprocess, weights, files })
+    let (layout, config) = (Layout::OpenClip, ModelConfig::Clip(config));
+    Ok(Opened { layout, config, front_end: FrontEnd::Image(preprocess), weights, files })
 }
 
 fn read_config(top: &Section) -> Result<(ClipConfig, Vec<String>)> {

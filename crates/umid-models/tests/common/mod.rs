@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use umid_models::{Clip, Result, parse_device};
+use umid_models::{Model, Result, parse_device};
 
 /// A copy of a checkpoint, gone when dropped.
 pub struct Checkpoint(TempDir);
@@ -35,11 +35,11 @@ impl Checkpoint {
         std::fs::write(self.path(file), bytes).expect(file);
     }
 
-    pub fn load(&self) -> Result<Clip> {
+    pub fn load(&self) -> Result<Model> {
         load(self.0.path())
     }
 }
 
-pub fn load(directory: &Path) -> Result<Clip> {
-    Clip::load(directory, &parse_device("cpu").expect("cpu"))
+pub fn load(directory: &Path) -> Result<Model> {
+    Model::load(directory, &parse_device("cpu").expect("cpu"))
 }

@@ -35,13 +35,12 @@ fn query(table: &Table, f: usize, l: usize) -> QueryStates<'_> {
 }
 
 /// The definition, term by term, on lists from which the query's own parts are struck.
-fn by_definition(table: &Table, f: usize, l: usize, map: Option<&Array2<f64>>) -> Interaction {
+fn by_definition(table: &Table, f: usize, l: usize, centred: bool) -> Interaction {
     let firsts: Vec<usize> = (0..PUBLIC).filter(|&i| i != f).collect();
     let lasts: Vec<usize> = (0..PUBLIC).filter(|&j| j != l).collect();
     let state = |f: usize, l: usize, t: usize| {
         let x = table.slice(s![f, l, t, ..]).mapv(f64::from);
-        let centred = &x - x.mean().unwrap();
-        map.map_or_else(|| centred.clone(), |map| centred.dot(map))
+        if centred { &x - x.mean().unwrap() } else { x }
     };
     let residual = |f: usize, l: usize, t: usize| {
         let mut r = state(f, l, t);
@@ -101,19 +100,12 @@ proptest! {
         table in table(),
         f in 0..PARTS,
         l in 0..PARTS,
-        map in prop::collection::vec(-1.0f64..1.0, WIDTH * 2),
+        centred: bool,
     ) {
-        let fast = grid(&table).interaction(&query(&table, f, l))?;
-        let slow = by_definition(&table, f, l, None);
-        prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
-        prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
-        let coherences = fast.log_coherence_calibrated.zip(slow.log_coherence_calibrated);
-        prop_assert!(coherences.is_some_and(|(fast, slow)| close(fast, slow)));
-
-        let map = Array2::from_shape_vec((WIDTH, 2), map).expect("as many weights");
-        let mapped = grid(&table).with_map(map.clone())?;
-        let fast = mapped.interaction(&query(&table, f, l))?;
-        let slow = by_definition(&table, f, l, Some(&map));
+        let grid = grid(&table);
+        let grid = if centred { grid } else { grid.without_centring() };
+        let fast = grid.interaction(&query(&table, f, l))?;
+        let slow = by_definition(&table, f, l, centred);
         prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
         prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
         let coherences = fast.log_coherence_calibrated.zip(slow.log_coherence_calibrated);
@@ -245,8 +237,6 @@ fn shapes_and_indices_are_checked() {
         grid.interaction(&outside),
         Err(Error::IndexOutOfRange { index: PUBLIC, len: PUBLIC, .. })
     ));
-    assert!(grid.clone().with_map(Array2::ones((WIDTH + 1, 2))).is_err());
-    assert!(grid.with_map(Array2::from_elem((WIDTH, 2), f64::NAN)).is_err());
 }
 
 #[test]
@@ -262,4 +252,11 @@ fn a_broken_state_is_named() {
         SiblingGrid::new(table.slice(s![..PUBLIC, ..PUBLIC, .., ..])),
         Err(Error::NotFinite { at, .. }) if at == [0, 1, 2, 3]
     ));
+}
+
+#[test]
+fn centred_states_have_mean_zero() {
+    let states = ndarray::arr2(&[[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]]);
+    let expected = ndarray::arr2(&[[-2.0, -1.0, 3.0], [0.0, 0.0, 0.0]]);
+    assert_eq!(center_over_features(states.view()), expected);
 }

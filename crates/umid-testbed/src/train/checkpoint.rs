@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::optim::OptimizerRecord;
 use burn::store::{ModuleRecord, RecordError};
 use serde::{Deserialize, Serialize};
-use umid_models::Clip;
+use umid_models::Model;
 
 use super::{State, TrainParams};
 use crate::error::Error;
@@ -47,7 +47,7 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     pub(super) fn open(
         folder: &Path,
-        model: &Clip,
+        model: &Model,
         world: &World,
         params: &TrainParams,
     ) -> Result<Self, Error> {

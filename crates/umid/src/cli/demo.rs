@@ -14,7 +14,7 @@ use umid::progress::{Progress, Silent};
 use umid::queries::{NameFile, Query};
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid_detect::{Bootstrap, Interval};
-use umid_models::Clip;
+use umid_models::Model;
 
 use super::Outcome;
 use super::audit::{GIBBERISH, NAMES, print_summary};
@@ -94,13 +94,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 /// The bundled model, unpacked into `directory`.
-fn bundled_model(directory: &Path, device: &str) -> anyhow::Result<Clip> {
+fn bundled_model(directory: &Path, device: &str) -> anyhow::Result<Model> {
     let directory = directory.join("bundled-demo");
     std::fs::create_dir(&directory).context("cannot unpack the bundled model")?;
     for (name, bytes) in MODEL_FILES {
         std::fs::write(directory.join(name), bytes).context("cannot unpack the bundled model")?;
     }
-    Ok(Clip::load(&directory, &umid_models::parse_device(device)?)?)
+    Ok(Model::load(&directory, &umid_models::parse_device(device)?)?)
 }
 
 /// The first `count` people of a bundled list; its order is random.
@@ -163,7 +163,7 @@ fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
 
 /// The AUCs of the run's scores, against non-members and against fresh gibberish.
 fn compare(
-    model: &Clip,
+    model: &Model,
     options: &AuditOptions,
     summary: &AuditSummary,
     members: &BTreeSet<String>,

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use umid_models::{Clip, Pixels};
+use umid_models::{Input, InputTower, Modality, Model};
 
 use super::Outcome;
 use super::options::ModelArgs;
 use super::tensors;
 
 #[derive(Debug, ClapArgs)]
-#[group(id = "source", required = true, multiple = false, args = ["text", "image", "input"])]
+#[group(id = "source", required = true, multiple = false, args = ["text", "image", "audio", "input"])]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -21,7 +21,11 @@ pub(crate) struct Args {
     /// An image file, preprocessed as the model wants it; repeatable
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
-    /// A safetensors file with preprocessed inputs `inputs`, [n, 3, height, width]
+    /// A sound file (WAV, FLAC, MP3, Ogg Vorbis), for a model that reads sound; repeatable
+    #[arg(long, value_name = "FILE")]
+    audio: Vec<PathBuf>,
+    /// A safetensors file with preprocessed inputs `inputs`, [n, 3, height, width], or, for a
+    /// model that reads sound, [n, 1, frames, mel bins] in decibels
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Print as JSON, with every number; otherwise a line each
@@ -36,12 +40,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     } else if let Some(path) = &args.input {
         let pixels = inputs(&model, path)?;
         let names = (0..pixels.len()).map(|i| format!("{}[{i}]", path.display())).collect();
-        (names, model.embed_images(&pixels)?)
+        (names, model.embed_inputs(&pixels)?)
     } else {
-        let open = |path: &PathBuf| model.preprocess.open(path);
-        let pixels: Result<Vec<Pixels>, _> = args.image.iter().map(open).collect();
-        let names = args.image.iter().map(|path| path.display().to_string()).collect();
-        (names, model.embed_images(&pixels?)?)
+        let (files, given) = if args.image.is_empty() {
+            (&args.audio, Modality::Audio)
+        } else {
+            (&args.image, Modality::Image)
+        };
+        let reads = model.modality();
+        anyhow::ensure!(reads == given, "this model reads {reads} files; give them with --{reads}");
+        let open = |path: &PathBuf| model.front_end.open(path);
+        let inputs: Result<Vec<Input>, _> = files.iter().map(open).collect();
+        let names = files.iter().map(|path| path.display().to_string()).collect();
+        (names, model.embed_inputs(&inputs?)?)
     };
     for (name, row) in names.iter().zip(embeddings.rows()) {
         let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
@@ -55,17 +66,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn inputs(model: &Clip, path: &std::path::Path) -> anyhow::Result<Vec<Pixels>> {
+fn inputs(model: &Model, path: &std::path::Path) -> anyhow::Result<Vec<Input>> {
     let tensor = tensors::read(path, "inputs")?;
-    let size = model.config.image.image_size;
+    let shape = model.tower.input_shape();
+    let [channels, height, width] = shape;
     match tensor.shape.as_slice() {
-        [_, 3, height, width] if (*height, *width) == (size, size) => Ok(tensor
+        [_, rest @ ..] if rest == shape => Ok(tensor
             .values
-            .chunks_exact(3 * size * size)
-            .map(|values| Pixels { values: values.to_vec(), height: size, width: size })
+            .chunks_exact(channels * height * width)
+            .map(|values| Input { shape, values: values.to_vec() })
             .collect()),
         found => anyhow::bail!(
-            "{}: inputs have shape {found:?}, the model takes [n, 3, {size}, {size}]",
+            "{}: inputs have shape {found:?}, the model takes [n, {channels}, {height}, {width}]",
             path.display()
         ),
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use umid_models::Clip;
+use umid_models::config::ModelConfig;
+use umid_models::{FrontEnd, Model};
 
 use super::Outcome;
 
@@ -18,9 +19,13 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let model = Clip::load(&args.model, &umid_models::parse_device("cpu")?)?;
+    let model = Model::load(&args.model, &umid_models::parse_device("cpu")?)?;
+    let front_end = match &model.front_end {
+        FrontEnd::Image(preprocess) => json!(preprocess),
+        FrontEnd::Audio(log_mel) => json!(log_mel.params()),
+    };
     let description = json!({
-        "architecture": model.architecture(),
+        "architecture": model.config.architecture(),
         "layout": model.source.layout,
         "digest": model.source.digest,
         "parameters": model.source.parameter_count,
@@ -29,38 +34,38 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         "config": model.config,
         "tokenizer": {
             "context": model.tokenizer.context(),
-            "vocabulary": model.config.text.vocabulary,
-            "pooling": model.config.text.pooling,
+            "vocabulary": model.config.vocabulary(),
         },
-        "preprocess": model.preprocess,
+        "modality": model.modality(),
+        "preprocess": front_end,
     });
     if args.json {
         println!("{description:#}");
         return Ok(Outcome::Done);
     }
-    println!("{:<14}{}", "architecture", model.architecture());
+    println!("{:<14}{}", "architecture", model.config.architecture());
     println!("{:<14}{}", "layout", model.source.layout);
     println!("{:<14}{}", "digest", model.source.digest);
     println!("{:<14}{}", "parameters", model.source.parameter_count);
     let dtypes: Vec<String> =
         model.source.dtypes.iter().map(|(dtype, n)| format!("{n} {dtype}")).collect();
     println!("{:<14}{}", "tensors", dtypes.join(", "));
-    println!("{:<14}{}", "embedding", model.config.embedding_dim);
+    println!("{:<14}{}", "embedding", model.config.embedding_dim());
     println!("{:<14}{:.2}", "logit scale", model.logit_scale());
-    for (name, transformer) in [
-        ("image tower", &model.config.image.transformer),
-        ("text tower", &model.config.text.transformer),
-    ] {
-        println!("{name:<14}{}", compact(transformer));
+    let (input, text) = match &model.config {
+        ModelConfig::Clip(config) => {
+            (compact(&config.image.transformer), compact(&config.text.transformer))
+        }
+        ModelConfig::Clap(config) => (compact(&config.audio), compact(&config.text)),
+    };
+    println!("{:<14}{input}", format!("{} tower", model.modality()));
+    println!("{:<14}{text}", "text tower");
+    if let ModelConfig::Clip(config) = &model.config {
+        println!("{:<14}{}", "pooling", compact(&config.text.pooling));
     }
-    println!(
-        "{:<14}context {}, vocabulary {}, pooling {}",
-        "tokenizer",
-        model.tokenizer.context(),
-        model.config.text.vocabulary,
-        compact(&model.config.text.pooling)
-    );
-    println!("{:<14}{}", "preprocessing", compact(&model.preprocess));
+    let (context, vocabulary) = (model.tokenizer.context(), model.config.vocabulary());
+    println!("{:<14}context {context}, vocabulary {vocabulary}", "tokenizer");
+    println!("{:<14}{}", "preprocessing", compact(&front_end));
     Ok(Outcome::Done)
 }
 

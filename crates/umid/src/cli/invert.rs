@@ -1,12 +1,13 @@
 //! `umid invert`: one inversion, replayable from given starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
 use ndarray::Array2;
-use umid::report::preview::png_from_chw;
-use umid_invert::{Inversion, Inverter, KeepInputs, PixelSpace, Space};
-use umid_models::{Clip, InputTower};
+use umid::imagined::imagined;
+use umid_invert::{InputSpace, Inversion, Inverter, KeepInputs, Space};
+use umid_models::{InputTower, Model};
 
 use super::Outcome;
 use super::options::{InversionArgs, ModelArgs};
@@ -29,8 +30,8 @@ pub(crate) struct Args {
     /// Where to write `starts`, `inputs`, `embeddings`, `cosines` and `gradient_norms`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Show the best restart's input as an image
-    #[arg(long, value_name = "FILE.png")]
+    /// Show the best restart's input: as an image or a spectrogram (.png), or as sound (.wav)
+    #[arg(long, value_name = "FILE.png|FILE.wav")]
     preview: Option<PathBuf>,
     /// Seed of the starts
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -45,8 +46,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .params(args.seed)?
         .ok_or_else(|| anyhow::anyhow!("--restarts is 0, expected at least 1"))?;
     let model = args.model.load()?;
-    let space = PixelSpace::new(&model.preprocess, model.image.input_shape());
-    let inverter = Inverter::new(&model.image, &space, params, model.device())?;
+    let space = InputSpace::new(&model.input_units(), model.device());
+    let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
     let starts = match &args.init {
         None => inverter.starts(),
         Some(path) => {
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             let rows = tensor.shape.first().copied().unwrap_or(0);
             let (shape, dim) = (tensor.shape, space.dim());
             Array2::from_shape_vec((rows, dim), tensor.values).map_err(|_| {
-                let expected = model.image.input_shape();
+                let expected = model.tower.input_shape();
                 anyhow::anyhow!(
                     "{}: starts have shape {shape:?}, expected [restarts, {}, {}, {}]",
                     path.display(),
@@ -81,12 +82,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 fn save(
     args: &Args,
-    model: &Clip,
+    model: &Model,
     starts: &Array2<f32>,
     inversion: &Inversion,
 ) -> anyhow::Result<()> {
     let rows = starts.nrows();
-    let [channels, height, width] = model.image.input_shape();
+    let [channels, height, width] = model.tower.input_shape();
     let input_shape = vec![rows, channels, height, width];
     let values = |array: &Array2<f32>| array.iter().copied().collect::<Vec<f32>>();
     let matrix = |name, array: &Array2<f32>| HostTensor {
@@ -111,7 +112,11 @@ fn save(
     )
 }
 
-fn preview(model: &Clip, inversion: &Inversion, path: &std::path::Path) -> anyhow::Result<()> {
+fn is_wav(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
+}
+
+fn preview(model: &Model, inversion: &Inversion, path: &Path) -> anyhow::Result<()> {
     let cosines = inversion.final_cosines();
     let best = inversion.usable().into_iter().max_by(|a, b| cosines[*a].total_cmp(&cosines[*b]));
     let Some(best) = best else {
@@ -120,10 +125,13 @@ fn preview(model: &Clip, inversion: &Inversion, path: &std::path::Path) -> anyho
         );
     };
     let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
-    let pixels = model.preprocess.denormalise(&inputs.row(best).to_vec());
-    let size = model.config.image.image_size;
-    let png = png_from_chw(&pixels, size, size, PREVIEW_SIDE)?;
-    std::fs::write(path, png)
+    let imagined = imagined(model, &inputs.row(best).to_vec(), PREVIEW_SIDE)?;
+    let bytes = if is_wav(path) {
+        imagined.wav.context("this model reads images; give a .png file to --preview")?
+    } else {
+        imagined.png
+    };
+    std::fs::write(path, bytes)
         .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;
     Ok(())
 }

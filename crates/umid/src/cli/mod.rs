@@ -11,7 +11,7 @@ mod tensors;
 
 use clap::{Parser, Subcommand};
 
-/// Was a name in the training set of a CLIP model? Asked with text alone.
+/// Was a name in the training set of a CLIP or CLAP model? Asked with text alone.
 #[derive(Debug, Parser)]
 #[command(name = "umid", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 done and at least one member found (only with \
@@ -31,7 +31,7 @@ enum Command {
     Audit(audit::Args),
     /// Say what a checkpoint directory holds
     Inspect(inspect::Args),
-    /// Embed texts, images or tensors as the reference implementation does
+    /// Embed texts, images, sounds or tensors as the reference implementation does
     Embed(embed::Args),
     /// Invert one text and keep what the model imagines
     Invert(invert::Args),

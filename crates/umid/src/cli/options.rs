@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
-use umid_models::Clip;
+use umid_models::Model;
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Checkpoint directory: Hugging Face layout (config.json) or OpenCLIP layout
-    /// (open_clip_config.json)
+    /// Checkpoint directory: Hugging Face layout (config.json), OpenCLIP layout
+    /// (open_clip_config.json) or LAION-CLAP layout (one .pt file, tokenizer.json)
     #[arg(long, value_name = "DIR")]
     pub(crate) model: PathBuf,
     #[command(flatten)]
@@ -26,9 +26,9 @@ pub(crate) struct DeviceArgs {
 }
 
 impl ModelArgs {
-    pub(crate) fn load(&self) -> anyhow::Result<Clip> {
+    pub(crate) fn load(&self) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
-        Clip::load(&self.model, &device).context("cannot load the model")
+        Model::load(&self.model, &device).context("cannot load the model")
     }
 }
 

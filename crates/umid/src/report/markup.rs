@@ -72,9 +72,9 @@ pub(super) fn fill(template: &str, parts: &[(&str, String)]) -> String {
     filled + rest
 }
 
-/// A PNG file as a `data:` URI.
-pub(super) fn png_data_uri(png: &[u8]) -> String {
-    format!("data:image/png;base64,{}", base64(png))
+/// A file as a `data:` URI.
+pub(super) fn data_uri(media_type: &str, bytes: &[u8]) -> String {
+    format!("data:{media_type};base64,{}", base64(bytes))
 }
 
 /// Base64 with padding, RFC 4648 section 4.

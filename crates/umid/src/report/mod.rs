@@ -33,9 +33,10 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
+use crate::imagined::Imagined;
 use crate::record::{QueryRecord, RunInfo};
 pub use markup::escape;
-use markup::{fill, png_data_uri};
+use markup::{data_uri, fill};
 use outcome::Outcome;
 
 const PAGE: &str = include_str!("report.html");
@@ -67,8 +68,8 @@ pub struct Report<'a> {
 pub struct Preview {
     /// What was inverted.
     pub caption: String,
-    /// The image as a PNG file, see [`preview::png_from_chw`].
-    pub png: Vec<u8>,
+    /// What the model imagined; see [`crate::imagined`].
+    pub imagined: Imagined,
     /// What to know about it, such as the final cosine; may be empty.
     pub note: String,
 }
@@ -100,6 +101,9 @@ pub enum ReportError {
         /// Number of values given.
         found: usize,
     },
+    /// A sound could not be written as WAV.
+    #[error("could not write a sound: {0}; report this as a defect")]
+    Sound(#[from] hound::Error),
     /// A preview could not be written as PNG.
     #[error("could not encode a {width} x {height} preview as PNG; try a smaller scale")]
     PreviewEncode {
@@ -163,31 +167,38 @@ fn nonce(run: &RunInfo) -> String {
     "umid".chars().chain(digest).collect()
 }
 
-/// The images of inverted inputs, or why there are none.
+/// What the model imagined, or why there is nothing.
 fn previews(report: &Report<'_>) -> String {
     if report.run.parameters.restarts == 0 {
         return "<p>This run was made without inversions, so there is nothing to show here.</p>\n"
             .to_owned();
     }
     if report.previews.is_empty() {
-        return "<p>No images were kept in this run.</p>\n".to_owned();
+        return "<p>Nothing that the model imagined was kept in this run.</p>\n".to_owned();
     }
     let mut html = String::from(
         "<p>What the optimisation arrives at when it looks for an input that the model matches \
-         with a text. These images show the model\u{2019}s associations; a likeness, or the lack \
-         of one, is not evidence.</p>\n\
+         with a text. It shows the model\u{2019}s associations; a likeness, or the lack of one, \
+         is not evidence. A sound is one of many with the spectrogram above it, whose phase the \
+         model does not hear.</p>\n\
          <div class=\"previews\">\n",
     );
     for preview in report.previews {
         let caption = escape(&preview.caption);
-        let source = png_data_uri(&preview.png);
+        let source = data_uri("image/png", &preview.imagined.png);
+        let player = preview.imagined.wav.as_ref().map_or_else(String::new, |wav| {
+            format!(
+                "<audio controls preload=\"none\" src=\"{}\"></audio>",
+                data_uri("audio/wav", wav)
+            )
+        });
         let note = if preview.note.is_empty() {
             String::new()
         } else {
             format!("<span class=\"muted\">{}</span>", escape(&preview.note))
         };
         html += &format!(
-            "<figure><img alt=\"Inverted input for {caption}\" src=\"{source}\">\
+            "<figure><img alt=\"Inverted input for {caption}\" src=\"{source}\">{player}\
              <figcaption><bdi>{caption}</bdi>{note}</figcaption></figure>\n"
         );
     }

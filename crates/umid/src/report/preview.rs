@@ -61,6 +61,50 @@ pub fn png_from_chw(
     Ok(png)
 }
 
+/// Lowest and highest decibels below the loudest value that a spectrogram shows as black and
+/// white.
+const RANGE: f32 = 60.0;
+
+/// A log-mel spectrogram as a picture: time to the right, frequency upwards, louder is lighter.
+///
+/// # Shapes
+/// `decibels`: `[frames, mel_bins]`, row-major.
+///
+/// # Errors
+/// As [`png_from_chw`].
+pub fn spectrogram_png(
+    decibels: &[f32],
+    frames: usize,
+    mel_bins: usize,
+    scale_to_at_least: usize,
+) -> Result<Vec<u8>, ReportError> {
+    if frames.checked_mul(mel_bins) != Some(decibels.len()) {
+        let found = decibels.len();
+        return Err(ReportError::PreviewShape { height: mel_bins, width: frames, found });
+    }
+    let loudest = decibels.iter().copied().fold(f32::MIN, f32::max);
+    let share =
+        |bin: usize, frame: usize| 1.0 + (decibels[frame * mel_bins + bin] - loudest) / RANGE;
+    let pixels: Vec<f32> = (0..3)
+        .flat_map(|channel| {
+            (0..mel_bins)
+                .rev()
+                .flat_map(move |bin| (0..frames).map(move |frame| heat(share(bin, frame))[channel]))
+        })
+        .collect();
+    png_from_chw(&pixels, mel_bins, frames, scale_to_at_least)
+}
+
+/// Black through violet and orange to white, each step lighter than the last.
+fn heat(share: f32) -> [f32; 3] {
+    const STOPS: [[f32; 3]; 5] =
+        [[0.0, 0.0, 0.05], [0.3, 0.07, 0.45], [0.75, 0.2, 0.4], [0.98, 0.6, 0.25], [1.0, 1.0, 0.9]];
+    let at = share.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
+    let (low, rest) = (at.floor() as usize, at.fract());
+    let high = (low + 1).min(STOPS.len() - 1);
+    std::array::from_fn(|c| STOPS[low][c] * (1.0 - rest) + STOPS[high][c] * rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +134,17 @@ mod tests {
             let error = png_from_chw(&vec![0.0; pixels], height, width, 64);
             assert!(matches!(error, Err(ReportError::PreviewShape { .. })), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_spectrogram_has_high_bins_on_top_and_loud_ones_light() {
+        // Two frames of three bins; the loudest is the highest bin of the second.
+        let png = spectrogram_png(&[-90.0, -90.0, -90.0, -20.0, -90.0, 0.0], 2, 3, 3);
+        let image = image::load_from_memory(&png.expect("valid")).expect("a PNG").to_luma8();
+        assert_eq!(image.dimensions(), (4, 6));
+        let light = |x: u32, y: u32| image.get_pixel(2 * x, 2 * y).0[0];
+        assert!(light(1, 0) > light(1, 2) && light(1, 2) > light(0, 0));
+        assert_eq!(light(0, 0), light(0, 2));
+        assert!(spectrogram_png(&[0.0; 5], 2, 3, 3).is_err());
     }
 }

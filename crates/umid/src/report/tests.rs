@@ -44,8 +44,8 @@ fn hostile_text_stays_text() {
         record.signals.insert(HOSTILE.to_owned(), Some(1.0));
         record.warnings = vec![HOSTILE.to_owned()];
     }
-    let preview =
-        Preview { caption: HOSTILE.to_owned(), png: vec![1, 2, 3], note: HOSTILE.to_owned() };
+    let imagined = Imagined { png: vec![1, 2, 3], wav: Some(vec![4, 5]) };
+    let preview = Preview { caption: HOSTILE.to_owned(), imagined, note: HOSTILE.to_owned() };
     let html =
         render(&Report { previews: &[preview], ..fixture::report(&run, &records, &[0.1, 0.2]) })
             .expect("a report");

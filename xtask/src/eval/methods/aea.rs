@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ndarray::Array3;
 use umid_baselines::{Augmentation, augmentation_enhanced, augmentations};
-use umid_models::{Clip, Pixels};
+use umid_models::{Input, Model};
 
 use super::pair_probe::{Pairs, Probe};
 use super::{Method, columns_of};
@@ -49,20 +49,20 @@ impl Method for Aea {
 }
 
 fn scores(
-    model: &Clip,
+    model: &Model,
     pairs: &Pairs,
     changes: &[Augmentation],
 ) -> anyhow::Result<Vec<Option<f64>>> {
     let mut copies = Vec::with_capacity(pairs.photos.len() * changes.len());
     for photo in &pairs.photos {
-        let (height, width) = (photo.height, photo.width);
+        let [_, height, width] = photo.shape;
         let image = Array3::from_shape_vec((CHANNELS, height, width), photo.values.clone())?;
         for change in changes {
             let values = change.apply(&image.view())?.into_raw_vec_and_offset().0;
-            copies.push(Pixels { values, height, width });
+            copies.push(Input { shape: photo.shape, values });
         }
     }
-    let embeddings = model.embed_images(&copies)?;
+    let embeddings = model.embed_inputs(&copies)?;
     let width = embeddings.ncols();
     let shape = (pairs.photos.len(), changes.len(), width);
     let embeddings = embeddings.into_shape_with_order(shape)?;

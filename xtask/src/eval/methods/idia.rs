@@ -91,7 +91,7 @@ fn candidates(
 
 fn photos(subject: &Subject, person: &Identity) -> anyhow::Result<Array2<f32>> {
     let photos: Vec<_> = (0..PHOTOS)
-        .map(|i| pixels(&subject.world.held_out_photo(person, i), &subject.model.preprocess))
+        .map(|i| pixels(&subject.world.held_out_photo(person, i), subject.model.front_end.pixels()))
         .collect();
-    Ok(subject.model.embed_images(&photos)?)
+    Ok(subject.model.embed_inputs(&photos)?)
 }

@@ -20,8 +20,8 @@ use umid::reference::gibberish;
 use umid_detect::{
     CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
 };
-use umid_invert::{Clamp, InvertParams, Inverter, Optimiser, PixelSpace};
-use umid_models::{Clip, InputTower};
+use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, Optimiser};
+use umid_models::Model;
 use umid_signals::Signal;
 
 use super::{Method, columns_of, settings};
@@ -165,8 +165,8 @@ impl Probe {
 
 /// A model, ready to invert texts.
 struct Reader<'a> {
-    model: &'a Clip,
-    space: PixelSpace,
+    model: &'a Model,
+    space: InputSpace,
     params: InvertParams,
     templates: Vec<String>,
 }
@@ -181,7 +181,7 @@ impl<'a> Reader<'a> {
         };
         Self {
             model,
-            space: PixelSpace::new(&model.preprocess, model.image.input_shape()),
+            space: InputSpace::new(&model.input_units(), model.device()),
             params: settings.params(),
             templates,
         }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
         let stride = self.templates.len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
-        let (tower, device) = (&self.model.image, self.model.device());
+        let (tower, device) = (&self.model.tower, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
         let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
         let inversions = inversion_signals::invert(&inverter, &names)?;

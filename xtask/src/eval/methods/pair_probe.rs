@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use ndarray::{Array1, Array2};
 use umid::queries::Query;
-use umid_models::{Clip, Pixels};
+use umid_models::{Input, Model};
 use umid_testbed::caption::fill;
 use umid_testbed::pixels;
 
@@ -24,7 +24,7 @@ pub struct Pairs {
     /// The names in the target's first template.
     pub captions: Vec<String>,
     /// A photo of each, as the model takes it.
-    pub photos: Vec<Pixels>,
+    pub photos: Vec<Input>,
     /// Embeddings of the captions, `[pairs, dim]`.
     pub texts: Array2<f32>,
     /// Embeddings of the photos, `[pairs, dim]`.
@@ -33,9 +33,9 @@ pub struct Pairs {
 
 impl Pairs {
     /// Embeds pairs.
-    pub fn new(model: &Clip, captions: Vec<String>, photos: Vec<Pixels>) -> anyhow::Result<Self> {
+    pub fn new(model: &Model, captions: Vec<String>, photos: Vec<Input>) -> anyhow::Result<Self> {
         let texts = model.embed_texts(&captions)?.embeddings;
-        let images = model.embed_images(&photos)?;
+        let images = model.embed_inputs(&photos)?;
         Ok(Self { captions, photos, texts, images })
     }
 
@@ -69,7 +69,7 @@ impl Probe {
     }
 
     /// The same under another model of the same world, such as a shadow.
-    pub fn compute(subject: &Subject, model: &Clip) -> anyhow::Result<Self> {
+    pub fn compute(subject: &Subject, model: &Model) -> anyhow::Result<Self> {
         let template = &subject.card.name_templates[0];
         let caption = |query: &Query| fill(template, &query.text);
         let mut groups = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Probe {
         let seconds = started.elapsed().as_secs_f64() / count as f64;
         let names: Vec<&Query> = subject.fresh().iter().take(KNOWN).collect();
         let photos = (0..names.len())
-            .map(|i| Ok(pixels(&subject.world.bank_photo(i)?, &model.preprocess)))
+            .map(|i| Ok(pixels(&subject.world.bank_photo(i)?, model.front_end.pixels())))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let known = Pairs::new(model, names.into_iter().map(caption).collect(), photos)?;
         Ok(Self { groups, known, seconds })

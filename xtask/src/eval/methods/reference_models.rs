@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use ndarray::{Array1, Array2, Axis, concatenate};
 use umid_baselines::{Points, ReferenceSide, Rmia, lira_offline, lira_online};
-use umid_models::Clip;
+use umid_models::Model;
 use umid_testbed::World;
 
 use super::Method;
@@ -104,7 +104,7 @@ impl Method for ReferenceModels {
 }
 
 /// Whether each model was trained on each person, `[models, people]`.
-pub fn trained_on(subject: &Subject, shadows: &[(Clip, World)], groups: &[Group]) -> Array2<bool> {
+pub fn trained_on(subject: &Subject, shadows: &[(Model, World)], groups: &[Group]) -> Array2<bool> {
     let people: Vec<usize> =
         groups.iter().flat_map(|group| subject.people(*group)).map(|person| person.index).collect();
     let mut trained_on = Array2::from_elem((shadows.len(), people.len()), false);
@@ -116,7 +116,7 @@ pub fn trained_on(subject: &Subject, shadows: &[(Clip, World)], groups: &[Group]
     trained_on
 }
 
-fn scores(probe: &Probe, model: &Clip, groups: &[Group]) -> Scores {
+fn scores(probe: &Probe, model: &Model, groups: &[Group]) -> Scores {
     let scale = f64::from(model.logit_scale());
     let pairs: Vec<&Pairs> = groups.iter().map(|group| &probe.groups[group]).collect();
     let flat = |of: &dyn Fn(&Pairs) -> Array1<f64>| -> Array1<f64> {

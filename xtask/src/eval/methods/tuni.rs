@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
-use umid_invert::{Clamp, InvertParams, Inverter, KeepInputs, Optimiser, PixelSpace};
-use umid_models::{Clip, InputTower, Pixels};
+use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
+use umid_models::{Input, Model};
 use umid_signals::Signal;
 use umid_signals::inversion::{similarity, variability_tuni};
 use umid_testbed::caption::fill;
@@ -152,7 +152,7 @@ impl Method for Tuni {
 
 /// A target, ready to invert texts.
 struct Reader<'a> {
-    model: &'a Clip,
+    model: &'a Model,
     world: &'a World,
     template: &'a str,
     settings: &'a Settings,
@@ -163,9 +163,9 @@ impl Reader<'_> {
     fn signals(&self, text: &Query) -> anyhow::Result<Option<[f64; 2]>> {
         let model = self.model;
         let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
-        let space = PixelSpace::new(&model.preprocess, model.image.input_shape());
+        let space = InputSpace::new(&model.input_units(), model.device());
         let params = self.settings.params();
-        let inverter = Inverter::new(&model.image, &space, params, model.device())?;
+        let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
         let starts = self.crops(&text.text)?;
         let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
         let inversion = &inversions[0];
@@ -187,7 +187,7 @@ impl Reader<'_> {
         };
         let people = self.world.params().bank;
         let person = ((uniform() * people as f64) as usize).min(people - 1);
-        let photo = pixels(&self.world.bank_photo(person)?, &self.model.preprocess);
+        let photo = pixels(&self.world.bank_photo(person)?, self.model.front_end.pixels());
         let mut starts = Array2::zeros((self.settings.restarts, photo.values.len()));
         for mut start in starts.rows_mut() {
             let side = (LEAST_AREA + (1.0 - LEAST_AREA) * uniform()).sqrt();
@@ -200,8 +200,8 @@ impl Reader<'_> {
 
 /// A square part of a photo at the photo's own size, bilinear. Place and side are shares of the
 /// photo's.
-fn crop(photo: &Pixels, [left, top]: [f64; 2], side: f64) -> Vec<f32> {
-    let (height, width) = (photo.height, photo.width);
+fn crop(photo: &Input, [left, top]: [f64; 2], side: f64) -> Vec<f32> {
+    let [_, height, width] = photo.shape;
     let place = |i: usize, size: usize, start: f64| {
         let at = (start + side * (i as f64 + 0.5) / size as f64) * size as f64 - 0.5;
         let at = at.clamp(0.0, (size - 1) as f64);
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn the_whole_photo_is_itself_and_a_part_is_interpolated() {
         let values: Vec<f32> = (0..3 * 4 * 4).map(|v| v as f32).collect();
-        let photo = Pixels { values: values.clone(), height: 4, width: 4 };
+        let photo = Input { shape: [CHANNELS, 4, 4], values: values.clone() };
         assert_eq!(crop(&photo, [0.0, 0.0], 1.0), values);
         // The left upper quarter: centres at a quarter and three quarters of the first pixels.
         let part = crop(&photo, [0.0, 0.0], 0.5);

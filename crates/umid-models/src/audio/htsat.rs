@@ -1,0 +1,439 @@
+//! HTSAT: a Swin transformer over a log-mel spectrogram that is folded into a square.
+//!
+//! Reference: transformers, `ClapAudioEncoder` (`models/clap/modeling_clap.py`), in evaluation
+//! mode. Windows of tokens attend among themselves; every second block shifts the windows by half
+//! their side; between stages four neighbours become one token of twice the width.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::activation::softmax;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::fusion::Fusion;
+use super::mel_norm::{EPSILON, MelNorm};
+use super::resize::bicubic_matrix;
+use crate::config::{Activation, HtsatConfig};
+use crate::transformer::{load_layer_norm, load_linear, parameter, side_by_side};
+use crate::weights::{Weights, transpose};
+use crate::{ModelError, Result};
+
+/// Where the tower's tensors are in the Hugging Face layout.
+const PREFIX: &str = "audio_model.audio_encoder";
+/// Added to the attention of tokens that a shift has brought together from opposite edges.
+const FAR_APART: f32 = -100.0;
+
+/// The audio tower: log-mels to a pooled state of the last stage's width.
+#[derive(Module, Debug)]
+pub struct Htsat {
+    mel_norm: MelNorm,
+    /// Resizes frames to the square's side times the number of folds: `[folded, frames]`.
+    stretch: Option<Param<Tensor<2>>>,
+    patch_kernel: Param<Tensor<4>>,
+    patch_bias: Param<Tensor<1>>,
+    patch_norm: Option<LayerNorm>,
+    fusion: Option<Fusion>,
+    stages: Vec<Stage>,
+    norm: LayerNorm,
+    folds: usize,
+    stride: [usize; 2],
+    padding: [usize; 2],
+}
+
+impl Htsat {
+    pub(crate) fn load(
+        weights: &mut Weights,
+        config: &HtsatConfig,
+        frames: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let (bins, width) = (config.mel_bins, config.width);
+        let mel_norm = MelNorm::load(weights, &format!("{PREFIX}.batch_norm"), bins, device)?;
+        let folds = config.folds();
+        let stretched = config.spec_size * folds;
+        if frames > stretched {
+            let reason = format!("{frames} frames do not fit the tower, which takes {stretched}");
+            return Err(ModelError::FrontEnd { reason });
+        }
+        let stretch = (frames < stretched)
+            .then(|| parameter(bicubic_matrix(frames, stretched), [stretched, frames], device));
+        let [rows, columns] = config.patch_size;
+        let kernel_shape = [width, 1, rows, columns];
+        let mut norm = |name: &str, width| {
+            load_layer_norm(weights, &format!("{PREFIX}.{name}"), width, EPSILON, device)
+        };
+        let (patch_norm, last_norm) = (
+            config.patch_norm.then(|| norm("patch_embed.norm", width)).transpose()?,
+            norm("norm", config.output_width())?,
+        );
+        let kernel = weights.take(&format!("{PREFIX}.patch_embed.proj.weight"), &kernel_shape)?;
+        let kernel_bias = weights.take(&format!("{PREFIX}.patch_embed.proj.bias"), &[width])?;
+        let fusion =
+            config.fusion.as_ref().map(|f| Fusion::load(weights, f, config, device)).transpose()?;
+        let stages = (0..config.depths.len())
+            .map(|stage| Stage::load(weights, config, stage, device))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            mel_norm,
+            stretch,
+            patch_kernel: parameter(kernel, kernel_shape, device),
+            patch_bias: parameter(kernel_bias, [width], device),
+            patch_norm,
+            fusion,
+            stages,
+            norm: last_norm,
+            folds,
+            stride: config.patch_stride,
+            padding: config.padding(),
+        })
+    }
+
+    /// Pools log-mels.
+    ///
+    /// # Shapes
+    ///
+    /// - log_mel: `[batch, channels, frames, mel_bins]`; one channel, or four, which are fused
+    /// - output: `[batch, output_width]`
+    pub(crate) fn forward(&self, log_mel: Tensor<4>) -> Tensor<2> {
+        let square = self.folded(self.mel_norm.forward(log_mel));
+        let hidden = self.patches(square);
+        let [batch, width, rows, columns] = hidden.dims();
+        let hidden = hidden.reshape([batch, width, rows * columns]).swap_dims(1, 2);
+        let hidden = match &self.patch_norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        };
+        let hidden = hidden.reshape([batch, rows, columns, width]);
+        let hidden = self.stages.iter().fold(hidden, |hidden, stage| stage.forward(hidden));
+        let [batch, rows, columns, width] = hidden.dims();
+        let hidden = self.norm.forward(hidden.reshape([batch, rows * columns, width]));
+        hidden.mean_dim(1).reshape([batch, width])
+    }
+
+    /// Stretches time to a multiple of the square's side and lays the pieces under one another.
+    ///
+    /// # Shapes
+    ///
+    /// - normed: `[batch, channels, frames, mel_bins]`
+    /// - output: `[batch, channels, folds * mel_bins, stretched / folds]`
+    fn folded(&self, normed: Tensor<4>) -> Tensor<4> {
+        let stretched = match &self.stretch {
+            Some(stretch) => stretch.val().unsqueeze_dims::<4>(&[0, 0]).matmul(normed),
+            None => normed,
+        };
+        let [batch, channels, frames, bins] = stretched.dims();
+        stretched
+            .reshape([batch, channels * self.folds, frames / self.folds, bins])
+            .swap_dims(2, 3)
+            .reshape([batch, channels, self.folds * bins, frames / self.folds])
+    }
+
+    /// # Shapes
+    ///
+    /// - square: `[batch, channels, side, side]`
+    /// - output: `[batch, width, side / stride, side / stride]`
+    fn patches(&self, square: Tensor<4>) -> Tensor<4> {
+        let whole = square.clone().narrow(1, 0, 1);
+        let options = ConvOptions::new(self.stride, self.padding, [1, 1], 1);
+        let (kernel, bias) = (self.patch_kernel.val(), self.patch_bias.val());
+        let whole = conv2d(whole, kernel, Some(bias), options);
+        match &self.fusion {
+            Some(fusion) if square.dims()[1] > 1 => fusion.forward(whole, square),
+            _ => whole,
+        }
+    }
+
+    pub(crate) fn mel_norm(&self) -> &MelNorm {
+        &self.mel_norm
+    }
+}
+
+/// Blocks of one resolution, and the merging that follows them.
+#[derive(Module, Debug)]
+struct Stage {
+    blocks: Vec<Block>,
+    merging: Option<Merging>,
+}
+
+impl Stage {
+    fn load(
+        weights: &mut Weights,
+        config: &HtsatConfig,
+        stage: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let prefix = format!("{PREFIX}.layers.{stage}");
+        let blocks = (0..config.depths[stage])
+            .map(|block| Block::load(weights, config, stage, block, device))
+            .collect::<Result<_>>()?;
+        let merging = (stage + 1 < config.depths.len())
+            .then(|| Merging::load(weights, &prefix, config.width_of(stage), device))
+            .transpose()?;
+        Ok(Self { blocks, merging })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, rows, columns, width]`
+    /// - output: the same, or `[batch, rows / 2, columns / 2, 2 width]` where a stage follows
+    fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
+        let hidden = self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
+        match &self.merging {
+            Some(merging) => merging.forward(hidden),
+            None => hidden,
+        }
+    }
+}
+
+/// Four neighbouring tokens become one of twice the width.
+#[derive(Module, Debug)]
+struct Merging {
+    norm: LayerNorm,
+    /// `[4 width, 2 width]`.
+    reduction: Param<Tensor<2>>,
+}
+
+impl Merging {
+    fn load(weights: &mut Weights, prefix: &str, width: usize, device: &Device) -> Result<Self> {
+        let name = format!("{prefix}.downsample.reduction.weight");
+        let reduction = weights.take(&name, &[2 * width, 4 * width])?;
+        let reduction = transpose(&reduction, 2 * width, 4 * width);
+        let norm = format!("{prefix}.downsample.norm");
+        Ok(Self {
+            norm: load_layer_norm(weights, &norm, 4 * width, EPSILON, device)?,
+            reduction: parameter(reduction, [4 * width, 2 * width], device),
+        })
+    }
+
+    fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
+        let [_, rows, columns, _] = hidden.dims();
+        let hidden = padded(hidden, rows.next_multiple_of(2), columns.next_multiple_of(2));
+        let [batch, rows, columns, width] = hidden.dims();
+        // The reference's order of the four: down first, then to the right.
+        let merged = hidden
+            .reshape([batch, rows / 2, 2, columns / 2, 2, width])
+            .permute([0, 1, 3, 4, 2, 5])
+            .reshape([batch * (rows / 2) * (columns / 2), 4 * width]);
+        self.norm.forward(merged).matmul(self.reduction.val()).reshape([
+            batch,
+            rows / 2,
+            columns / 2,
+            2 * width,
+        ])
+    }
+}
+
+/// Attention within windows, then a two-layer perceptron, each behind a layer norm.
+#[derive(Module, Debug)]
+struct Block {
+    norm_before: LayerNorm,
+    /// Query, key and value side by side: `[width, 3 width]`.
+    qkv: Linear,
+    output: Linear,
+    norm_after: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    /// `[heads, window^2, window^2]`.
+    position_bias: Param<Tensor<3>>,
+    heads: usize,
+    window: usize,
+    shift: usize,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Block {
+    fn load(
+        weights: &mut Weights,
+        config: &HtsatConfig,
+        stage: usize,
+        block: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let prefix = format!("{PREFIX}.layers.{stage}.blocks.{block}");
+        let (width, heads, window) = (config.width_of(stage), config.heads[stage], config.window);
+        let mut linear = |name: &str, input, output, bias: bool| {
+            load_linear(weights, &format!("{prefix}.{name}"), input, output, bias, device)
+        };
+        let [q, k, v] = ["query", "key", "value"]
+            .map(|part| linear(&format!("attention.self.{part}"), width, width, config.qkv_bias));
+        let qkv = side_by_side([q?, k?, v?]);
+        let output = linear("attention.output.dense", width, width, true)?;
+        let inner = config.mlp_width(stage);
+        let fc1 = linear("intermediate.dense", width, inner, true)?;
+        let fc2 = linear("output.dense", inner, width, true)?;
+        let attention = format!("{prefix}.attention.self");
+        weights.discard(&format!("{attention}.relative_position_index"));
+        let offsets = (2 * window - 1).pow(2);
+        let table = weights
+            .take(&format!("{attention}.relative_position_bias_table"), &[offsets, heads])?;
+        let bias = position_bias(&table, heads, window);
+        let mut norm = |name: &str| {
+            load_layer_norm(weights, &format!("{prefix}.{name}"), width, config.epsilon, device)
+        };
+        // One window holds everything where the resolution is no larger than a window.
+        let shifted = block % 2 == 1 && config.resolution(stage) > window;
+        Ok(Self {
+            norm_before: norm("layernorm_before")?,
+            qkv,
+            output,
+            norm_after: norm("layernorm_after")?,
+            fc1,
+            fc2,
+            position_bias: parameter(bias, [heads, window * window, window * window], device),
+            heads,
+            window,
+            shift: if shifted { window / 2 } else { 0 },
+            activation: config.activation,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch, rows, columns, width]`
+    fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
+        let [batch, rows, columns, width] = hidden.dims();
+        let (all_rows, all_columns) =
+            (rows.next_multiple_of(self.window), columns.next_multiple_of(self.window));
+        let normed = padded(self.norm_before.forward(hidden.clone()), all_rows, all_columns);
+        let normed = rolled(normed, self.shift);
+        let windows = self.windows(normed);
+        let attended = self.attend(windows, all_rows, all_columns);
+        let attended = self.unwindowed(attended, [batch, all_rows, all_columns, width]);
+        let back = |side: usize| (side - self.shift) % side;
+        let attended = rolled_by(attended, [back(all_rows), back(all_columns)])
+            .narrow(1, 0, rows)
+            .narrow(2, 0, columns);
+        let hidden = hidden + attended;
+        let rows_of = hidden.clone().reshape([batch * rows * columns, width]);
+        let inner = self.fc1.forward(self.norm_after.forward(rows_of));
+        let inner = self.fc2.forward(self.activation.apply(inner));
+        hidden + inner.reshape([batch, rows, columns, width])
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, rows, columns, width]`
+    /// - output: `[batch * windows, window^2, width]`
+    fn windows(&self, hidden: Tensor<4>) -> Tensor<3> {
+        let ([batch, rows, columns, width], side) = (hidden.dims(), self.window);
+        hidden
+            .reshape([batch, rows / side, side, columns / side, side, width])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape([batch * (rows / side) * (columns / side), side * side, width])
+    }
+
+    fn unwindowed(&self, windows: Tensor<3>, shape: [usize; 4]) -> Tensor<4> {
+        let ([batch, rows, columns, width], side) = (shape, self.window);
+        windows
+            .reshape([batch, rows / side, columns / side, side, side, width])
+            .permute([0, 1, 3, 2, 4, 5])
+            .reshape(shape)
+    }
+
+    /// # Shapes
+    ///
+    /// - windows, output: `[batch * windows, window^2, width]`
+    fn attend(&self, windows: Tensor<3>, rows: usize, columns: usize) -> Tensor<3> {
+        let [count, tokens, width] = windows.dims();
+        let head = width / self.heads;
+        let qkv = self
+            .qkv
+            .forward(windows.reshape([count * tokens, width]))
+            .reshape([count, tokens, 3, self.heads, head])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |i| qkv.clone().narrow(0, i, 1).reshape([count, self.heads, tokens, head]);
+        let scores = part(0).matmul(part(1).swap_dims(2, 3)) * (head as f64).sqrt().recip();
+        let scores = scores + self.position_bias.val().unsqueeze_dim(0);
+        let scores = if self.shift == 0 {
+            scores
+        } else {
+            let mask = self.mask(rows, columns, &scores.device());
+            let windows_each = mask.dims()[0];
+            let shape = scores.dims();
+            let scores =
+                scores.reshape([count / windows_each, windows_each, self.heads, tokens, tokens]);
+            (scores + mask.reshape([1, windows_each, 1, tokens, tokens])).reshape(shape)
+        };
+        let context = softmax(scores, 3).matmul(part(2)).swap_dims(1, 2);
+        self.output
+            .forward(context.reshape([count * tokens, width]))
+            .reshape([count, tokens, width])
+    }
+
+    /// Keeps tokens apart that the shift brought together: `[windows, window^2, window^2]`.
+    fn mask(&self, rows: usize, columns: usize, device: &Device) -> Tensor<3> {
+        let (side, shift) = (self.window, self.shift);
+        let region = |at: usize, length: usize| {
+            usize::from(at >= length - side) + usize::from(at >= length - shift)
+        };
+        let mut values = Vec::new();
+        for window_row in 0..rows / side {
+            for window_column in 0..columns / side {
+                let tokens: Vec<(usize, usize)> = (0..side * side)
+                    .map(|token| {
+                        let row = window_row * side + token / side;
+                        let column = window_column * side + token % side;
+                        (region(row, rows), region(column, columns))
+                    })
+                    .collect();
+                for one in &tokens {
+                    values.extend(tokens.iter().map(|o| if o == one { 0.0 } else { FAR_APART }));
+                }
+            }
+        }
+        let windows = (rows / side) * (columns / side);
+        Tensor::from_data(TensorData::new(values, [windows, side * side, side * side]), device)
+    }
+}
+
+/// The bias of each pair of a window's tokens, by how far they lie apart: `[heads, n, n]` from the
+/// table `[(2 window - 1)^2, heads]`.
+fn position_bias(table: &[f32], heads: usize, window: usize) -> Vec<f32> {
+    let tokens = window * window;
+    let offset = |one: usize, other: usize| {
+        let down = one / window + window - 1 - other / window;
+        let right = one % window + window - 1 - other % window;
+        down * (2 * window - 1) + right
+    };
+    let mut bias = Vec::with_capacity(heads * tokens * tokens);
+    for head in 0..heads {
+        for one in 0..tokens {
+            bias.extend((0..tokens).map(|other| table[offset(one, other) * heads + head]));
+        }
+    }
+    bias
+}
+
+/// Zeros below and to the right, up to a size.
+fn padded(hidden: Tensor<4>, rows: usize, columns: usize) -> Tensor<4> {
+    let [batch, found_rows, found_columns, width] = hidden.dims();
+    let device = hidden.device();
+    let mut hidden = hidden;
+    if found_columns < columns {
+        let zeros = Tensor::zeros([batch, found_rows, columns - found_columns, width], &device);
+        hidden = Tensor::cat(vec![hidden, zeros], 2);
+    }
+    if found_rows < rows {
+        let zeros = Tensor::zeros([batch, rows - found_rows, columns, width], &device);
+        hidden = Tensor::cat(vec![hidden, zeros], 1);
+    }
+    hidden
+}
+
+/// Moves rows up and columns to the left; what leaves at one edge enters at the other.
+fn rolled(hidden: Tensor<4>, by: usize) -> Tensor<4> {
+    rolled_by(hidden, [by, by])
+}
+
+fn rolled_by(hidden: Tensor<4>, by: [usize; 2]) -> Tensor<4> {
+    [1, 2].into_iter().zip(by).fold(hidden, |hidden, (axis, by)| {
+        if by == 0 {
+            return hidden;
+        }
+        let length = hidden.dims()[axis];
+        let front = hidden.clone().narrow(axis, 0, by);
+        Tensor::cat(vec![hidden.narrow(axis, by, length - by), front], axis)
+    })
+}

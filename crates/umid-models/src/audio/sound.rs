@@ -1,0 +1,135 @@
+//! Sound files: decoding, mixing to one channel, resampling.
+
+use std::fs::File;
+use std::path::Path;
+
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler};
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::MetadataOptions;
+
+use crate::{ModelError, Result};
+
+/// Longest sound that is decoded, in seconds: a model hears ten of them, and an hour of stereo
+/// at 48 kHz is 1.4 GB of samples.
+const LONGEST: usize = 2 * 60 * 60;
+/// Frames that the resampler takes at a time.
+const CHUNK: usize = 1_024;
+
+/// Reads a sound file (WAV, FLAC, MP3, Ogg Vorbis) as one channel at `rate` samples a second,
+/// in -1..1. Channels are averaged, as librosa does when the references load a file.
+///
+/// # Errors
+///
+/// [`ModelError::Io`] for a file that cannot be read, [`ModelError::Audio`] for one that is not
+/// a sound, is cut off, holds no sample or one that is not a number, or is longer than two
+/// hours.
+pub fn read_sound(path: &Path, rate: usize) -> Result<Vec<f32>> {
+    let (samples, found_rate) = decoded(path)?;
+    let wrong = |reason: &str| ModelError::Audio { path: path.to_owned(), reason: reason.into() };
+    if samples.is_empty() {
+        return Err(wrong("it holds no sample"));
+    }
+    if let Some(at) = samples.iter().position(|s| !s.is_finite()) {
+        return Err(wrong(&format!("sample {at} is {}", samples[at])));
+    }
+    resampled(samples, found_rate, rate).map_err(|reason| wrong(&reason))
+}
+
+/// Changes the rate of a sound, with a filter that keeps what both rates can hold.
+///
+/// # Errors
+///
+/// In words, for a rate of zero.
+pub fn resampled(
+    samples: Vec<f32>,
+    from: usize,
+    to: usize,
+) -> std::result::Result<Vec<f32>, String> {
+    if from == to {
+        return Ok(samples);
+    }
+    let frames = samples.len();
+    let input = InterleavedSlice::new(&samples, 1, frames).map_err(|e| e.to_string())?;
+    let mut resampler =
+        Fft::<f32>::new(from, to, CHUNK, 1, FixedSync::Both).map_err(|e| e.to_string())?;
+    let output = resampler.process_all(&input, frames, None).map_err(|e| e.to_string())?;
+    Ok(output.take_data())
+}
+
+/// The file's first sound track as one channel, and its rate.
+fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
+    let file =
+        File::open(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+    let wrong = |reason: String| ModelError::Audio { path: path.to_owned(), reason };
+    let mut hint = Hint::new();
+    if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
+        hint.with_extension(extension);
+    }
+    let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
+    let format = symphonia::default::get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|e| wrong(format!("it is in no format that is known here ({e})")))?;
+    let track = format
+        .default_track(TrackType::Audio)
+        .ok_or_else(|| wrong("it holds no sound track".to_owned()))?;
+    let id = track.id;
+    let params = track.codec_params.as_ref().and_then(|params| params.audio());
+    let params =
+        params.ok_or_else(|| wrong("its sound track says nothing of itself".to_owned()))?;
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(params, &AudioDecoderOptions::default())
+        .map_err(|e| wrong(format!("its encoding is not known here ({e})")))?;
+    let declared = track.num_frames;
+    let rate = params.sample_rate;
+    let (samples, rate) = mixed(format, decoder, id, rate).map_err(wrong)?;
+    if let Some(declared) = declared
+        && (samples.len() as u64) < declared
+    {
+        return Err(wrong(format!(
+            "it ends after {} of the {declared} samples that it declares: it is cut off",
+            samples.len()
+        )));
+    }
+    Ok((samples, rate))
+}
+
+/// Every packet of a track, its channels averaged.
+fn mixed(
+    mut format: Box<dyn FormatReader>,
+    mut decoder: Box<dyn AudioDecoder>,
+    track: u32,
+    mut rate: Option<u32>,
+) -> std::result::Result<(Vec<f32>, usize), String> {
+    let (mut samples, mut packet_samples) = (Vec::new(), Vec::<f32>::new());
+    loop {
+        let packet = match format.next_packet() {
+            Ok(Some(packet)) if packet.track_id == track => packet,
+            Ok(Some(_)) => continue,
+            Ok(None) => break,
+            Err(e) => return Err(format!("it is cut off or damaged ({e})")),
+        };
+        let buffer = match decoder.decode(&packet) {
+            Ok(buffer) => buffer,
+            Err(Error::DecodeError(reason)) => return Err(format!("it is damaged ({reason})")),
+            Err(e) => return Err(e.to_string()),
+        };
+        let spec = buffer.spec();
+        let found = spec.rate();
+        if *rate.get_or_insert(found) != found {
+            return Err("its sample rate changes on the way".to_owned());
+        }
+        let channels = spec.channels().count().max(1);
+        buffer.copy_to_vec_interleaved(&mut packet_samples);
+        let mean = |frame: &[f32]| frame.iter().sum::<f32>() / channels as f32;
+        samples.extend(packet_samples.chunks_exact(channels).map(mean));
+        if samples.len() > LONGEST * found as usize {
+            return Err(format!("it is longer than {} hours; cut it first", LONGEST / 3_600));
+        }
+    }
+    Ok((samples, rate.unwrap_or_default() as usize))
+}

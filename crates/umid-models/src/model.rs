@@ -1,0 +1,282 @@
+//! A checkpoint, loaded: two towers, a tokenizer, a front end, and what is known of where they
+//! came from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use crate::audio::{AudioTower, FUSED_CHANNELS};
+use crate::config::ModelConfig;
+use crate::front_end::{FrontEnd, Input, InputUnits, Modality};
+use crate::image::ImageTower;
+use crate::layout::{self, Layout, Opened};
+use crate::text::{CausalText, Roberta, TextTower};
+use crate::tokenizer::{TextTokenizer, Tokens};
+use crate::tower::{InputTower, Tower};
+use crate::weights::{Weights, map_file};
+use crate::{ModelError, Result};
+
+/// Texts that go through the tower together. Larger batches are no faster on a CPU and cost
+/// memory.
+const TEXT_BATCH: usize = 64;
+/// Inputs that go through the tower together when they are only embedded.
+const INPUT_BATCH: usize = 32;
+
+/// A loaded model, CLIP or CLAP.
+#[derive(Debug)]
+pub struct Model {
+    /// The model's shape.
+    pub config: ModelConfig,
+    /// The text tower.
+    pub text: TextTower,
+    /// The image or audio tower.
+    pub tower: Tower,
+    /// The tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// How image or sound files become inputs.
+    pub front_end: FrontEnd,
+    /// Logarithm of the factor that the model multiplies cosines with; of CLAP that for ranking
+    /// texts by a sound.
+    pub log_logit_scale: f32,
+    /// Where the model came from.
+    pub source: Source,
+    device: Device,
+}
+
+/// What is known of a checkpoint on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Its layout.
+    pub layout: Layout,
+    /// BLAKE3 of configuration, preprocessing, weights and tokenizer files, in hexadecimal.
+    pub digest: String,
+    /// Number of stored tensors by type, such as `F16`.
+    pub dtypes: BTreeMap<String, usize>,
+    /// Number of stored weights.
+    pub parameter_count: u64,
+}
+
+/// Host-side embeddings of a list of texts, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextEmbeddings {
+    /// Not normalised: `[texts, embedding_dim]`.
+    pub embeddings: Array2<f32>,
+    /// The text tower's state before its last layer norm: `[texts, width]`.
+    pub states: Array2<f32>,
+    /// The embeddings but for what that norm divides by and what is added to every text; see
+    /// [`TextOutput::response`](crate::TextOutput::response): `[texts, embedding_dim]`.
+    pub responses: Array2<f32>,
+}
+
+impl Model {
+    /// Loads a checkpoint directory of any layout, with f32 weights on `device`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ModelError`]; every tensor of the checkpoint is accounted for.
+    pub fn load(directory: &Path, device: &Device) -> Result<Self> {
+        let Opened { layout, config, front_end, mut weights, mut files } = layout::open(directory)?;
+        let tokenizer = TextTokenizer::load(directory, &config)?;
+        files.extend_from_slice(tokenizer.files());
+        let (dtypes, parameter_count) = (weights.dtypes().clone(), weights.parameter_count());
+        let (text, tower) = towers(&mut weights, &config, &front_end, device)?;
+        let log_logit_scale = match config {
+            ModelConfig::Clip(_) => weights.take_scalar("logit_scale")?,
+            ModelConfig::Clap(_) => {
+                weights.take_scalar("logit_scale_t")?;
+                weights.take_scalar("logit_scale_a")?
+            }
+        };
+        weights.finish()?;
+        let digest = digest(&files)?;
+        let directory = directory.to_owned();
+        let source = Source { directory, layout, digest, dtypes, parameter_count };
+        let device = device.clone();
+        Ok(Self { config, text, tower, tokenizer, front_end, log_logit_scale, source, device })
+    }
+
+    /// What the model reads beside texts.
+    pub fn modality(&self) -> Modality {
+        self.front_end.modality()
+    }
+
+    /// The towers of an image-text model; none of another.
+    pub fn clip_towers(&self) -> Option<(&CausalText, &ImageTower)> {
+        match (&self.text, &self.tower) {
+            (TextTower::Causal(text), Tower::Image(image)) => Some((text, image)),
+            _ => None,
+        }
+    }
+
+    /// In which units inputs are searched, and what they can be.
+    pub fn input_units(&self) -> InputUnits {
+        let shape = self.tower.input_shape();
+        match (&self.front_end, &self.tower) {
+            (FrontEnd::Audio(log_mel), Tower::Audio(tower)) => {
+                let (mean, deviation) = tower.mel_statistics();
+                let ceiling = log_mel.ceiling();
+                let row = ceiling.into_iter().map(|high| (crate::audio::FLOOR_DECIBELS, high));
+                let row: Vec<(f32, f32)> = row.collect();
+                InputUnits { shape, mean, deviation, valid_range: row.repeat(shape[1]) }
+            }
+            (FrontEnd::Image(preprocess), _) => InputUnits::of_pixels(preprocess, shape),
+            (FrontEnd::Audio(_), Tower::Image(_)) => {
+                unreachable!("a layout opens both of one kind")
+            }
+        }
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The factor that the model multiplies cosines with.
+    pub fn logit_scale(&self) -> f32 {
+        self.log_logit_scale.exp()
+    }
+
+    /// Embeds texts.
+    ///
+    /// Texts of one token length go through the tower together and are never padded, so that a
+    /// text's embedding does not depend on the company it is in beyond the round-off of the
+    /// matrix products. Texts longer than the context are cut as the reference does; see
+    /// [`TextTokenizer::tokenize`] to find out beforehand.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TextTokenizer::tokenize`].
+    pub fn embed_texts<S: AsRef<str>>(&self, texts: &[S]) -> Result<TextEmbeddings> {
+        let mut by_length: BTreeMap<usize, Vec<(usize, Tokens)>> = BTreeMap::new();
+        for (row, text) in texts.iter().enumerate() {
+            let tokens = self.tokenizer.tokenize(text.as_ref())?;
+            by_length.entry(tokens.ids.len()).or_default().push((row, tokens));
+        }
+        let batches: Vec<&[(usize, Tokens)]> =
+            by_length.values().flat_map(|group| group.chunks(TEXT_BATCH)).collect();
+        let forward = |batch: &&[(usize, Tokens)]| {
+            let ids: Vec<Vec<u32>> = batch.iter().map(|(_, t)| t.ids.clone()).collect();
+            let output = self.text.forward(&ids);
+            [output.embedding, output.state, output.response].map(to_host)
+        };
+        // On a CPU, small matrices keep one core busy; several batches keep all of them.
+        let outputs: Vec<[Vec<f32>; 3]> = if self.device == Device::flex() {
+            batches.par_iter().map(forward).collect()
+        } else {
+            batches.iter().map(forward).collect()
+        };
+        let (dim, width) = (self.config.embedding_dim(), self.config.text_width());
+        let mut parts = [dim, width, dim].map(|columns| Array2::zeros((texts.len(), columns)));
+        for (batch, outputs) in batches.iter().zip(outputs) {
+            for (values, part) in outputs.iter().zip(&mut parts) {
+                copy_rows(values, batch.iter().map(|(row, _)| *row), part);
+            }
+        }
+        let [embeddings, states, responses] = parts;
+        Ok(TextEmbeddings { embeddings, states, responses })
+    }
+
+    /// Embeds inputs; the embeddings are not normalised.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[inputs, embedding_dim]`
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::InputShape`] where an input is not of the model's size.
+    pub fn embed_inputs(&self, inputs: &[Input]) -> Result<Array2<f32>> {
+        let mut embeddings = Array2::zeros((inputs.len(), self.config.embedding_dim()));
+        let mut first = 0;
+        // Long sounds may have more channels than short ones; a batch has one shape.
+        for alike in inputs.chunk_by(|a, b| a.shape == b.shape) {
+            let [channels, height, width] = self.accepted(alike[0].shape)?;
+            for batch in alike.chunks(INPUT_BATCH) {
+                let values: Vec<f32> = batch.iter().flat_map(|i| &i.values).copied().collect();
+                let values = TensorData::new(values, [batch.len(), channels, height, width]);
+                let output = self.tower.embed(Tensor::from_data(values, &self.device));
+                copy_rows(&to_host(output), first..first + batch.len(), &mut embeddings);
+                first += batch.len();
+            }
+        }
+        Ok(embeddings)
+    }
+
+    fn accepted(&self, shape: [usize; 3]) -> Result<[usize; 3]> {
+        let expected = self.tower.input_shape();
+        let [channels, rest @ ..] = expected;
+        let fuses = matches!(&self.config, ModelConfig::Clap(config) if config.audio.fuses());
+        if shape == expected || (fuses && shape == [FUSED_CHANNELS, rest[0], rest[1]]) {
+            return Ok(shape);
+        }
+        Err(ModelError::InputShape {
+            found: shape.to_vec(),
+            expected: format!("[{channels}, {}, {}]", rest[0], rest[1]),
+        })
+    }
+}
+
+fn towers(
+    weights: &mut Weights,
+    config: &ModelConfig,
+    front_end: &FrontEnd,
+    device: &Device,
+) -> Result<(TextTower, Tower)> {
+    match (config, front_end) {
+        (ModelConfig::Clip(config), _) => {
+            let dim = config.embedding_dim;
+            let text = CausalText::load(weights, &config.text, dim, device)?;
+            let image = ImageTower::load(weights, &config.image, dim, device)?;
+            Ok((TextTower::Causal(text), Tower::Image(image)))
+        }
+        (ModelConfig::Clap(config), FrontEnd::Audio(log_mel)) => {
+            let (projection, frames) = (config.projection, log_mel.frames());
+            let text = Roberta::load(weights, &config.text, projection, device)?;
+            let audio = AudioTower::load(weights, &config.audio, projection, frames, device)?;
+            Ok((TextTower::Roberta(text), Tower::Audio(audio)))
+        }
+        (ModelConfig::Clap(_), FrontEnd::Image(_)) => {
+            unreachable!("a layout opens both of one kind")
+        }
+    }
+}
+
+/// A tensor's values on the host, in row-major order.
+///
+/// # Panics
+///
+/// If the tensor is not of type f32, as every tensor of this crate is.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("tensors of this crate are f32")
+}
+
+fn copy_rows(values: &[f32], rows: impl Iterator<Item = usize>, to: &mut Array2<f32>) {
+    let width = to.ncols();
+    for (row, values) in rows.zip(values.chunks_exact(width)) {
+        to.row_mut(row).iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Digest of a checkpoint's files. Each file enters with its name and its own digest, so the
+/// order of reading does not matter and a renamed file does.
+fn digest(files: &[PathBuf]) -> Result<String> {
+    let mut parts = BTreeMap::new();
+    for path in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_rayon(&map_file(path)?);
+        parts.insert(name, hasher.finalize());
+    }
+    let mut whole = blake3::Hasher::new();
+    for (name, digest) in parts {
+        whole.update(&(name.len() as u64).to_le_bytes());
+        whole.update(name.as_bytes());
+        whole.update(digest.as_bytes());
+    }
+    Ok(whole.finalize().to_hex().to_string())
+}

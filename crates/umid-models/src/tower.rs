@@ -1,0 +1,47 @@
+//! Input towers: what an inversion differentiates through.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::audio::AudioTower;
+use crate::image::ImageTower;
+
+/// An input tower.
+pub trait InputTower {
+    /// `[channels, height, width]` of one input; of sound `[1, frames, mel_bins]`.
+    fn input_shape(&self) -> [usize; 3];
+
+    /// Embeds a batch of inputs; the result is not normalised.
+    ///
+    /// # Shapes
+    ///
+    /// - inputs: `[batch, channels, height, width]`
+    /// - output: `[batch, embedding_dim]`
+    fn embed(&self, inputs: Tensor<4>) -> Tensor<2>;
+}
+
+/// The input tower of a model.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one of them")]
+pub enum Tower {
+    /// CLIP's.
+    Image(ImageTower),
+    /// CLAP's.
+    Audio(AudioTower),
+}
+
+impl InputTower for Tower {
+    fn input_shape(&self) -> [usize; 3] {
+        match self {
+            Self::Image(tower) => [3, tower.image_size(), tower.image_size()],
+            Self::Audio(tower) => tower.input_shape(),
+        }
+    }
+
+    fn embed(&self, inputs: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Image(tower) => tower.forward(inputs),
+            Self::Audio(tower) => tower.forward(inputs),
+        }
+    }
+}
