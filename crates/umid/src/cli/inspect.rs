@@ -71,5 +71,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 fn compact(value: &impl serde::Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
-    text.trim_matches(['{', '}']).replace('"', "").replace(',', ", ")
+    let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(&text);
+    text.replace('"', "").replace(',', ", ")
 }
