@@ -152,9 +152,11 @@ impl Model {
     ///
     /// Those of [`TextTokenizer::tokenize`].
     pub fn embed_texts<S: AsRef<str>>(&self, texts: &[S]) -> Result<TextEmbeddings> {
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let tokens: Vec<Tokens> =
+            texts.par_iter().map(|text| self.tokenizer.tokenize(text)).collect::<Result<_>>()?;
         let mut by_length: BTreeMap<usize, Vec<(usize, Tokens)>> = BTreeMap::new();
-        for (row, text) in texts.iter().enumerate() {
-            let tokens = self.tokenizer.tokenize(text.as_ref())?;
+        for (row, tokens) in tokens.into_iter().enumerate() {
             by_length.entry(tokens.ids.len()).or_default().push((row, tokens));
         }
         let batches: Vec<&[(usize, Tokens)]> =

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ndarray::{Array1, Array2, Array3, Array4, ArrayView2, Axis};
+use rayon::prelude::*;
 use umid_models::{Model, TextEmbeddings};
 use umid_signals::responses::without_direction;
 use umid_signals::siblings::sibling_calibrated;
@@ -132,14 +133,14 @@ impl<'a> TextReader<'a> {
     pub(crate) fn read(
         &self,
         names: &[&Query],
-        own_row: impl Fn(usize) -> Option<usize>,
+        own_row: impl Fn(usize) -> Option<usize> + Sync,
     ) -> Result<Vec<NameReading>, AuditError> {
         let mut texts = TextTable::default();
         let plans: Vec<Plan> = names.iter().map(|n| self.plan(n, &mut texts)).collect();
         let embedded = texts.embed(self.model)?;
         let responses = without_direction(embedded.responses.view(), self.to_any_name.view())?;
         plans
-            .iter()
+            .par_iter()
             .enumerate()
             .map(|(i, plan)| self.reading(plan, &embedded, &responses, own_row(i)))
             .collect()

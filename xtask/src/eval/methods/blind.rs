@@ -1,8 +1,10 @@
 //! The blind control: a classifier of names that never sees the model.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use umid_baselines::{BlindControl, p_value};
+use umid_baselines::{BlindControl, BlindOutcome, p_value};
 
 use super::Method;
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
@@ -35,11 +37,9 @@ impl Method for Blind {
             .map(|(query, group)| (query.text.as_str(), *group == Group::Member))
             .collect();
         let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
-        let prepared = BlindControl::default().prepare(&texts, &members)?;
-        let outcome = prepared.evaluate()?;
-        let null = prepared.permutation_null(PERMUTATIONS, 0)?;
-        let mut scores = outcome.scores.into_iter().map(Some);
-        let columns: BTreeMap<Group, Column> = groups
+        let Control { outcome, null } = &*control(&texts, members)?;
+        let mut scores = outcome.scores.iter().copied().map(Some);
+        let columns = groups
             .iter()
             .map(|group| {
                 let count = subject.groups()[group].len();
@@ -48,10 +48,34 @@ impl Method for Blind {
             .collect();
         let cost = Cost::default();
         let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
-        let p_value = vec![p_value(outcome.area, &null)?];
+        let p_value = vec![p_value(outcome.area, null)?];
         reading.facts.insert("p_value".to_owned(), p_value);
         reading.facts.insert("auc".to_owned(), vec![outcome.area]);
-        reading.facts.insert("null".to_owned(), null);
+        reading.facts.insert("null".to_owned(), null.clone());
         Ok(vec![reading])
     }
+}
+
+/// What the control says of a list of names, and what it says of shuffled labels.
+struct Control {
+    outcome: BlindOutcome,
+    null: Vec<f64>,
+}
+
+thread_local! {
+    /// Controls by their names and labels: every stop of a training has those of the last.
+    static KNOWN: RefCell<HashMap<(Vec<String>, Vec<bool>), Rc<Control>>> = RefCell::default();
+}
+
+fn control(texts: &[&str], members: Vec<bool>) -> anyhow::Result<Rc<Control>> {
+    let key = (texts.iter().map(|text| (*text).to_owned()).collect(), members);
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return Ok(known);
+    }
+    let prepared = BlindControl::default().prepare(texts, &key.1)?;
+    let outcome = prepared.evaluate()?;
+    let null = prepared.permutation_null(PERMUTATIONS, 0)?;
+    let control = Rc::new(Control { outcome, null });
+    KNOWN.with_borrow_mut(|known| known.insert(key, Rc::clone(&control)));
+    Ok(control)
 }
