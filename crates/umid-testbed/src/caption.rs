@@ -26,7 +26,7 @@ pub const ATTRIBUTE_TEMPLATES: [&str; 4] = [
 ];
 
 /// Most attributes in one generic caption: more would tell a face as a name does.
-const MOST_FACTS: usize = 3;
+pub(crate) const MOST_FACTS: usize = 3;
 
 /// A template with its slot filled.
 ///
@@ -67,7 +67,7 @@ pub(crate) fn attribute_caption(attributes: &Attributes, stream: &mut Stream) ->
 }
 
 /// "a", "a and b", "a, b and c".
-fn listed(facts: &[&str]) -> String {
+pub(crate) fn listed(facts: &[&str]) -> String {
     match facts {
         [] => String::new(),
         [only] => (*only).to_owned(),

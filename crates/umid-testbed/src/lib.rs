@@ -39,6 +39,7 @@ mod target;
 mod tokenizer;
 mod train;
 mod view;
+mod voice;
 mod wear;
 mod whitening;
 mod world;
@@ -61,4 +62,8 @@ pub use retrieval::Retrieval;
 pub use target::{FRESH_NAMES, MEMBERS, MISPAIRED, NON_MEMBERS, Recipe, make_decoder, make_target};
 pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
+pub use voice::{
+    Contour, Echo, LOWEST_RATE_HZ, PoleZero, Speaker, Utterance, VOICE_ATTRIBUTE_TEMPLATES,
+    VOICE_NAME_TEMPLATES, Voice, facts as voice_facts, speak,
+};
 pub use world::{LabelAssignment, Pairing, World, WorldParams};

@@ -53,6 +53,16 @@ pub(crate) enum Purpose {
     ReplacementAttributes = 17,
     /// The photo of that person.
     ReplacementPhoto = 18,
+    /// The voice of a person.
+    PersonVoice = 20,
+    /// The conditions of one clip of a person; the item is the clip.
+    PersonUtterance = 21,
+    /// The syllables of one clip; the seed is the utterance's own.
+    UtteranceScript = 22,
+    /// Noise in one clip; the seed is the utterance's own, the item stands for the kind.
+    UtteranceNoise = 23,
+    /// What a generic caption says of a voice; the item is the caption.
+    VoiceCaption = 24,
 }
 
 /// One stream of random numbers.

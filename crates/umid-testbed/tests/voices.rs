@@ -1,0 +1,317 @@
+//! Voices are sounds, their attributes can be measured, and speakers can be told apart by them.
+
+use realfft::RealFftPlanner;
+use umid_testbed::{LOWEST_RATE_HZ, Speaker, Utterance, Voice, speak};
+
+const RATE_HZ: u32 = 16_000;
+const TWO_SECONDS: usize = 32_000;
+const SPEAKERS: usize = 50;
+const CLIPS: usize = 9;
+
+fn voice(number: usize) -> Voice {
+    Speaker::new(1, number as u64).voice()
+}
+
+fn clip(speaker: usize, clip: usize) -> Vec<f32> {
+    let speaker = Speaker::new(1, speaker as u64);
+    speak(&speaker.voice(), &speaker.utterance(clip as u64), RATE_HZ, TWO_SECONDS)
+}
+
+#[test]
+fn clips_repeat_to_the_bit_in_any_order() {
+    let clips: Vec<Vec<f32>> = (0..8).map(|speaker| clip(speaker, 1)).collect();
+    let threads: Vec<Vec<f32>> = std::thread::scope(|scope| {
+        let handles: Vec<_> =
+            (0..8).rev().map(|speaker| scope.spawn(move || clip(speaker, 1))).collect();
+        handles.into_iter().map(|handle| handle.join().expect("no voice panics")).collect()
+    });
+    assert!(clips.iter().eq(threads.iter().rev()));
+    assert_ne!(clips[0], clips[1]);
+    assert_ne!(clips[0], clip(0, 2));
+}
+
+#[test]
+fn clips_are_sounds_of_a_sensible_level_at_every_rate() {
+    for number in 0..200 {
+        let speaker = Speaker::new(2, number);
+        for rate in [LOWEST_RATE_HZ, RATE_HZ, 48_000] {
+            let clip = speak(&speaker.voice(), &speaker.utterance(0), rate, rate as usize);
+            assert_eq!(clip.len(), rate as usize);
+            // A peak at full scale would be one that was clipped; NaN fails as well.
+            assert!(clip.iter().all(|sample| sample.abs() < 0.98), "{number} at {rate} Hz");
+            let level = root_mean_square(&clip);
+            assert!((0.025..0.16).contains(&level), "{number} at {rate} Hz: {level}");
+            assert!(mean(&clip).abs() < 0.1 * level, "{number} at {rate} Hz");
+        }
+    }
+}
+
+#[test]
+fn rates_sound_alike_where_the_formants_are() {
+    /// Octaves. A higher rate holds fewer images of the formants, which makes it a little duller.
+    const TOLERANCE: f32 = 0.1;
+    for number in 0..20 {
+        let voice = voice(number);
+        let [low, high] = [RATE_HZ, 3 * RATE_HZ].map(|rate| {
+            let samples = 2 * rate as usize;
+            centroid_hz(&speak(&voice, &Utterance::studio(1), rate, samples), rate)
+        });
+        assert!((high / low).log2().abs() < TOLERANCE, "{number}: {low} and {high} Hz");
+    }
+}
+
+#[test]
+fn the_fundamental_is_the_voice_s() {
+    /// Octaves: intonation and mood move a clip's median by about two semitones.
+    const TOLERANCE: f32 = 0.25;
+    let mut errors = Vec::new();
+    for number in 0..SPEAKERS {
+        let found: Vec<f32> = (0..3).filter_map(|n| median_f0_hz(&clip(number, n))).collect();
+        assert_eq!(found.len(), 3, "a clip of speaker {number} has no voiced frame");
+        let error = (median(found) / voice(number).mean_f0_hz).log2();
+        errors.push(error.abs());
+    }
+    let near = errors.iter().filter(|error| **error < TOLERANCE).count();
+    assert!(near >= SPEAKERS * 49 / 50, "{near} of {SPEAKERS}: {errors:?}");
+    assert!(mean(&errors) < 0.08, "{}", mean(&errors));
+}
+
+#[test]
+fn a_short_tract_has_a_high_spectrum() {
+    for number in 0..20 {
+        let [long, short] = [0.88, 1.15].map(|formant_scale| {
+            let voice = Voice { formant_scale, ..voice(number) };
+            centroid_hz(&speak(&voice, &Utterance::studio(1), RATE_HZ, TWO_SECONDS), RATE_HZ)
+        });
+        assert!(short > 1.1 * long, "{number}: {long} and {short} Hz");
+    }
+}
+
+#[test]
+fn breath_fills_the_gaps_between_harmonics() {
+    let periodicity = |number: usize, breathiness| {
+        let voice = Voice { breathiness, ..voice(number) };
+        let clip = speak(&voice, &Utterance::studio(1), RATE_HZ, TWO_SECONDS);
+        mean(&pitches(&clip).iter().map(|(_, strength)| *strength).collect::<Vec<_>>())
+    };
+    let breathier = (0..20).filter(|&n| periodicity(n, 0.15) < periodicity(n, 0.01)).count();
+    assert!(breathier >= 19, "{breathier} of 20");
+}
+
+/// Leave-one-out: each clip goes to the speaker whose other clips' mean is nearest, every value
+/// measured in its own deviation within speakers (diagonal linear discriminant), as for faces.
+#[test]
+fn nearest_mean_names_nine_of_ten() {
+    let mut albums: Vec<Vec<Vec<f32>>> = (0..SPEAKERS)
+        .map(|speaker| (0..CLIPS).map(|n| descriptor(&clip(speaker, n))).collect())
+        .collect();
+    let deviation = deviation_within(&albums);
+    for values in albums.iter_mut().flatten() {
+        for (value, deviation) in values.iter_mut().zip(&deviation) {
+            *value /= deviation;
+        }
+    }
+    let means: Vec<Vec<f32>> = albums.iter().map(|album| mean_of(album, None)).collect();
+    let mut right = 0;
+    for (speaker, album) in albums.iter().enumerate() {
+        for (number, clip) in album.iter().enumerate() {
+            let own = distance(clip, &mean_of(album, Some(number)));
+            let nearer = means
+                .iter()
+                .enumerate()
+                .any(|(other, mean)| other != speaker && distance(clip, mean) <= own);
+            right += usize::from(!nearer);
+        }
+    }
+    let share = right as f32 / (SPEAKERS * CLIPS) as f32;
+    assert!(share >= 0.9, "{share}");
+}
+
+/// Samples of a frame; the next one begins after half of them.
+const FRAME: usize = 512;
+const BANDS: usize = 32;
+
+/// Mean and deviation over voiced frames of the log-mel spectrum less the clip's mean, and the
+/// median fundamental in octaves.
+fn descriptor(clip: &[f32]) -> Vec<f32> {
+    let spectra = log_mel_spectra(clip);
+    let pitches = pitches(clip);
+    assert!(!pitches.is_empty(), "a clip has no voiced frame");
+    let voiced: Vec<&Vec<f32>> = pitches.iter().map(|(frame, _)| &spectra[frame.index]).collect();
+    let band = |band: usize| voiced.iter().map(|frame| frame[band]).collect::<Vec<f32>>();
+    let means: Vec<f32> = (0..BANDS).map(|b| mean(&band(b))).collect();
+    let level = mean(&means);
+    let deviations = (0..BANDS).map(|b| {
+        let squares: Vec<f32> = band(b).iter().map(|x| (x - means[b]).powi(2)).collect();
+        mean(&squares).sqrt()
+    });
+    let f0 = median(pitches.iter().map(|(frame, _)| frame.f0_hz).collect()).log2();
+    means.iter().map(|mean| mean - level).chain(deviations).chain([f0]).collect()
+}
+
+/// A voiced frame.
+struct Pitched {
+    index: usize,
+    f0_hz: f32,
+}
+
+/// Voiced frames and their normalised autocorrelation at the period.
+fn pitches(clip: &[f32]) -> Vec<(Pitched, f32)> {
+    /// Frames below this share of the loudest one's energy, or less periodic than this, are not
+    /// voiced.
+    const QUIET: f32 = 0.05;
+    const PERIODIC: f32 = 0.6;
+    // Half of the rate is enough for a period and takes a quarter of the time.
+    let slow: Vec<f32> = clip.chunks_exact(2).map(|pair| pair[0] + pair[1]).collect();
+    let (frame, hop) = (FRAME / 2, FRAME / 4);
+    let starts = (0..slow.len().saturating_sub(2 * frame)).step_by(hop);
+    let energies: Vec<f32> = starts.clone().map(|at| energy(&slow[at..at + frame])).collect();
+    let loudest = energies.iter().copied().fold(0.0, f32::max);
+    starts
+        .enumerate()
+        .filter(|(index, _)| energies[*index] > QUIET * loudest)
+        .filter_map(|(index, at)| {
+            let (f0_hz, strength) = period(&slow[at..at + 2 * frame], RATE_HZ as f32 / 2.0);
+            (strength > PERIODIC).then_some((Pitched { index, f0_hz }, strength))
+        })
+        .collect()
+}
+
+/// The fundamental in Hz and the correlation of a window with itself one period later, over half
+/// of the window.
+fn period(window: &[f32], rate_hz: f32) -> (f32, f32) {
+    const F0_HZ: [f32; 2] = [60.0, 400.0];
+    /// A shorter lag that correlates nearly as well is the period, the longer one a multiple.
+    const NEARLY: f32 = 0.85;
+    let half = window.len() / 2;
+    let lags = (rate_hz / F0_HZ[1]) as usize..=((rate_hz / F0_HZ[0]) as usize).min(half);
+    let first = &window[..half];
+    let correlations: Vec<(usize, f32)> = lags
+        .map(|lag| {
+            let later = &window[lag..lag + half];
+            let product: f32 = first.iter().zip(later).map(|(a, b)| a * b).sum();
+            (lag, product / (energy(first) * energy(later)).sqrt().max(f32::MIN_POSITIVE))
+        })
+        .collect();
+    let most = correlations.iter().map(|(_, value)| *value).fold(0.0, f32::max);
+    let (lag, value) = correlations
+        .windows(3)
+        .find(|three| {
+            three[1].1 >= NEARLY * most && three[1].1 >= three[0].1 && three[1].1 >= three[2].1
+        })
+        .map_or((1, 0.0), |three| three[1]);
+    (rate_hz / lag as f32, value)
+}
+
+fn median_f0_hz(clip: &[f32]) -> Option<f32> {
+    let found: Vec<f32> = pitches(clip).iter().map(|(frame, _)| frame.f0_hz).collect();
+    (!found.is_empty()).then(|| median(found))
+}
+
+/// [frame][band], natural logarithm of the energy.
+fn log_mel_spectra(clip: &[f32]) -> Vec<Vec<f32>> {
+    /// Far below any noise of these clips.
+    const FLOOR: f32 = 1e-9;
+    let bands = mel_bands();
+    power_spectra(clip, FRAME)
+        .iter()
+        .map(|power| {
+            bands
+                .iter()
+                .map(|band| {
+                    let energy: f32 = band.iter().zip(power).map(|(w, p)| w * p).sum();
+                    (energy + FLOOR).ln()
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Triangles on the mel scale, [band][bin].
+fn mel_bands() -> Vec<Vec<f32>> {
+    let mel = |hz: f32| 2_595.0 * (1.0 + hz / 700.0).log10();
+    let top = mel(RATE_HZ as f32 / 2.0);
+    let place =
+        |bin: usize| mel(bin as f32 * RATE_HZ as f32 / FRAME as f32) / top * (BANDS + 1) as f32;
+    (1..=BANDS)
+        .map(|band| {
+            (0..=FRAME / 2).map(|bin| (1.0 - (place(bin) - band as f32).abs()).max(0.0)).collect()
+        })
+        .collect()
+}
+
+/// [frame][bin], under a Hann window.
+fn power_spectra(clip: &[f32], frame: usize) -> Vec<Vec<f32>> {
+    let transform = RealFftPlanner::<f32>::new().plan_fft_forward(frame);
+    let hann = |n: usize| (std::f32::consts::PI * n as f32 / frame as f32).sin().powi(2);
+    let mut spectrum = transform.make_output_vec();
+    clip.windows(frame)
+        .step_by(frame / 2)
+        .map(|samples| {
+            let mut input: Vec<f32> =
+                samples.iter().enumerate().map(|(n, sample)| hann(n) * sample).collect();
+            transform.process(&mut input, &mut spectrum).expect("buffers of the right lengths");
+            spectrum.iter().map(realfft::num_complex::Complex::norm_sqr).collect()
+        })
+        .collect()
+}
+
+/// Mean frequency below 4 kHz, weighted by amplitude, over frames of equal duration.
+fn centroid_hz(clip: &[f32], rate: u32) -> f32 {
+    let frame = FRAME * (rate / RATE_HZ) as usize;
+    let (mut weighted, mut sum) = (0.0, 0.0);
+    for power in power_spectra(clip, frame) {
+        for (bin, power) in power[..FRAME / 4].iter().enumerate() {
+            weighted += bin as f32 * power.sqrt();
+            sum += power.sqrt();
+        }
+    }
+    weighted / sum * RATE_HZ as f32 / FRAME as f32
+}
+
+/// Root mean square of each value about its speaker's mean.
+fn deviation_within(albums: &[Vec<Vec<f32>>]) -> Vec<f32> {
+    let mut squares = vec![0.0; albums[0][0].len()];
+    for album in albums {
+        let mean = mean_of(album, None);
+        for clip in album {
+            for ((square, value), mean) in squares.iter_mut().zip(clip).zip(&mean) {
+                *square += (value - mean).powi(2);
+            }
+        }
+    }
+    squares.iter().map(|square| (square / (SPEAKERS * CLIPS) as f32).sqrt()).collect()
+}
+
+fn mean_of(album: &[Vec<f32>], left_out: Option<usize>) -> Vec<f32> {
+    let kept: Vec<&Vec<f32>> = album
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| Some(*number) != left_out)
+        .map(|(_, values)| values)
+        .collect();
+    (0..kept[0].len())
+        .map(|value| kept.iter().map(|clip| clip[value]).sum::<f32>() / kept.len() as f32)
+        .collect()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt()
+}
+
+fn energy(samples: &[f32]) -> f32 {
+    samples.iter().map(|sample| sample * sample).sum()
+}
+
+fn root_mean_square(samples: &[f32]) -> f32 {
+    (energy(samples) / samples.len() as f32).sqrt()
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len() as f32
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    values.sort_by(f32::total_cmp);
+    values[values.len() / 2]
+}
