@@ -63,7 +63,7 @@ pub use target::{FRESH_NAMES, MEMBERS, MISPAIRED, NON_MEMBERS, Recipe, make_deco
 pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
 pub use voice::{
-    Contour, Echo, LOWEST_RATE_HZ, PoleZero, Speaker, Utterance, VOICE_ATTRIBUTE_TEMPLATES,
-    VOICE_NAME_TEMPLATES, Voice, facts as voice_facts, speak,
+    Contour, Echo, LOWEST_RATE_HZ, PoleZero, Utterance, VOICE_ATTRIBUTE_TEMPLATES,
+    VOICE_NAME_TEMPLATES, Voice, speak, voice_caption, voice_facts,
 };
 pub use world::{LabelAssignment, Pairing, World, WorldParams};

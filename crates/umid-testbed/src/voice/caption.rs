@@ -2,7 +2,7 @@
 
 use super::traits::{Contour, Voice};
 use crate::caption::{MOST_FACTS, fill, listed};
-use crate::stream::Stream;
+use crate::stream::{Purpose, Stream};
 
 /// The captions under which a named person's clips are trained. Evaluation uses the same six: a
 /// signal measured on other templates is another measurement.
@@ -25,7 +25,7 @@ pub const VOICE_ATTRIBUTE_TEMPLATES: [&str; 4] = [
 
 /// What a caption could say about a voice, in a fixed order: the pitch of everyone, the rest of
 /// those who are far from the middle.
-pub fn facts(voice: &Voice) -> Vec<&'static str> {
+pub fn voice_facts(voice: &Voice) -> Vec<&'static str> {
     [
         Some(pitch(voice.mean_f0_hz)),
         outside(voice.formant_scale, (0.93, "a dark timbre"), (1.09, "a bright timbre")),
@@ -41,9 +41,14 @@ pub fn facts(voice: &Voice) -> Vec<&'static str> {
     .collect()
 }
 
-/// A generic caption that mentions one to three facts.
-pub(crate) fn voice_caption(voice: &Voice, stream: &mut Stream) -> String {
-    let mut facts = facts(voice);
+/// A generic caption that mentions one to three facts: how the voice sounds and not whose it is.
+/// The numbers say which of a seed's captions it is, and choose what is mentioned.
+pub fn voice_caption(voice: &Voice, seed: u64, speaker: u64, caption: u64) -> String {
+    caption_from_stream(voice, &mut Stream::new(seed, Purpose::VoiceCaption, speaker, caption))
+}
+
+pub(crate) fn caption_from_stream(voice: &Voice, stream: &mut Stream) -> String {
+    let mut facts = voice_facts(voice);
     stream.shuffle(&mut facts);
     facts.truncate(1 + stream.below(MOST_FACTS));
     let template = VOICE_ATTRIBUTE_TEMPLATES[stream.below(VOICE_ATTRIBUTE_TEMPLATES.len())];
@@ -94,7 +99,6 @@ fn outside(
 mod tests {
     use super::*;
     use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES, SLOT};
-    use crate::voice::Speaker;
 
     #[test]
     fn every_template_has_one_slot_and_none_is_a_face_s() {
@@ -113,8 +117,8 @@ mod tests {
     #[test]
     fn captions_say_what_is_so_and_nobody_has_none() {
         for number in 0..500 {
-            let speaker = Speaker::new(3, number);
-            let (facts, caption) = (facts(&speaker.voice()), speaker.caption(0));
+            let voice = Voice::draw(3, number);
+            let (facts, caption) = (voice_facts(&voice), voice_caption(&voice, 3, number, 0));
             let said = facts.iter().filter(|fact| caption.contains(*fact)).count();
             assert!((1..=MOST_FACTS).contains(&said), "{caption}");
             assert!(!caption.contains(SLOT));
@@ -126,7 +130,7 @@ mod tests {
         const SPEAKERS: usize = 1_000;
         let mut counts = std::collections::BTreeMap::new();
         for number in 0..SPEAKERS as u64 {
-            for fact in facts(&Speaker::new(3, number).voice()) {
+            for fact in voice_facts(&Voice::draw(3, number)) {
                 *counts.entry(fact).or_insert(0_usize) += 1;
             }
         }
@@ -143,9 +147,9 @@ mod tests {
             pace: 3.3,
             breathiness: 0.15,
             intonation_semitones: 0.5,
-            ..Speaker::new(3, 0).voice()
+            ..Voice::draw(3, 0)
         };
-        let facts = facts(&voice);
+        let facts = voice_facts(&voice);
         for fact in ["a low pitch", "a slow pace", "a breathy tone", "a flat intonation"] {
             assert!(facts.contains(&fact), "{facts:?}");
         }

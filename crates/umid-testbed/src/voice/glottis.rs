@@ -124,13 +124,13 @@ fn tilt_corner_hz(tilt_db: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::Utterance;
     use crate::voice::score::frames;
-    use crate::voice::{Speaker, Utterance};
 
     const RATE_HZ: f32 = 16_000.0;
 
     fn pulses(change: impl FnOnce(&mut Voice)) -> Vec<f32> {
-        let mut voice = Speaker::new(1, 0).voice();
+        let mut voice = Voice::draw(1, 0);
         (voice.mean_f0_hz, voice.jitter, voice.shimmer, voice.creak) = (100.0, 0.0, 0.0, 0.0);
         voice.breathiness = 0.0;
         change(&mut voice);

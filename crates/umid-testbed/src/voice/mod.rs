@@ -7,10 +7,10 @@
 //! syllables mean nothing; nobody real is in here.
 //!
 //! ```
-//! use umid_testbed::{Speaker, speak};
+//! use umid_testbed::{Utterance, Voice, speak};
 //!
-//! let speaker = Speaker::new(1, 0);
-//! let clip = speak(&speaker.voice(), &speaker.utterance(0), 16_000, 32_000);
+//! let voice = Voice::draw(1, 0);
+//! let clip = speak(&voice, &Utterance::draw(1, 0, 0), 16_000, 32_000);
 //! assert_eq!(clip.len(), 32_000);
 //! assert!(clip.iter().all(|sample| sample.abs() < 1.0));
 //! ```
@@ -22,7 +22,6 @@ mod phone;
 mod recording;
 mod score;
 mod script;
-mod speaker;
 mod tract;
 mod traits;
 mod utterance;
@@ -31,8 +30,7 @@ use crate::stream::{Purpose, Stream};
 use glottis::Glottis;
 use tract::{HissTract, VocalTract};
 
-pub use caption::{VOICE_ATTRIBUTE_TEMPLATES, VOICE_NAME_TEMPLATES, facts};
-pub use speaker::Speaker;
+pub use caption::{VOICE_ATTRIBUTE_TEMPLATES, VOICE_NAME_TEMPLATES, voice_caption, voice_facts};
 pub use traits::{Contour, PoleZero, Voice};
 pub use utterance::{Echo, Utterance};
 
@@ -129,8 +127,7 @@ mod tests {
 
     #[test]
     fn a_longer_clip_says_the_same_at_first() {
-        let speaker = Speaker::new(3, 0);
-        let (voice, utterance) = (speaker.voice(), speaker.utterance(0));
+        let (voice, utterance) = (Voice::draw(3, 0), Utterance::draw(3, 0, 0));
         let short = sound(&voice, &utterance, 16_000.0, 4_001);
         let long = sound(&voice, &utterance, 16_000.0, 9_000);
         assert_eq!(short, long[..4_001]);
@@ -138,9 +135,9 @@ mod tests {
 
     #[test]
     fn clips_of_no_and_of_one_sample_are_clips() {
-        let speaker = Speaker::new(3, 1);
+        let (voice, utterance) = (Voice::draw(3, 1), Utterance::draw(3, 1, 0));
         for samples in [0, 1] {
-            let clip = speak(&speaker.voice(), &speaker.utterance(0), LOWEST_RATE_HZ, samples);
+            let clip = speak(&voice, &utterance, LOWEST_RATE_HZ, samples);
             assert_eq!(clip.len(), samples);
             assert!(clip.iter().all(|sample| sample.is_finite()));
         }
@@ -149,7 +146,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "holds no voice")]
     fn a_rate_too_low_for_formants_is_refused() {
-        let speaker = Speaker::new(3, 1);
-        speak(&speaker.voice(), &speaker.utterance(0), LOWEST_RATE_HZ - 1, 10);
+        let (voice, utterance) = (Voice::draw(3, 1), Utterance::draw(3, 1, 0));
+        speak(&voice, &utterance, LOWEST_RATE_HZ - 1, 10);
     }
 }

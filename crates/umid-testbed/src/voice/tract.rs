@@ -13,9 +13,11 @@ const NASAL_HZ: f32 = 270.0;
 const NASAL_WIDTH_HZ: f32 = 100.0;
 const NASAL_SPREAD_HZ: f32 = 180.0;
 
-/// Resonances of the neutral tube above the formants that move, and their bandwidth, in Hz.
-/// Without them the cascade would be dull from 3 kHz on (the higher-pole correction of Fant 1960).
-const UPPER_HZ: [f32; 3] = [5_500.0, 6_500.0, 7_500.0];
+/// Lowest resonance of the neutral tube above the formants, the distance of each from the next
+/// (Fant 1960) and their bandwidth, in Hz. They go on to half the sample rate: fewer, and the
+/// cascade would be duller than a tube.
+const UPPER_HZ: f32 = 5_500.0;
+const UPPER_STEP_HZ: f32 = 1_000.0;
 const UPPER_WIDTH_HZ: f32 = 350.0;
 
 /// Everything between glottis and lips, in cascade.
@@ -26,7 +28,7 @@ pub(super) struct VocalTract<'a> {
     sinus: SideCavity,
     hollows: SideCavity,
     formants: [Resonator; FORMANTS],
-    upper: [Resonator; UPPER_HZ.len()],
+    upper: Vec<Resonator>,
 }
 
 impl<'a> VocalTract<'a> {
@@ -38,12 +40,15 @@ impl<'a> VocalTract<'a> {
             cavity.tune(pole, zero, rate_hz);
             cavity
         };
-        let upper = UPPER_HZ.map(|hz| {
-            let mut resonator = Resonator::through();
-            let hz = hz * voice.formant_scale;
-            resonator.tune(Resonance { hz, width_hz: UPPER_WIDTH_HZ }, rate_hz);
-            resonator
-        });
+        let upper = (0..)
+            .map(|n| voice.formant_scale * (UPPER_HZ + UPPER_STEP_HZ * n as f32))
+            .take_while(|&hz| hz < 0.5 * rate_hz)
+            .map(|hz| {
+                let mut resonator = Resonator::through();
+                resonator.tune(Resonance { hz, width_hz: UPPER_WIDTH_HZ }, rate_hz);
+                resonator
+            })
+            .collect();
         Self {
             voice,
             rate_hz,

@@ -3,11 +3,12 @@
 //! Drawn independently of each other, so that hundreds of speakers stay apart in two seconds.
 //! What a clip changes is in [`Utterance`](super::Utterance). Ranges are those of adult speech
 //! (fundamentals: Peterson & Barney 1952; open quotients, tilt and breathiness: Klatt & Klatt
-//! 1990; jitter and shimmer: below the limits of pathology), the formants' own offsets wider.
+//! 1990; jitter and shimmer up to those of
+//! hoarse voices), the formants' own offsets wider.
 
 use std::f32::consts::TAU;
 
-use crate::stream::Stream;
+use crate::stream::{Purpose, Stream};
 
 /// Formants of a voice.
 pub(super) const FORMANTS: usize = 5;
@@ -107,9 +108,14 @@ const BANDWIDTHS: [f32; 2] = [0.65, 1.6];
 const ROUGH: f32 = 0.3;
 
 impl Voice {
+    /// The voice of one of a seed's speakers, the same in every clip.
+    pub fn draw(seed: u64, speaker: u64) -> Self {
+        Self::from_stream(&mut Stream::new(seed, Purpose::PersonVoice, speaker, 0))
+    }
+
     /// Draws one speaker. The order of the fields is the order of the draws and part of every
     /// world.
-    pub(crate) fn draw(stream: &mut Stream) -> Self {
+    pub(crate) fn from_stream(stream: &mut Stream) -> Self {
         Self {
             mean_f0_hz: log_between(stream, F0_HZ),
             formant_scale: log_between(stream, FORMANT_SCALE),
@@ -135,7 +141,7 @@ impl Voice {
 }
 
 impl PoleZero {
-    /// A pair whose members are 8 to 20 % apart, either way round.
+    /// A pair whose members are 12 to 35 % apart, either way round.
     fn draw(stream: &mut Stream, range_hz: [f32; 2], width_hz: f32) -> Self {
         let pole_hz = log_between(stream, range_hz);
         let apart = stream.between(1.12, 1.35);
@@ -152,10 +158,9 @@ fn log_between(stream: &mut Stream, [low, high]: [f32; 2]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Purpose;
 
     fn voices(count: u64) -> impl Iterator<Item = Voice> {
-        (0..count).map(|i| Voice::draw(&mut Stream::new(4, Purpose::PersonVoice, i, 0)))
+        (0..count).map(|speaker| Voice::draw(4, speaker))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! These are the nuisances: drawn anew for every clip, independent of the speaker.
 
-use crate::stream::Stream;
+use crate::stream::{Purpose, Stream};
 
 /// Conditions of one clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +78,13 @@ const SNR_DB: [f32; 2] = [25.0, 50.0];
 const LEVEL: [f32; 2] = [0.03, 0.15];
 
 impl Utterance {
+    /// The conditions of one clip of one of a seed's speakers.
+    pub fn draw(seed: u64, speaker: u64, clip: u64) -> Self {
+        Self::from_stream(&mut Stream::new(seed, Purpose::PersonUtterance, speaker, clip))
+    }
+
     /// Draws the conditions of one clip. The order of the fields is part of every world.
-    pub(crate) fn draw(stream: &mut Stream) -> Self {
+    pub(crate) fn from_stream(stream: &mut Stream) -> Self {
         Self {
             script_seed: stream.long_word(),
             noise_seed: stream.long_word(),
@@ -141,12 +146,11 @@ fn room(stream: &mut Stream) -> Vec<Echo> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Purpose;
 
     #[test]
     fn utterances_stay_within_what_a_voice_survives() {
         for clip in 0..2_000 {
-            let utterance = Utterance::draw(&mut Stream::new(8, Purpose::PersonUtterance, 0, clip));
+            let utterance = Utterance::draw(8, 0, clip);
             // A bell never leaves 3.5 deviations.
             assert!(utterance.tempo > 0.7 && utterance.tempo < 1.3);
             assert!(utterance.pitch_semitones.abs() < 3.5 * PITCH);
