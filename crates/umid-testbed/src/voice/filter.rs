@@ -5,6 +5,8 @@
 
 use std::f32::consts::{PI, TAU};
 
+use super::RATE_HZ;
+
 /// A resonance or antiresonance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Resonance {
@@ -15,16 +17,11 @@ pub(super) struct Resonance {
 impl Resonance {
     /// The polynomial `1 - b/z - c/z^2` whose roots are the poles, as (b, c), and its value at
     /// 0 Hz.
-    fn polynomial(self, rate_hz: f32) -> [f32; 3] {
-        let radius = (-PI * self.width_hz / rate_hz).exp();
-        let b = 2.0 * radius * (TAU * self.hz / rate_hz).cos();
+    fn polynomial(self) -> [f32; 3] {
+        let radius = (-PI * self.width_hz / RATE_HZ).exp();
+        let b = 2.0 * radius * (TAU * self.hz / RATE_HZ).cos();
         let c = -radius * radius;
         [b, c, 1.0 - b - c]
-    }
-
-    /// Whether a sampled signal can hold it.
-    fn fits(self, rate_hz: f32) -> bool {
-        self.hz < 0.5 * rate_hz
     }
 }
 
@@ -41,10 +38,9 @@ impl Resonator {
         Self { gain: 1.0, output: [0.0; 2], outputs: [0.0; 2] }
     }
 
-    /// Moves the resonance, or lets the input through where the rate cannot hold it.
-    pub(super) fn tune(&mut self, pole: Resonance, rate_hz: f32) {
-        let [b, c, gain] =
-            if pole.fits(rate_hz) { pole.polynomial(rate_hz) } else { [0.0, 0.0, 1.0] };
+    /// Moves the resonance.
+    pub(super) fn tune(&mut self, pole: Resonance) {
+        let [b, c, gain] = pole.polynomial();
         self.gain = gain;
         self.output = [b, c];
     }
@@ -73,18 +69,11 @@ impl SideCavity {
         Self { input: [1.0, 0.0, 0.0], inputs: [0.0; 2], poles: Resonator::through() }
     }
 
-    /// Moves resonance and antiresonance, or lets the input through where the rate cannot hold
-    /// both.
-    pub(super) fn tune(&mut self, pole: Resonance, zero: Resonance, rate_hz: f32) {
-        if pole.fits(rate_hz) && zero.fits(rate_hz) {
-            let [b, c, gain] = zero.polynomial(rate_hz);
-            self.input = [1.0 / gain, -b / gain, -c / gain];
-            self.poles.tune(pole, rate_hz);
-        } else {
-            let (inputs, outputs) = (self.inputs, self.poles.outputs);
-            *self = Self::through();
-            (self.inputs, self.poles.outputs) = (inputs, outputs);
-        }
+    /// Moves resonance and antiresonance.
+    pub(super) fn tune(&mut self, pole: Resonance, zero: Resonance) {
+        let [b, c, gain] = zero.polynomial();
+        self.input = [1.0 / gain, -b / gain, -c / gain];
+        self.poles.tune(pole);
     }
 
     /// Filters one sample.
@@ -106,8 +95,8 @@ pub(super) struct LowPass {
 
 impl LowPass {
     /// Its corner in Hz.
-    pub(super) fn new(corner_hz: f32, rate_hz: f32) -> Self {
-        Self { kept: (-TAU * corner_hz / rate_hz).exp(), last: 0.0 }
+    pub(super) fn new(corner_hz: f32) -> Self {
+        Self { kept: (-TAU * corner_hz / RATE_HZ).exp(), last: 0.0 }
     }
 
     /// Filters one sample.
@@ -121,8 +110,6 @@ impl LowPass {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const RATE_HZ: f32 = 16_000.0;
 
     /// Gain of a filter at a frequency, from its impulse response.
     fn gain(mut pass: impl FnMut(f32) -> f32, hz: f32) -> f32 {
@@ -143,7 +130,7 @@ mod tests {
     #[test]
     fn a_resonator_peaks_at_its_frequency_and_keeps_a_constant() {
         let mut resonator = Resonator::through();
-        resonator.tune(Resonance { hz: 1_000.0, width_hz: 80.0 }, RATE_HZ);
+        resonator.tune(Resonance { hz: 1_000.0, width_hz: 80.0 });
         let response = |hz| {
             let mut fresh = resonator;
             gain(|x| fresh.pass(x), hz)
@@ -160,7 +147,7 @@ mod tests {
         let zero = Resonance { hz: 900.0, width_hz: 30.0 };
         let response = |pole, zero, hz| {
             let mut cavity = SideCavity::through();
-            cavity.tune(pole, zero, RATE_HZ);
+            cavity.tune(pole, zero);
             gain(|x| cavity.pass(x), hz)
         };
         assert_near(response(pole, zero, 0.0), 1.0);
@@ -169,20 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rate_cannot_hold_is_left_out() {
-        let high = Resonance { hz: 0.5 * RATE_HZ, width_hz: 200.0 };
-        let mut resonator = Resonator::through();
-        resonator.tune(high, RATE_HZ);
-        assert_near(gain(|x| resonator.pass(x), 3_000.0), 1.0);
-        let mut cavity = SideCavity::through();
-        cavity.tune(Resonance { hz: 500.0, width_hz: 50.0 }, high, RATE_HZ);
-        assert_near(gain(|x| cavity.pass(x), 500.0), 1.0);
-    }
-
-    #[test]
     fn a_low_pass_halves_the_power_at_its_corner() {
         let response = |hz| {
-            let mut filter = LowPass::new(200.0, RATE_HZ);
+            let mut filter = LowPass::new(200.0);
             gain(|x| filter.pass(x), hz)
         };
         assert_near(response(0.0), 1.0);

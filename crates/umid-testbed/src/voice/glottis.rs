@@ -5,11 +5,11 @@
 //! radiate its derivative; the difference of the flow from sample to sample is that derivative
 //! averaged over the sample, which keeps most of what lies above half the rate from folding back.
 
-use super::Noise;
 use super::filter::LowPass;
 use super::score::Frame;
 use super::traits::Voice;
 use super::utterance::Utterance;
+use super::{Noise, RATE_HZ};
 use crate::stream::Stream;
 
 /// Frequency at which a tilt is stated, in Hz (Klatt 1980).
@@ -23,7 +23,6 @@ const CLOSED_BREATH: f32 = 0.35;
 pub(super) struct Glottis<'a> {
     voice: &'a Voice,
     pulses: Stream,
-    rate_hz: f32,
     tilt: LowPass,
     /// Share of the period in which the glottis opens, and one over the shares in which it opens
     /// and closes.
@@ -44,15 +43,14 @@ pub(super) struct Glottis<'a> {
 }
 
 impl<'a> Glottis<'a> {
-    pub(super) fn new(voice: &'a Voice, utterance: &Utterance, rate_hz: f32) -> Self {
+    pub(super) fn new(voice: &'a Voice, utterance: &Utterance) -> Self {
         let closing = voice.open_quotient * voice.closing_share;
         let opening = voice.open_quotient - closing;
         let tilt_db = (voice.tilt_db - utterance.effort_db).max(LEAST_TILT_DB);
         Self {
             voice,
             pulses: Noise::Pulses.stream(utterance),
-            rate_hz,
-            tilt: LowPass::new(tilt_corner_hz(tilt_db), rate_hz),
+            tilt: LowPass::new(tilt_corner_hz(tilt_db)),
             opening,
             per_opening: 1.0 / opening,
             per_closing: 1.0 / closing,
@@ -60,7 +58,7 @@ impl<'a> Glottis<'a> {
             voicing: 0.0,
             aspiration: 0.0,
             phase: 0.0,
-            step: voice.mean_f0_hz / rate_hz,
+            step: voice.mean_f0_hz / RATE_HZ,
             strength: 0.0,
             flow: 0.0,
             weak: false,
@@ -98,7 +96,7 @@ impl<'a> Glottis<'a> {
         let strength = 1.0 + self.voice.shimmer * self.pulses.bell();
         self.weak = !self.weak;
         let weakness = if self.weak { 1.0 - self.voice.creak } else { 1.0 };
-        self.step = self.f0_hz / (self.rate_hz * length);
+        self.step = self.f0_hz / (RATE_HZ * length);
         self.strength = self.voicing * strength * weakness;
     }
 
@@ -127,8 +125,6 @@ mod tests {
     use crate::voice::Utterance;
     use crate::voice::score::frames;
 
-    const RATE_HZ: f32 = 16_000.0;
-
     fn pulses(change: impl FnOnce(&mut Voice)) -> Vec<f32> {
         let mut voice = Voice::draw(1, 0);
         (voice.mean_f0_hz, voice.jitter, voice.shimmer, voice.creak) = (100.0, 0.0, 0.0, 0.0);
@@ -136,7 +132,7 @@ mod tests {
         change(&mut voice);
         let mut frame = frames(&voice, &Utterance::studio(1), 1)[0];
         (frame.f0_hz, frame.voicing, frame.aspiration) = (100.0, 1.0, 0.0);
-        let mut glottis = Glottis::new(&voice, &Utterance::studio(1), RATE_HZ);
+        let mut glottis = Glottis::new(&voice, &Utterance::studio(1));
         glottis.retune(&frame);
         (0..1_600).map(|_| glottis.flow_change(1.0)).collect()
     }

@@ -20,6 +20,7 @@ mod filter;
 mod glottis;
 mod phone;
 mod recording;
+mod resample;
 mod score;
 mod script;
 mod tract;
@@ -28,6 +29,7 @@ mod utterance;
 
 use crate::stream::{Purpose, Stream};
 use glottis::Glottis;
+use resample::Resampler;
 use tract::{HissTract, VocalTract};
 
 pub use caption::{VOICE_ATTRIBUTE_TEMPLATES, VOICE_NAME_TEMPLATES, voice_caption, voice_facts};
@@ -37,8 +39,9 @@ pub use utterance::{Echo, Utterance};
 /// Lowest sample rate of a clip in Hz: telephone speech. Below it, two formants would be left.
 pub const LOWEST_RATE_HZ: u32 = 8_000;
 
-/// The rate at which the levels of noise are defined, in Hz.
-const REFERENCE_RATE_HZ: f32 = 16_000.0;
+/// The rate of synthesis in Hz; other rates are resampled from it, so that they sound alike.
+const RATE: u32 = 16_000;
+const RATE_HZ: f32 = RATE as f32;
 
 /// What the numbers of an utterance's noise are for: the item of its streams.
 #[derive(Clone, Copy)]
@@ -60,8 +63,8 @@ impl Noise {
 /// Renders one clip.
 ///
 /// A pure function: the same arguments give the same clip, on every thread and in every order.
-/// Formants above half the sample rate are left out. The level is the utterance's, or less where
-/// a peak would be clipped.
+/// The sound is made at 16 kHz, so that a clip of a higher rate holds nothing above 8 kHz. The level
+/// is the utterance's, or less where a peak would be clipped.
 ///
 /// # Shapes
 /// [samples], mono, within -1..1.
@@ -70,29 +73,29 @@ impl Noise {
 /// If the rate is below [`LOWEST_RATE_HZ`].
 pub fn speak(voice: &Voice, utterance: &Utterance, sample_rate: u32, samples: usize) -> Vec<f32> {
     assert!(sample_rate >= LOWEST_RATE_HZ, "a rate of {sample_rate} Hz holds no voice");
-    let rate_hz = sample_rate as f32;
-    let mut clip = sound(voice, utterance, rate_hz, samples);
-    recording::record(&mut clip, utterance, rate_hz);
+    let resampler = Resampler::new(sample_rate);
+    let mut heard = sound(voice, utterance, resampler.needed(samples));
+    recording::record(&mut heard, utterance);
+    let mut clip = resampler.resample(heard, samples);
+    recording::set_level(&mut clip, utterance.level);
     clip
 }
 
 /// The speech as it leaves the lips, at any level.
-fn sound(voice: &Voice, utterance: &Utterance, rate_hz: f32, samples: usize) -> Vec<f32> {
-    let frame_length = (rate_hz * score::FRAME_S) as usize;
+fn sound(voice: &Voice, utterance: &Utterance, samples: usize) -> Vec<f32> {
+    let frame_length = (RATE_HZ * score::FRAME_S) as usize;
     let frames = score::frames(voice, utterance, samples.div_ceil(frame_length));
-    let mut glottis = Glottis::new(voice, utterance, rate_hz);
-    let mut tract = VocalTract::new(voice, rate_hz);
-    let mut hiss = HissTract::new(rate_hz);
+    let mut glottis = Glottis::new(voice, utterance);
+    let mut tract = VocalTract::new(voice);
+    let mut hiss = HissTract::new();
     let mut turbulence = Noise::Turbulence.stream(utterance);
-    // White noise of one density has a variance in proportion to the rate.
-    let density = (rate_hz / REFERENCE_RATE_HZ).sqrt();
     let mut clip = vec![0.0; samples];
     for (frame, block) in frames.iter().zip(clip.chunks_mut(frame_length)) {
         glottis.retune(frame);
         tract.retune(frame);
         hiss.retune(frame);
         for sample in block {
-            let noise = density * white(&mut turbulence);
+            let noise = white(&mut turbulence);
             *sample = tract.pass(glottis.flow_change(noise)) + hiss.pass(noise);
         }
     }
@@ -128,8 +131,8 @@ mod tests {
     #[test]
     fn a_longer_clip_says_the_same_at_first() {
         let (voice, utterance) = (Voice::draw(3, 0), Utterance::draw(3, 0, 0));
-        let short = sound(&voice, &utterance, 16_000.0, 4_001);
-        let long = sound(&voice, &utterance, 16_000.0, 9_000);
+        let short = sound(&voice, &utterance, 4_001);
+        let long = sound(&voice, &utterance, 9_000);
         assert_eq!(short, long[..4_001]);
     }
 

@@ -1,8 +1,8 @@
-//! From the lips to the file: room, background noise, microphone and level.
+//! From the lips to the microphone: room, background noise, colour; and the level of the file.
 
 use super::filter::LowPass;
 use super::utterance::{Echo, Utterance};
-use super::{Noise, white};
+use super::{Noise, RATE_HZ, white};
 
 /// Highest peak of a clip, full scale being 1.
 const HIGHEST_PEAK: f32 = 0.97;
@@ -12,33 +12,32 @@ const COLOUR_HZ: f32 = 1_000.0;
 const RUMBLE_HZ: f32 = 300.0;
 /// Factor on low-passed noise of that corner that leaves it as strong as it was: a first-order
 /// low-pass keeps `pi corner / rate` of white noise's power.
-fn rumble_gain(rate_hz: f32) -> f32 {
-    (rate_hz / (std::f32::consts::PI * RUMBLE_HZ)).sqrt()
+fn rumble_gain() -> f32 {
+    (RATE_HZ / (std::f32::consts::PI * RUMBLE_HZ)).sqrt()
 }
 
-/// Turns speech at the lips into a recorded clip.
-pub(super) fn record(clip: &mut Vec<f32>, utterance: &Utterance, rate_hz: f32) {
-    add_echoes(clip, &utterance.echoes, rate_hz);
-    add_noise(clip, utterance, rate_hz);
-    colour(clip, utterance, rate_hz);
-    set_level(clip, utterance.level);
+/// Turns speech at the lips into what a microphone gives, at any level.
+pub(super) fn record(clip: &mut Vec<f32>, utterance: &Utterance) {
+    add_echoes(clip, &utterance.echoes);
+    add_noise(clip, utterance);
+    colour(clip, utterance);
 }
 
-fn add_echoes(clip: &mut Vec<f32>, echoes: &[Echo], rate_hz: f32) {
+fn add_echoes(clip: &mut Vec<f32>, echoes: &[Echo]) {
     let direct = clip.clone();
     for echo in echoes {
-        let delay = ((echo.delay_s * rate_hz) as usize).min(clip.len());
+        let delay = ((echo.delay_s * RATE_HZ) as usize).min(clip.len());
         for (sample, earlier) in clip[delay..].iter_mut().zip(&direct) {
             *sample += echo.gain * earlier;
         }
     }
 }
 
-fn add_noise(clip: &mut [f32], utterance: &Utterance, rate_hz: f32) {
+fn add_noise(clip: &mut [f32], utterance: &Utterance) {
     let level = root_mean_square(clip) * 10.0_f32.powf(-utterance.snr_db / 20.0);
     let mut noise = Noise::Background.stream(utterance);
-    let mut low_pass = LowPass::new(RUMBLE_HZ, rate_hz);
-    let rumble = level * utterance.rumble * rumble_gain(rate_hz);
+    let mut low_pass = LowPass::new(RUMBLE_HZ);
+    let rumble = level * utterance.rumble * rumble_gain();
     let hiss = level * (1.0 - utterance.rumble);
     for sample in clip {
         let noise = white(&mut noise);
@@ -46,12 +45,12 @@ fn add_noise(clip: &mut [f32], utterance: &Utterance, rate_hz: f32) {
     }
 }
 
-fn colour(clip: &mut [f32], utterance: &Utterance, rate_hz: f32) {
+fn colour(clip: &mut [f32], utterance: &Utterance) {
     // Half of the difference above the corner, half below it.
     let highs = 10.0_f32.powf(utterance.microphone_db / 40.0);
     let lows = 1.0 / highs;
-    let mut split = LowPass::new(COLOUR_HZ, rate_hz);
-    let mut unheard = LowPass::new(utterance.microphone_corner_hz, rate_hz);
+    let mut split = LowPass::new(COLOUR_HZ);
+    let mut unheard = LowPass::new(utterance.microphone_corner_hz);
     for sample in clip {
         let low = split.pass(*sample);
         let coloured = highs * (*sample - low) + lows * low;
@@ -60,7 +59,7 @@ fn colour(clip: &mut [f32], utterance: &Utterance, rate_hz: f32) {
 }
 
 /// Brings a clip to the given root mean square, or as near as its peak allows.
-fn set_level(clip: &mut [f32], level: f32) {
+pub(super) fn set_level(clip: &mut [f32], level: f32) {
     let peak = clip.iter().fold(0.0_f32, |most, sample| most.max(sample.abs()));
     // A clip too short for its first syllable is silence and stays so.
     if peak <= f32::MIN_POSITIVE {
@@ -81,8 +80,6 @@ fn root_mean_square(clip: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    const RATE_HZ: f32 = 16_000.0;
-
     fn tone() -> Vec<f32> {
         (0..16_000).map(|n| (0.3 * n as f32).sin()).collect()
     }
@@ -92,7 +89,7 @@ mod tests {
         let mut clip = vec![0.0; 100];
         clip[10] = 1.0;
         let echoes = [Echo { delay_s: 0.002, gain: -0.5 }, Echo { delay_s: 0.5, gain: 0.5 }];
-        add_echoes(&mut clip, &echoes, RATE_HZ);
+        add_echoes(&mut clip, &echoes);
         let heard: Vec<(usize, f32)> =
             clip.into_iter().enumerate().filter(|(_, sample)| *sample != 0.0).collect();
         assert_eq!(heard, [(10, 1.0), (42, -0.5)]);
@@ -104,7 +101,7 @@ mod tests {
             let utterance = Utterance { snr_db: 20.0, rumble, ..Utterance::studio(1) };
             let clean = tone();
             let mut noisy = clean.clone();
-            add_noise(&mut noisy, &utterance, RATE_HZ);
+            add_noise(&mut noisy, &utterance);
             let noise: Vec<f32> = noisy.iter().zip(&clean).map(|(a, b)| a - b).collect();
             let ratio = root_mean_square(&clean) / root_mean_square(&noise);
             // 20 dB; rumble has few independent samples, and the sampled corner is inexact.
@@ -115,7 +112,7 @@ mod tests {
     #[test]
     fn a_perfect_microphone_changes_nothing() {
         let mut clip = tone();
-        colour(&mut clip, &Utterance::studio(1), RATE_HZ);
+        colour(&mut clip, &Utterance::studio(1));
         let most = clip.iter().zip(tone()).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
         assert!(most < 1e-5, "{most}");
     }

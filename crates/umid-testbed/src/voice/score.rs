@@ -166,7 +166,8 @@ mod tests {
         for number in 0..200 {
             let (voice, utterance) = (Voice::draw(1, number), Utterance::draw(1, number, 0));
             for frame in frames(&voice, &utterance, TWO_SECONDS) {
-                let apart = frame.formants_hz.windows(2).all(|pair| pair[1] > pair[0] + 0.99 * CLOSEST_HZ);
+                let apart =
+                    frame.formants_hz.windows(2).all(|pair| pair[1] > pair[0] + 0.99 * CLOSEST_HZ);
                 assert!(apart && frame.formants_hz[0] > 120.0, "{:?}", frame.formants_hz);
             }
         }

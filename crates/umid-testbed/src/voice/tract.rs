@@ -1,6 +1,7 @@
 //! The filter: the vocal tract with its nose and its fixed side cavities, and the cavity before
 //! a constriction.
 
+use super::RATE_HZ;
 use super::filter::{Resonance, Resonator, SideCavity};
 use super::score::Frame;
 use super::traits::{FORMANTS, PoleZero, Voice};
@@ -23,7 +24,6 @@ const UPPER_WIDTH_HZ: f32 = 350.0;
 /// Everything between glottis and lips, in cascade.
 pub(super) struct VocalTract<'a> {
     voice: &'a Voice,
-    rate_hz: f32,
     nose: SideCavity,
     sinus: SideCavity,
     hollows: SideCavity,
@@ -32,26 +32,25 @@ pub(super) struct VocalTract<'a> {
 }
 
 impl<'a> VocalTract<'a> {
-    pub(super) fn new(voice: &'a Voice, rate_hz: f32) -> Self {
+    pub(super) fn new(voice: &'a Voice) -> Self {
         let fixed = |pair: PoleZero| {
             let mut cavity = SideCavity::through();
             let [pole, zero] =
                 [pair.pole_hz, pair.zero_hz].map(|hz| Resonance { hz, width_hz: pair.width_hz });
-            cavity.tune(pole, zero, rate_hz);
+            cavity.tune(pole, zero);
             cavity
         };
         let upper = (0..)
             .map(|n| voice.formant_scale * (UPPER_HZ + UPPER_STEP_HZ * n as f32))
-            .take_while(|&hz| hz < 0.5 * rate_hz)
+            .take_while(|&hz| hz < 0.5 * RATE_HZ)
             .map(|hz| {
                 let mut resonator = Resonator::through();
-                resonator.tune(Resonance { hz, width_hz: UPPER_WIDTH_HZ }, rate_hz);
+                resonator.tune(Resonance { hz, width_hz: UPPER_WIDTH_HZ });
                 resonator
             })
             .collect();
         Self {
             voice,
-            rate_hz,
             nose: SideCavity::through(),
             sinus: fixed(voice.sinus),
             hollows: fixed(voice.hollows),
@@ -65,10 +64,10 @@ impl<'a> VocalTract<'a> {
         let pole_hz = NASAL_HZ * self.voice.formant_scale;
         let zero_hz = pole_hz + NASAL_SPREAD_HZ * frame.nasal;
         let [pole, zero] = [pole_hz, zero_hz].map(|hz| Resonance { hz, width_hz: NASAL_WIDTH_HZ });
-        self.nose.tune(pole, zero, self.rate_hz);
+        self.nose.tune(pole, zero);
         for (index, formant) in self.formants.iter_mut().enumerate() {
             let width_hz = BANDWIDTHS_HZ[index] * self.voice.bandwidth_factors[index];
-            formant.tune(Resonance { hz: frame.formants_hz[index], width_hz }, self.rate_hz);
+            formant.tune(Resonance { hz: frame.formants_hz[index], width_hz });
         }
     }
 
@@ -84,22 +83,19 @@ impl<'a> VocalTract<'a> {
 
 /// The cavity before a constriction, through which turbulence sounds.
 pub(super) struct HissTract {
-    rate_hz: f32,
     level: f32,
     cavity: Resonator,
 }
 
 impl HissTract {
-    pub(super) fn new(rate_hz: f32) -> Self {
-        Self { rate_hz, level: 0.0, cavity: Resonator::through() }
+    pub(super) fn new() -> Self {
+        Self { level: 0.0, cavity: Resonator::through() }
     }
 
     /// Moves the resonance to a frame's place.
     pub(super) fn retune(&mut self, frame: &Frame) {
-        // A rate below that of the hiss cannot hold it; its lower flank is heard as in a telephone.
-        let hz = frame.hiss.hz.min(0.45 * self.rate_hz);
         self.level = frame.hiss.level;
-        self.cavity.tune(Resonance { hz, width_hz: frame.hiss.width_hz }, self.rate_hz);
+        self.cavity.tune(Resonance { hz: frame.hiss.hz, width_hz: frame.hiss.width_hz });
     }
 
     /// Filters one sample.
