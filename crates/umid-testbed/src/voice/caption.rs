@@ -65,7 +65,7 @@ fn pitch(mean_f0_hz: f32) -> &'static str {
 }
 
 fn tone(voice: &Voice) -> Option<&'static str> {
-    if voice.breathiness > 0.08 {
+    if voice.breathiness > 0.055 {
         Some("a breathy tone")
     } else {
         (voice.open_quotient < 0.5).then_some("a pressed tone")
@@ -145,7 +145,7 @@ mod tests {
         let voice = Voice {
             mean_f0_hz: 85.0,
             pace: 3.3,
-            breathiness: 0.15,
+            breathiness: 0.09,
             intonation_semitones: 0.5,
             ..Voice::draw(3, 0)
         };

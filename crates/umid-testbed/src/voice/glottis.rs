@@ -29,6 +29,8 @@ pub(super) struct Glottis<'a> {
     opening: f32,
     per_opening: f32,
     per_closing: f32,
+    /// One over the steepest slope of a pulse in flows a period, which is the closing phase's end.
+    per_slope: f32,
     /// Levels of this frame.
     f0_hz: f32,
     voicing: f32,
@@ -54,6 +56,7 @@ impl<'a> Glottis<'a> {
             opening,
             per_opening: 1.0 / opening,
             per_closing: 1.0 / closing,
+            per_slope: 0.5 * closing,
             f0_hz: voice.mean_f0_hz,
             voicing: 0.0,
             aspiration: 0.0,
@@ -72,12 +75,10 @@ impl<'a> Glottis<'a> {
         self.aspiration = frame.aspiration + self.voice.breathiness * frame.voicing;
     }
 
-    /// The derivative of the flow at the next sample, a period's steepest slope being about 1 at
-    /// every pitch, with breath from the given noise.
+    /// The derivative of the flow at the next sample, a period's steepest slope being 1 at
+    /// every pitch in every voice, with breath from the given noise.
     #[inline]
     pub(super) fn flow_change(&mut self, noise: f32) -> f32 {
-        /// A closing phase of a fifth of the period falls at most by ten flows a period.
-        const SLOPE: f32 = 0.1;
         self.phase += self.step;
         if self.phase >= 1.0 {
             self.phase -= 1.0;
@@ -85,7 +86,7 @@ impl<'a> Glottis<'a> {
         }
         let openness = self.openness();
         let flow = self.strength * openness;
-        let change = SLOPE * (flow - self.flow) / self.step;
+        let change = self.per_slope * (flow - self.flow) / self.step;
         self.flow = flow;
         let breath = noise * (CLOSED_BREATH + (1.0 - CLOSED_BREATH) * openness);
         self.tilt.pass(change) + self.aspiration * breath

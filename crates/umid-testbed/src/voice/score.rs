@@ -36,8 +36,8 @@ const NEUTRAL_HZ: [f32; FORMANTS] = [500.0, 1_500.0, 2_500.0, 3_500.0, 4_500.0];
 const ARTICULATOR_S: f32 = 0.012;
 const LEVEL_S: f32 = 0.004;
 const PITCH_S: f32 = 0.04;
-/// Least distance of a formant from the one below it: neighbours never meet.
-const CLOSEST_HZ: f32 = 120.0;
+/// Least distance of a formant from the one below it: where two met, they would drown the rest.
+const CLOSEST_HZ: [f32; FORMANTS - 1] = [150.0, 200.0, 450.0, 500.0];
 /// Loudness that full emphasis adds to a syllable of stress one, as a share.
 const STRESS_LOUDNESS: f32 = 0.6;
 /// Height of such a syllable in extents of the intonation.
@@ -120,7 +120,7 @@ impl<'a> Speaking<'a> {
             *formant *= factor * self.voice.formant_scale;
         }
         for index in 1..FORMANTS {
-            formants[index] = formants[index].max(formants[index - 1] + CLOSEST_HZ);
+            formants[index] = formants[index].max(formants[index - 1] + CLOSEST_HZ[index - 1]);
         }
         formants
     }
@@ -166,8 +166,7 @@ mod tests {
         for number in 0..200 {
             let (voice, utterance) = (Voice::draw(1, number), Utterance::draw(1, number, 0));
             for frame in frames(&voice, &utterance, TWO_SECONDS) {
-                let apart =
-                    frame.formants_hz.windows(2).all(|pair| pair[1] > pair[0] + 0.99 * CLOSEST_HZ);
+                let apart = frame.formants_hz.windows(2).all(|pair| pair[1] > pair[0] + 149.0);
                 assert!(apart && frame.formants_hz[0] > 120.0, "{:?}", frame.formants_hz);
             }
         }

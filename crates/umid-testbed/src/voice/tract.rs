@@ -6,8 +6,8 @@ use super::filter::{Resonance, Resonator, SideCavity};
 use super::score::Frame;
 use super::traits::{FORMANTS, PoleZero, Voice};
 
-/// Bandwidths of the formants in Hz (Klatt 1980, table I, rounded).
-const BANDWIDTHS_HZ: [f32; FORMANTS] = [60.0, 90.0, 150.0, 200.0, 250.0];
+/// Bandwidths of the formants in Hz (Klatt 1980, table I, rounded; the upper ones a little wider).
+const BANDWIDTHS_HZ: [f32; FORMANTS] = [60.0, 90.0, 170.0, 250.0, 300.0];
 /// The nasal resonance, the bandwidth of it and of its zero, and how far the open nose parts the
 /// two, all in Hz (Klatt 1980).
 const NASAL_HZ: f32 = 270.0;

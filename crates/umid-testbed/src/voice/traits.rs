@@ -125,26 +125,26 @@ impl Voice {
             open_quotient: stream.between(0.40, 0.80),
             closing_share: stream.between(0.20, 0.42),
             tilt_db: stream.between(1.0, 16.0),
-            breathiness: log_between(stream, [0.015, 0.18]),
+            breathiness: log_between(stream, [0.012, 0.1]),
             jitter: log_between(stream, [0.003, 0.02]),
-            shimmer: log_between(stream, [0.01, 0.08]),
+            shimmer: log_between(stream, [0.012, 0.1]),
             creak: if stream.chance(ROUGH) { stream.between(0.15, 0.4) } else { 0.0 },
             pace: log_between(stream, [3.2, 6.2]),
-            intonation_semitones: log_between(stream, [0.4, 3.2]),
+            intonation_semitones: log_between(stream, [0.5, 4.0]),
             contour: stream.weighted(Contour::WEIGHTS),
             nasality: stream.unit().powi(2),
             sibilance: stream.between(0.8, 1.2),
-            sinus: PoleZero::draw(stream, [450.0, 1_700.0], 90.0),
+            sinus: PoleZero::draw(stream, [450.0, 1_700.0], 120.0),
             hollows: PoleZero::draw(stream, [2_800.0, 4_800.0], 220.0),
         }
     }
 }
 
 impl PoleZero {
-    /// A pair whose members are 12 to 35 % apart, either way round.
+    /// A pair whose members are 12 to 30 % apart, either way round.
     fn draw(stream: &mut Stream, range_hz: [f32; 2], width_hz: f32) -> Self {
         let pole_hz = log_between(stream, range_hz);
-        let apart = stream.between(1.12, 1.35);
+        let apart = stream.between(1.12, 1.3);
         let zero_hz = if stream.chance(0.5) { pole_hz * apart } else { pole_hz / apart };
         Self { pole_hz, zero_hz, width_hz }
     }

@@ -57,23 +57,23 @@ const LEAD_IN_S: f32 = 0.25;
 /// are as large as they can be while nine of ten clips of 50 speakers are still nearest to their
 /// own speaker's mean, with a margin (`tests/voices.rs`).
 const TEMPO: f32 = 0.08;
-const PITCH: f32 = 0.5;
+const PITCH: f32 = 0.8;
 /// Deviation of effort in dB.
-const EFFORT_DB: f32 = 1.5;
+const EFFORT_DB: f32 = 2.0;
 /// Echoes of a room, their longest delay in seconds, and the room's reverberation time in
 /// seconds (60 dB of decay): shortest and longest.
 const ECHOES: usize = 20;
 const LONGEST_DELAY_S: f32 = 0.15;
 const REVERBERATION_S: [f32; 2] = [0.08, 0.5];
 /// Largest gain of an echo without delay.
-const ECHO_GAIN: f32 = 0.2;
+const ECHO_GAIN: f32 = 0.3;
 /// Share of clips without a room.
 const OUTDOORS: f32 = 0.2;
 /// Deviation of the microphone's colour in dB, and the range of its corner in Hz.
-const MICROPHONE_DB: f32 = 1.5;
-const MICROPHONE_CORNER_HZ: [f32; 2] = [20.0, 120.0];
+const MICROPHONE_DB: f32 = 3.0;
+const MICROPHONE_CORNER_HZ: [f32; 2] = [20.0, 200.0];
 /// Range of the signal-to-noise ratio in dB.
-const SNR_DB: [f32; 2] = [25.0, 50.0];
+const SNR_DB: [f32; 2] = [18.0, 45.0];
 /// Range of a clip's root mean square.
 const LEVEL: [f32; 2] = [0.03, 0.15];
 
@@ -100,7 +100,7 @@ impl Utterance {
             microphone_db: MICROPHONE_DB * stream.bell(),
             microphone_corner_hz: stream.between(MICROPHONE_CORNER_HZ[0], MICROPHONE_CORNER_HZ[1]),
             snr_db: stream.between(SNR_DB[0], SNR_DB[1]),
-            rumble: 1.0 - 0.2 * stream.unit(),
+            rumble: 1.0 - 0.4 * stream.unit(),
             level: LEVEL[0] * (LEVEL[1] / LEVEL[0]).powf(stream.unit()),
         }
     }
