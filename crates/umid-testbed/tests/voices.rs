@@ -52,8 +52,8 @@ fn clips_are_sounds_of_a_sensible_level_at_every_rate() {
 
 #[test]
 fn rates_sound_alike_where_the_formants_are() {
-    /// Octaves. A higher rate holds fewer images of the formants, which makes it a little duller.
-    const TOLERANCE: f32 = 0.1;
+    /// Octaves. Frames of another rate begin elsewhere.
+    const TOLERANCE: f32 = 0.02;
     for number in 0..20 {
         let voice = voice(number);
         let [low, high] = [RATE_HZ, 3 * RATE_HZ].map(|rate| {

@@ -17,14 +17,14 @@ fn rumble_gain() -> f32 {
 }
 
 /// Turns speech at the lips into what a microphone gives, at any level.
-pub(super) fn record(clip: &mut Vec<f32>, utterance: &Utterance) {
+pub(super) fn record(clip: &mut [f32], utterance: &Utterance) {
     add_echoes(clip, &utterance.echoes);
     add_noise(clip, utterance);
     colour(clip, utterance);
 }
 
-fn add_echoes(clip: &mut Vec<f32>, echoes: &[Echo]) {
-    let direct = clip.clone();
+fn add_echoes(clip: &mut [f32], echoes: &[Echo]) {
+    let direct = clip.to_owned();
     for echo in echoes {
         let delay = ((echo.delay_s * RATE_HZ) as usize).min(clip.len());
         for (sample, earlier) in clip[delay..].iter_mut().zip(&direct) {

@@ -40,11 +40,13 @@ impl<'a> VocalTract<'a> {
             cavity.tune(pole, zero);
             cavity
         };
-        let upper = (0..)
-            .map(|n| voice.formant_scale * (UPPER_HZ + UPPER_STEP_HZ * n as f32))
-            .take_while(|&hz| hz < 0.5 * RATE_HZ)
-            .map(|hz| {
+        let lowest_hz = voice.formant_scale * UPPER_HZ;
+        let step_hz = voice.formant_scale * UPPER_STEP_HZ;
+        let count = ((0.5 * RATE_HZ - lowest_hz) / step_hz).ceil() as usize;
+        let upper = (0..count)
+            .map(|n| {
                 let mut resonator = Resonator::through();
+                let hz = lowest_hz + step_hz * n as f32;
                 resonator.tune(Resonance { hz, width_hz: UPPER_WIDTH_HZ });
                 resonator
             })
