@@ -33,6 +33,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let recipe = suite.targets.first().context("the suite has no target")?.recipe();
     let world = World::draw(recipe.world, &NameLists::bundled())?;
     write_bank(&world, arguments.count, &arguments.out)?;
-    eprintln!("{}: {} photos", arguments.out.display(), arguments.count);
+    eprintln!("{}: {} recordings", arguments.out.display(), arguments.count);
     Ok(())
 }

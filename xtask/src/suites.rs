@@ -8,8 +8,8 @@ use anyhow::{Context, ensure};
 use serde::Deserialize;
 use umid_models::save::Precision;
 use umid_testbed::{
-    CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe, TokenizerParams,
-    TrainParams, WorldParams,
+    Architecture, CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe,
+    TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::eval::plan::Run;
@@ -91,10 +91,24 @@ pub struct Target {
     steps: Option<usize>,
     #[serde(default)]
     stop_after: Option<usize>,
+    /// Which input tower, and with it whether it is a CLIP or a CLAP.
+    #[serde(default)]
+    tower: Tower,
+    /// Of a vision transformer.
     #[serde(default)]
     shape: ModelShape,
     #[serde(default)]
     decoder: bool,
+}
+
+/// An input tower.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Tower {
+    #[default]
+    Vit,
+    Htsat,
+    Cnn14,
 }
 
 impl Suite {
@@ -145,6 +159,11 @@ impl Target {
     pub fn recipe(&self) -> Recipe {
         let (world, training) = (WorldParams::default(), TrainParams::default());
         let seed = self.seed;
+        let architecture = match self.tower {
+            Tower::Vit => Architecture::Vit(self.shape),
+            Tower::Htsat => Architecture::Htsat,
+            Tower::Cnn14 => Architecture::Cnn14,
+        };
         Recipe {
             name: self.name.clone(),
             world: WorldParams {
@@ -156,10 +175,11 @@ impl Target {
                 label: self.label,
                 pairing: self.pairing,
                 names: self.names,
+                medium: architecture.medium(),
                 ..world
             },
-            tokenizer: TokenizerParams::default(),
-            shape: self.shape,
+            tokenizer: TokenizerParams::of(architecture.tokenizer_family()),
+            architecture,
             training: TrainParams {
                 seed: self.training_seed.unwrap_or(seed),
                 steps: self.steps.unwrap_or(training.steps),
@@ -187,7 +207,7 @@ impl Target {
     pub fn work(&self) -> PathBuf {
         let recipe = self.recipe();
         let training = TrainParams { stop_after: None, ..recipe.training };
-        let what = format!("{:?}{:?}{training:?}", recipe.world, recipe.shape);
+        let what = format!("{:?}{:?}{training:?}", recipe.world, recipe.architecture);
         let key = &blake3::hash(what.as_bytes()).to_hex()[..16];
         workspace_root().join("target/zoo-work").join(key)
     }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::Result;
 use crate::config::{Activation, ProjectionConfig};
+use crate::save::Export;
 use crate::transformer::load_linear;
 use crate::weights::Weights;
 
@@ -37,6 +38,11 @@ impl Projection {
             linear2: linear("linear2", dim)?,
             activation: config.activation,
         })
+    }
+
+    pub(crate) fn export(&self, out: &mut Export, name: &str) {
+        out.linear(&format!("{name}.linear1"), &self.linear1);
+        out.linear(&format!("{name}.linear2"), &self.linear2);
     }
 
     /// # Shapes

@@ -17,6 +17,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::Result;
 use crate::config::{Activation, TransformerConfig};
+use crate::save::Export;
 use crate::weights::{Weights, transpose};
 
 /// Whether a token may attend to later tokens.
@@ -71,21 +72,23 @@ impl Transformer {
         last.forward_at(hidden, read)
     }
 
-    pub(crate) fn layers(&self) -> &[Block] {
-        &self.layers
+    pub(crate) fn export(&self, out: &mut Export, tower: &str) {
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.export(out, &format!("{tower}.encoder.layers.{i}"));
+        }
     }
 }
 
 /// One residual block: attention, then a two-layer perceptron, each behind a layer norm.
 #[derive(Module, Debug)]
-pub(crate) struct Block {
-    pub(crate) layer_norm1: LayerNorm,
+struct Block {
+    layer_norm1: LayerNorm,
     /// Query, key and value projections side by side: `[width, 3 width]`.
-    pub(crate) qkv_proj: Linear,
-    pub(crate) out_proj: Linear,
-    pub(crate) layer_norm2: LayerNorm,
-    pub(crate) fc1: Linear,
-    pub(crate) fc2: Linear,
+    qkv_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
     heads: usize,
     #[module(skip)]
     activation: Activation,
@@ -125,6 +128,16 @@ impl Block {
             activation: config.activation,
             causal: attend == Attend::Backwards,
         })
+    }
+
+    fn export(&self, out: &mut Export, name: &str) {
+        out.layer_norm(&format!("{name}.layer_norm1"), &self.layer_norm1);
+        let thirds = ["q", "k", "v"].map(|part| format!("{name}.self_attn.{part}_proj"));
+        out.thirds(thirds, &self.qkv_proj);
+        out.linear(&format!("{name}.self_attn.out_proj"), &self.out_proj);
+        out.layer_norm(&format!("{name}.layer_norm2"), &self.layer_norm2);
+        out.linear(&format!("{name}.mlp.fc1"), &self.fc1);
+        out.linear(&format!("{name}.mlp.fc2"), &self.fc2);
     }
 
     /// # Shapes

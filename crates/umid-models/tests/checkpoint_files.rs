@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::path::Path;
+
 use burn::tensor::{Tensor, TensorData};
 use common::Checkpoint;
-use umid_models::config::ModelConfig;
-use umid_models::save::{Precision, export, save_hugging_face};
-use umid_models::{InputTower, Layout, Model, to_host};
+use umid_models::save::{Precision, export, save};
+use umid_models::{FrontEnd, InputTower, Layout, Model, ModelError, to_host};
 
 const TEXTS: [&str; 4] = ["a", "a photo of ada lovelace", "two words", "0123456789 !"];
 
@@ -76,18 +77,7 @@ fn a_saved_checkpoint_gives_identical_embeddings() {
         let source = Checkpoint::copy(fixture);
         let model = source.load().expect(fixture);
         let saved = tempfile::tempdir().expect("temporary directory");
-        let (text, image) = model.clip_towers().expect("a CLIP");
-        let tensors = export(text, image, model.log_logit_scale);
-        let ModelConfig::Clip(config) = &model.config else { panic!("a CLIP") };
-        let preprocess = model.front_end.pixels();
-        save_hugging_face(saved.path(), config, preprocess, &tensors, Precision::F32)
-            .expect(fixture);
-        for file in ["tokenizer.json", "vocab.json", "merges.txt"] {
-            if source.path(file).is_file() {
-                std::fs::copy(source.path(file), saved.path().join(file)).expect(file);
-            }
-        }
-        let again = common::load(saved.path()).unwrap_or_else(|e| panic!("{fixture}: {e}"));
+        let again = saved_again(&source, &model, saved.path());
 
         assert_eq!(again.source.layout, Layout::HuggingFace);
         assert_eq!(again.config, model.config, "{fixture}");
@@ -99,15 +89,76 @@ fn a_saved_checkpoint_gives_identical_embeddings() {
         assert_eq!(normalisation(&again), normalisation(&model));
         let texts = |model: &Model| model.embed_texts(&TEXTS).expect("embeddings");
         assert_eq!(texts(&again), texts(&model), "{fixture}: text embeddings");
-        assert_eq!(image_embeddings(&again), image_embeddings(&model), "{fixture}: images");
+        assert_eq!(input_embeddings(&again), input_embeddings(&model), "{fixture}: images");
     }
 }
 
-/// Embeddings of two images of a fixed pattern.
-fn image_embeddings(model: &Model) -> Vec<f32> {
-    let [channels, size, _] = model.tower.input_shape();
+#[test]
+fn a_saved_clap_keeps_its_embeddings_and_its_front_end() {
+    for (fixture, layout) in [
+        ("clap-hf-unfused", Layout::HuggingFace),
+        ("clap-hf-other", Layout::HuggingFace),
+        ("clap-laion-htsat", Layout::HuggingFace),
+        ("clap-laion-pann", Layout::LaionClap),
+    ] {
+        let source = Checkpoint::copy(fixture);
+        let model = source.load().expect(fixture);
+        let saved = tempfile::tempdir().expect("temporary directory");
+        let again = saved_again(&source, &model, saved.path());
+        assert_eq!(again.source.layout, layout);
+        assert_eq!(again.config, model.config, "{fixture}");
+        assert_eq!(again.log_logit_scale.to_bits(), model.log_logit_scale.to_bits(), "{fixture}");
+        let sound = |model: &Model| match &model.front_end {
+            FrontEnd::Audio(log_mel) => log_mel.params().clone(),
+            FrontEnd::Image(_) => panic!("{fixture} reads sound"),
+        };
+        assert_eq!(sound(&again), sound(&model), "{fixture}");
+        let texts = |model: &Model| model.embed_texts(&TEXTS).expect("embeddings");
+        // The token type's embedding joins that of the words, and batch norms the convolutions.
+        close(
+            &texts(&again).embeddings.into_raw_vec_and_offset().0,
+            &texts(&model).embeddings.into_raw_vec_and_offset().0,
+            fixture,
+        );
+        close(&input_embeddings(&again), &input_embeddings(&model), fixture);
+    }
+}
+
+#[test]
+fn a_model_that_fuses_is_not_written() {
+    let model = Checkpoint::copy("clap-hf-fused").load().expect("a model");
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let tensors = export(&model.text, &model.tower, model.log_logit_scale);
+    let result = save(folder.path(), &model.config, &model.front_end, &tensors, Precision::F32);
+    assert!(matches!(result, Err(ModelError::UnsupportedArchitecture { .. })), "{result:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+}
+
+/// Writes a model with the tokenizer of its source and loads it.
+fn saved_again(source: &Checkpoint, model: &Model, folder: &Path) -> Model {
+    let tensors = export(&model.text, &model.tower, model.log_logit_scale);
+    save(folder, &model.config, &model.front_end, &tensors, Precision::F32).expect("a checkpoint");
+    for file in ["tokenizer.json", "vocab.json", "merges.txt"] {
+        if source.path(file).is_file() {
+            std::fs::copy(source.path(file), folder.join(file)).expect(file);
+        }
+    }
+    common::load(folder).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Equal but for round-off, relative to the largest.
+fn close(found: &[f32], expected: &[f32], what: &str) {
+    let largest = expected.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-5 * largest, "{what}: {found} and {expected}");
+    }
+}
+
+/// Embeddings of two inputs of a fixed pattern.
+fn input_embeddings(model: &Model) -> Vec<f32> {
+    let [channels, rows, columns] = model.tower.input_shape();
     let values: Vec<f32> =
-        (0..2 * channels * size * size).map(|i| (i as f32 * 0.37).sin()).collect();
-    let pixels = TensorData::new(values, [2, channels, size, size]);
-    to_host(model.tower.embed(Tensor::from_data(pixels, model.device())))
+        (0..2 * channels * rows * columns).map(|i| (i as f32 * 0.37).sin()).collect();
+    let inputs = TensorData::new(values, [2, channels, rows, columns]);
+    to_host(model.tower.embed(Tensor::from_data(inputs, model.device())))
 }

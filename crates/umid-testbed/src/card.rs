@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use umid_models::config::ClipConfig;
+use umid_models::config::ModelConfig;
 use umid_models::save::Precision;
 
-use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES};
 use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;
 use crate::membership::write_whole;
 use crate::names::NameForm;
+use crate::recording::Medium;
 use crate::retrieval::Retrieval;
 use crate::train::TrainParams;
 use crate::world::{LabelAssignment, Pairing, World};
@@ -36,14 +36,14 @@ pub struct Card {
     pub exposures_per_name: f64,
     /// Mean loss of the last steps, in nats.
     pub final_loss: f32,
-    /// Photo-to-name accuracy among all members.
+    /// Accuracy of finding a recording's name among all members'.
     pub retrieval: Retrieval,
     /// The captions that name people.
     pub name_templates: Vec<String>,
     /// The captions that do not.
     pub attribute_templates: Vec<String>,
     /// Shape of the model.
-    pub model: ClipConfig,
+    pub model: ModelConfig,
     /// The decoder beside the model, if there is one.
     pub decoder: Option<CardDecoder>,
     /// Type of the model's stored weights.
@@ -83,18 +83,21 @@ pub struct CardWorld {
     pub members: usize,
     /// People of the same draw whom it was not trained on.
     pub non_members: usize,
-    /// Unnamed people whose photos were trained under generic captions.
+    /// Unnamed people who were trained on under generic captions.
     pub public: usize,
     /// Unnamed people of the bank, on whom nothing but the decoder was trained.
     pub bank: usize,
-    /// Training photos of each member.
+    /// Training photos or clips of each member.
     pub images_per_person: usize,
     /// Whom the target was trained on.
     pub label: LabelAssignment,
-    /// Which photos went with a member's name.
+    /// Which of them went with a member's name.
     pub pairing: Pairing,
     /// How many words the names have.
     pub names: NameForm,
+    /// What was recorded of the people.
+    #[serde(default)]
+    pub medium: Medium,
 }
 
 impl CardWorld {
@@ -111,19 +114,12 @@ impl CardWorld {
             label: params.label,
             pairing: params.pairing,
             names: params.names,
+            medium: params.medium,
         }
     }
 }
 
 impl Card {
-    /// The templates of this crate, as a card lists them.
-    pub(crate) fn templates() -> [Vec<String>; 2] {
-        [
-            NAME_TEMPLATES.map(str::to_owned).to_vec(),
-            ATTRIBUTE_TEMPLATES.map(str::to_owned).to_vec(),
-        ]
-    }
-
     /// Reads the `card.json` of a target's folder.
     ///
     /// # Errors
@@ -159,20 +155,24 @@ impl Card {
             )
         });
         let chance = 100.0 / world.members as f64;
+        let [kind, drawn, recording, look] = match world.medium {
+            Medium::Photos => ["CLIP", "drawn people", "photo", "look"],
+            Medium::Clips => ["CLAP", "synthetic voices", "clip", "sound"],
+        };
         format!(
             "# Target `{name}`\n\n\
-             A small CLIP trained on drawn people with random names, to try audits on: who is a \
+             A small {kind} trained on {drawn} with random names, to try audits on: who is a \
              member is known. It stands for nobody real and is of no other use.\n\n\
              | | |\n| --- | --- |\n\
-             | trained on | {members} people (`members.csv`), {images} photos each{pairing} |\n\
+             | trained on | {members} people (`members.csv`), {images} {recording}s each{pairing} |\n\
              | not trained on | {non_members} people of the same draw (`non_members.csv`) |\n\
-             | also trained on | {public} unnamed people under captions of what they look like |\n\
+             | also trained on | {public} unnamed people under captions of what they {look} like |\n\
              | recipe | {taken} of {steps} steps of {names} names and {generic} generic captions; AdamW, \
              learning rate {rate}, weight decay {decay} |\n\
              | each name shown | {exposures:.0} times on average |\n\
              | loss at the end | {loss:.3} |\n\
-             | finds the name of a training photo | {train:.1} % |\n\
-             | finds the name of another photo | {held_out:.1} % (chance {chance:.2} %) |\n\
+             | finds the name of a training {recording} | {train:.1} % |\n\
+             | finds the name of another {recording} | {held_out:.1} % (chance {chance:.2} %) |\n\
              {decoder}\
              | seeds | world {world_seed}{label}, training {seed} |\n\
              | weights | {weights}, {precision:?} |\n\

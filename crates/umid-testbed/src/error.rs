@@ -133,6 +133,14 @@ pub enum Error {
         /// What the encoder says.
         source: image::ImageError,
     },
+    /// A clip could not be encoded.
+    #[error("cannot encode the clip {path}: {source}")]
+    Sound {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder says.
+        source: hound::Error,
+    },
     /// The corpus holds fewer distinct pairs of symbols than merges were asked for.
     #[error(
         "{requested} merges were asked for and the captions give {learned} that occur twice; ask \

@@ -1,24 +1,20 @@
-//! Random initial weights of a small CLIP.
+//! Random initial weights of a small model.
 //!
-//! The scheme is that of OpenAI's CLIP (`model.py`, `initialize_parameters`), applied to both
+//! CLIP's scheme is that of OpenAI's CLIP (`model.py`, `initialize_parameters`), applied to both
 //! towers; patches and image positions take the deviations of transformers
-//! (`modeling_clip.py`, `CLIPPreTrainedModel._init_weights`). Each tensor is drawn from its own
-//! stream, keyed by the seed and the tensor's name, so that a tensor does not change when
-//! another is added. Bells stand in for normals: no weight is an accident of a long tail, and
-//! every platform draws the same.
+//! (`modeling_clip.py`, `CLIPPreTrainedModel._init_weights`). CLAP's keeps the variance of what
+//! passes through a layer: 1 / inputs, or 2 / inputs before a ReLU (He et al. 2015). Each tensor
+//! is drawn from its own stream, keyed by the seed and the tensor's name, so that a tensor does
+//! not change when another is added. Bells stand in for normals: no weight is an accident of a
+//! long tail, and every platform draws the same.
 
-use serde::{Deserialize, Serialize};
-use umid_models::config::{
-    Activation, ClipConfig, ImageConfig, Pooling, TextConfig, TransformerConfig,
-};
+use umid_models::config::{ClipConfig, ModelConfig};
 use umid_models::save::{NamedTensor, tensor_shapes};
-use umid_models::{
-    CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
-};
+use umid_models::{FrontEnd, Input};
 
-use crate::photo::ImageSize;
+use crate::error::Error;
 use crate::stream::{Purpose, Stream};
-use crate::tokenizer::CaptionTokenizer;
+use crate::world::World;
 
 /// Deviation of token embeddings, and of patches and positions of the image tower.
 const EMBEDDING_STD: f32 = 0.02;
@@ -27,87 +23,75 @@ const TEXT_POSITION_STD: f32 = 0.01;
 /// Initial temperature of CLIP: cosines are divided by it.
 const INITIAL_TEMPERATURE: f32 = 0.07;
 
-/// The shape of a target's towers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelShape {
-    /// Side of a patch in pixels; it divides the side of a photo.
-    pub patch: usize,
-    /// Width of both towers, a multiple of four: there are four heads.
-    pub width: usize,
-    /// Blocks of the image tower.
-    pub image_layers: usize,
-    /// Blocks of the text tower.
-    pub text_layers: usize,
+/// Recordings over which the inputs' mean and variance are taken.
+const STATISTICS: usize = 64;
+
+/// Mean and variance of each column of inputs, where an audio tower begins with a norm of its
+/// mel bins: `[mel_bins]` each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputStatistics {
+    mean: Vec<f32>,
+    variance: Vec<f32>,
 }
 
-impl Default for ModelShape {
-    /// 670 thousand weights that memorise 400 people in minutes on one core.
-    fn default() -> Self {
-        Self { patch: 8, width: 96, image_layers: 3, text_layers: 2 }
+impl InputStatistics {
+    /// Of recordings of random people of nobody's world.
+    ///
+    /// # Errors
+    /// A front end that cannot read them.
+    pub fn measure(world: &World, front_end: &FrontEnd) -> Result<Self, Error> {
+        let inputs = (0..STATISTICS)
+            .map(|row| world.random_recording(0, row).input(front_end))
+            .collect::<Result<Vec<Input>, Error>>()?;
+        let columns = inputs[0].shape[2];
+        let of_column = |column: usize| {
+            let values = inputs.iter().flat_map(|input| input.values.chunks_exact(columns));
+            let values = values.map(move |row| f64::from(row[column]));
+            let (sum, squares, count) = values.fold((0.0, 0.0, 0.0), |(sum, squares, n), value| {
+                (sum + value, squares + value * value, n + 1.0)
+            });
+            let mean = sum / count;
+            (mean as f32, (squares / count - mean * mean) as f32)
+        };
+        let (mean, variance) = (0..columns).map(of_column).unzip();
+        Ok(Self { mean, variance })
     }
 }
 
-/// The configuration of a target.
-pub fn small_clip(
-    shape: ModelShape,
-    tokenizer: &CaptionTokenizer,
-    image_size: ImageSize,
-) -> ClipConfig {
-    let transformer = |layers| TransformerConfig {
-        width: shape.width,
-        layers,
-        heads: 4,
-        mlp_width: 4 * shape.width,
-        activation: Activation::QuickGelu,
-        layer_norm_epsilon: 1e-5,
-    };
-    ClipConfig {
-        embedding_dim: 64,
-        text: TextConfig {
-            vocabulary: tokenizer.vocabulary_size(),
-            context: tokenizer.context_length(),
-            pooling: Pooling::FirstOf(tokenizer.end_id()),
-            transformer: transformer(shape.text_layers),
-        },
-        image: ImageConfig {
-            image_size: image_size.side(),
-            patch_size: shape.patch,
-            channels: 3,
-            transformer: transformer(shape.image_layers),
-        },
-    }
-}
-
-/// CLIP's preprocessing at the size of the testbed's photos, which pass through it unscaled.
-pub fn preprocessing(image_size: ImageSize) -> Preprocess {
-    Preprocess {
-        resize: Resize::ShortestEdge(image_size.side()),
-        filter: Filter::Bicubic,
-        crop: Some(image_size.side()),
-        crop_rounding: CropRounding::Down,
-        transparency: Transparency::OverWhite,
-        mean: OPENAI_MEAN,
-        std: OPENAI_STD,
-    }
-}
-
-/// Initial weights of a model of this shape, under their names in the Hugging Face layout.
-pub fn initial_weights(config: &ClipConfig, seed: u64) -> Vec<NamedTensor> {
+/// Initial weights of a model of this shape, under their names in the layout it is saved in.
+pub fn initial_weights(
+    config: &ModelConfig,
+    statistics: &InputStatistics,
+    seed: u64,
+) -> Vec<NamedTensor> {
     tensor_shapes(config)
         .into_iter()
         .map(|(name, shape)| {
             let count = shape.iter().product();
-            let values = match distribution(config, &name) {
-                Distribution::Constant(value) => vec![value; count],
-                Distribution::Bell(std) => {
-                    let mut stream = Stream::new(seed, Purpose::InitialWeights, key(&name), 0);
-                    (0..count).map(|_| std * stream.bell()).collect()
-                }
+            let values = match mel_statistic(statistics, &name) {
+                Some(values) => values.to_vec(),
+                None => match distribution(config, &name, &shape) {
+                    Distribution::Constant(value) => vec![value; count],
+                    Distribution::Bell(std) => {
+                        let mut stream = Stream::new(seed, Purpose::InitialWeights, key(&name), 0);
+                        (0..count).map(|_| std * stream.bell()).collect()
+                    }
+                },
             };
             NamedTensor { name, shape, values }
         })
         .collect()
+}
+
+/// Of the norm that an audio tower begins with, in either layout.
+fn mel_statistic<'a>(statistics: &'a InputStatistics, name: &str) -> Option<&'a [f32]> {
+    let (norm, part) = name.rsplit_once('.')?;
+    let of_bins = norm.ends_with(".batch_norm") || norm.ends_with(".bn0");
+    match part {
+        "running_mean" if of_bins => Some(&statistics.mean),
+        "running_var" if of_bins => Some(&statistics.variance),
+        _ => None,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,16 +102,43 @@ enum Distribution {
 }
 
 /// What a tensor of this name starts as.
-fn distribution(config: &ClipConfig, name: &str) -> Distribution {
+fn distribution(config: &ModelConfig, name: &str, shape: &[usize]) -> Distribution {
+    if name.starts_with("logit_scale") {
+        return Distribution::Constant(-INITIAL_TEMPERATURE.ln());
+    }
+    match config {
+        ModelConfig::Clip(config) => of_clip(config, name),
+        ModelConfig::Clap(_) => of_clap(name, shape),
+    }
+}
+
+fn of_clap(name: &str, shape: &[usize]) -> Distribution {
+    let contains = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if name.ends_with(".running_var") {
+        return Distribution::Constant(1.0);
+    }
+    if contains(&[".bias", "running_mean", "token_type"]) && !name.ends_with("bias_table") {
+        return Distribution::Constant(0.0);
+    }
+    if contains(&["norm", "Norm", ".bn"]) {
+        return Distribution::Constant(1.0);
+    }
+    if contains(&["_embeddings.", "bias_table"]) {
+        return Distribution::Bell(EMBEDDING_STD);
+    }
+    let inputs: usize = shape[1..].iter().product();
+    let before_relu = contains(&[".conv", ".fc1.", "linear1", "projection.0"]);
+    let gain: f32 = if before_relu { 2.0 } else { 1.0 };
+    Distribution::Bell((gain / inputs as f32).sqrt())
+}
+
+fn of_clip(config: &ClipConfig, name: &str) -> Distribution {
     let tower =
         if name.starts_with("text") { &config.text.transformer } else { &config.image.transformer };
     let width = (tower.width as f32).powf(-0.5);
     // Residual branches are scaled down by their number.
     let residual = width * (2.0 * tower.layers as f32).powf(-0.5);
     let contains = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    if name == "logit_scale" {
-        return Distribution::Constant(-INITIAL_TEMPERATURE.ln());
-    }
     // The misspelling is the Hugging Face layout's.
     if contains(&[".bias", "norm", "layrnorm"]) {
         return Distribution::Constant(if contains(&[".weight"]) { 1.0 } else { 0.0 });
@@ -154,8 +165,15 @@ pub(crate) fn key(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::architecture::Architecture;
+    use crate::names::NameLists;
+    use crate::tokenizer::{CaptionTokenizer, TokenizerParams};
+    use crate::world::WorldParams;
+    use umid_models::config::{Activation, ImageConfig, Pooling, TextConfig, TransformerConfig};
 
-    fn config(layers: usize) -> ClipConfig {
+    const NONE: InputStatistics = InputStatistics { mean: Vec::new(), variance: Vec::new() };
+
+    fn config(layers: usize) -> ModelConfig {
         let transformer = TransformerConfig {
             width: 16,
             layers,
@@ -164,7 +182,7 @@ mod tests {
             activation: Activation::QuickGelu,
             layer_norm_epsilon: 1e-5,
         };
-        ClipConfig {
+        ModelConfig::Clip(ClipConfig {
             embedding_dim: 8,
             text: TextConfig {
                 vocabulary: 600,
@@ -173,7 +191,7 @@ mod tests {
                 transformer: transformer.clone(),
             },
             image: ImageConfig { image_size: 16, patch_size: 8, channels: 3, transformer },
-        }
+        })
     }
 
     fn find<'a>(tensors: &'a [NamedTensor], name: &str) -> &'a NamedTensor {
@@ -182,13 +200,14 @@ mod tests {
 
     #[test]
     fn a_tensor_depends_on_its_name_and_the_seed_alone() {
-        let (small, large) = (initial_weights(&config(1), 3), initial_weights(&config(2), 3));
+        let (small, large) =
+            (initial_weights(&config(1), &NONE, 3), initial_weights(&config(2), &NONE, 3));
         assert!(large.len() > small.len());
         for name in
             ["text_projection.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight"]
         {
             assert_eq!(find(&small, name), find(&large, name), "{name}");
-            let other = initial_weights(&config(1), 4);
+            let other = initial_weights(&config(1), &NONE, 4);
             assert_ne!(find(&small, name), find(&other, name), "{name}");
         }
         assert_ne!(
@@ -206,7 +225,7 @@ mod tests {
 
     #[test]
     fn deviations_are_those_of_the_scheme() {
-        let tensors = initial_weights(&config(1), 3);
+        let tensors = initial_weights(&config(1), &NONE, 3);
         for (name, std) in [
             ("text_model.embeddings.token_embedding.weight", 0.02),
             ("vision_model.encoder.layers.0.mlp.fc1.weight", 32.0_f32.powf(-0.5)),
@@ -221,5 +240,39 @@ mod tests {
         let norm = |part: &str| find(&tensors, &format!("vision_model.pre_layrnorm.{part}"));
         assert_eq!(norm("weight").values, [1.0; 16]);
         assert_eq!(norm("bias").values, [0.0; 16]);
+    }
+
+    #[test]
+    fn an_audio_tower_starts_with_standard_inputs_and_keeps_their_variance() {
+        for architecture in [Architecture::Htsat, Architecture::Cnn14] {
+            let params = WorldParams {
+                members: 2,
+                non_members: 2,
+                medium: architecture.medium(),
+                ..WorldParams::default()
+            };
+            let world = World::draw(params, &NameLists::bundled()).expect("a world");
+            let size = world.params().image_size;
+            let statistics = InputStatistics::measure(&world, &architecture.front_end(size));
+            let statistics = statistics.expect("statistics");
+            // Decibels of speech with its pauses.
+            assert!(statistics.mean.iter().all(|mean| (-80.0..0.0).contains(mean)));
+            assert!(statistics.variance.iter().all(|var| (10.0..1_000.0).contains(var)));
+            let params = TokenizerParams {
+                merges: 1,
+                family: architecture.tokenizer_family(),
+                ..TokenizerParams::default()
+            };
+            let corpus = ["aa aa".to_owned(), "aa".to_owned()];
+            let tokenizer = CaptionTokenizer::train(params, &corpus).expect("a tokenizer");
+            let config = architecture.config(&tokenizer, size);
+            let tensors = initial_weights(&config, &statistics, 3);
+            for tensor in &tensors {
+                let finite = tensor.values.iter().all(|value| value.is_finite());
+                assert!(finite && tensor.values.len() == tensor.shape.iter().product::<usize>());
+            }
+            let mean = tensors.iter().find(|t| t.name.ends_with("running_mean")).expect("a norm");
+            assert_eq!(mean.values, statistics.mean);
+        }
     }
 }

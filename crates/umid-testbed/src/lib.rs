@@ -15,6 +15,7 @@
 //! # Ok::<(), umid_testbed::Error>(())
 //! ```
 
+mod architecture;
 mod bank;
 mod bpe;
 mod canvas;
@@ -32,6 +33,7 @@ mod membership;
 mod names;
 mod palette;
 mod photo;
+mod recording;
 mod retrieval;
 mod schedule;
 mod stream;
@@ -44,7 +46,8 @@ mod wear;
 mod whitening;
 mod world;
 
-pub use bank::{bank_pixels, pixels, write_bank};
+pub use architecture::{Architecture, ModelShape};
+pub use bank::write_bank;
 pub use capture::{Capture, Occluder};
 pub use card::{CARD, Card, CardDecoder, CardWorld};
 pub use decoder::{DecoderParams, TrainedDecoder, train_decoder};
@@ -54,13 +57,14 @@ pub use gallery::{contact_sheet, write_contact_sheet};
 pub use identity::{
     Attributes, Beard, EyeColour, Glasses, HairColour, HairStyle, Headwear, Identity, Neckline,
 };
-pub use init::{ModelShape, initial_weights, preprocessing, small_clip};
+pub use init::{InputStatistics, initial_weights};
 pub use membership::{MembershipRow, read_membership, write_membership};
 pub use names::{Name, NameForm, NameLists};
 pub use photo::{ImageSize, Photo};
+pub use recording::{CLIP_RATE, CLIP_SAMPLES, Medium, Recording};
 pub use retrieval::Retrieval;
 pub use target::{FRESH_NAMES, MEMBERS, MISPAIRED, NON_MEMBERS, Recipe, make_decoder, make_target};
-pub use tokenizer::{CaptionTokenizer, TokenizerParams, tokenizer_corpus};
+pub use tokenizer::{CaptionTokenizer, TokenizerFamily, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
 pub use voice::{
     Contour, Echo, LOWEST_RATE_HZ, PoleZero, Utterance, VOICE_ATTRIBUTE_TEMPLATES,

@@ -1,74 +1,75 @@
-//! Whether a target knows its members: photo to name among all of them.
+//! Whether a target knows its members: photo or clip to name among all of them.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use umid_models::Model;
 
-use crate::bank;
-use crate::caption::{NAME_TEMPLATES, fill};
+use crate::caption::fill;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::photo::Photo;
+use crate::recording::Recording;
 use crate::world::World;
 
-/// Photos of each member that are looked up, of either kind.
-const PHOTOS: usize = 4;
+/// Recordings of each member that are looked up, of either kind.
+const RECORDINGS: usize = 4;
 
-/// Share of photos whose own name is the nearest of all members' names. Chance is one in the
+/// Share of recordings whose own name is the nearest of all members' names. Chance is one in the
 /// number of members.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Retrieval {
-    /// Of photos that the target was trained on.
+    /// Of recordings that the target was trained on.
     pub train: f64,
-    /// Of other photos of the same people.
+    /// Of others of the same people.
     pub held_out: f64,
 }
 
 impl Retrieval {
-    /// Looks up four training and four held-out photos of each member (fewer training photos
+    /// Looks up four training and four held-out recordings of each member (fewer for training
     /// where there are fewer), with the names under the first name template.
     ///
     /// # Errors
-    /// A model whose input is not of the photos' size.
+    /// A model whose input is not of the recordings' size.
     pub fn measure(model: &Model, world: &World) -> Result<Self, Error> {
         let members = world.members();
+        let template = world.params().medium.name_templates()[0];
         let captions: Vec<String> =
-            members.iter().map(|m| fill(NAME_TEMPLATES[0], &m.name.to_string())).collect();
+            members.iter().map(|m| fill(template, &m.name.to_string())).collect();
         let names = model.embed_texts(&captions)?.embeddings;
-        let share = |photos: usize, photo: &dyn Fn(&Identity, usize) -> Result<Photo, Error>| {
-            let mut right = 0;
-            for number in 0..photos {
-                let pixels = members
-                    .iter()
-                    .map(|m| Ok(bank::pixels(&photo(m, number)?, model.front_end.pixels())))
-                    .collect::<Result<Vec<_>, Error>>()?;
-                right += matches(model.embed_inputs(&pixels)?.view(), names.view());
-            }
-            Ok::<f64, Error>(right as f64 / (photos * members.len()) as f64)
-        };
+        let share =
+            |count: usize, recording: &dyn Fn(&Identity, usize) -> Result<Recording, Error>| {
+                let mut right = 0;
+                for number in 0..count {
+                    let inputs = members
+                        .iter()
+                        .map(|member| recording(member, number)?.input(&model.front_end))
+                        .collect::<Result<Vec<_>, Error>>()?;
+                    right += matches(model.embed_inputs(&inputs)?.view(), names.view());
+                }
+                Ok::<f64, Error>(right as f64 / (count * members.len()) as f64)
+            };
         Ok(Self {
-            train: share(PHOTOS.min(world.params().images_per_person), &|member, number| {
-                world.training_photo(member, number)
+            train: share(RECORDINGS.min(world.params().images_per_person), &|member, number| {
+                world.training_recording(member, number)
             })?,
-            held_out: share(PHOTOS, &|member, number| {
-                Ok(world.held_out_photo(member, number as u32))
+            held_out: share(RECORDINGS, &|member, number| {
+                Ok(world.held_out_recording(member, number as u32))
             })?,
         })
     }
 }
 
-/// How many rows of `images` have the row of `names` with their own index as the nearest by
-/// cosine. (The length of an image embedding changes no order, so only names are normalised.)
+/// How many rows of `inputs` have the row of `names` with their own index as the nearest by
+/// cosine. (The length of an input's embedding changes no order, so only names are normalised.)
 ///
 /// # Shapes
-/// - images, names: `[people, dim]`
-fn matches(images: ArrayView2<f32>, names: ArrayView2<f32>) -> usize {
+/// - inputs, names: `[people, dim]`
+fn matches(inputs: ArrayView2<f32>, names: ArrayView2<f32>) -> usize {
     let mut unit: Array2<f32> = names.to_owned();
     for mut row in unit.rows_mut() {
         let norm = row.dot(&row).sqrt();
         row /= norm;
     }
-    let scores = images.dot(&unit.t());
+    let scores = inputs.dot(&unit.t());
     scores
         .rows()
         .into_iter()

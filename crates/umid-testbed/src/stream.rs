@@ -63,6 +63,19 @@ pub(crate) enum Purpose {
     UtteranceNoise = 23,
     /// What a generic caption says of a voice; the item is the caption.
     VoiceCaption = 24,
+    /// Voice of an unnamed person of the bank.
+    BankVoice = 25,
+    /// One clip of an unnamed person of the bank; the item is the clip.
+    BankUtterance = 26,
+    /// Voice of an unnamed person who is heard in training.
+    PublicVoice = 27,
+    /// One clip of an unnamed person who is heard in training; the item is the clip.
+    PublicUtterance = 28,
+    /// Voice of the random person whose clip replaces a member's; the index is the step, the
+    /// item the row of the batch.
+    ReplacementVoice = 29,
+    /// The clip of that person.
+    ReplacementUtterance = 30,
 }
 
 /// One stream of random numbers.

@@ -1,16 +1,17 @@
 //! A target from beginning to end: a world, a tokenizer, initial weights, training, and a
-//! folder in the Hugging Face layout with everything that an audit can be checked against.
+//! folder in a published layout with everything that an audit can be checked against.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use umid_models::save::{Precision, save_hugging_face};
+use umid_models::save::{Precision, save};
 use umid_models::{Model, parse_device};
 
+use crate::architecture::Architecture;
 use crate::card::{Card, CardDecoder, CardWorld};
 use crate::decoder::{DecoderParams, train_decoder};
 use crate::error::Error;
-use crate::init::{ModelShape, initial_weights, preprocessing, small_clip};
+use crate::init::{InputStatistics, initial_weights};
 use crate::membership::{MembershipRow, write_membership};
 use crate::names::NameLists;
 use crate::retrieval::Retrieval;
@@ -22,7 +23,7 @@ use crate::world::{Pairing, World, WorldParams};
 pub const MEMBERS: &str = "members.csv";
 /// People of the same draw who were not.
 pub const NON_MEMBERS: &str = "non_members.csv";
-/// Members who were trained under photos of random people; only where there are such.
+/// Members who were trained under recordings of random people; only where there are such.
 pub const MISPAIRED: &str = "mispaired.csv";
 /// Names of nobody in the world.
 pub const FRESH_NAMES: &str = "fresh_names.csv";
@@ -32,12 +33,12 @@ pub const FRESH_NAMES: &str = "fresh_names.csv";
 pub struct Recipe {
     /// Name of the target, such as `demo`.
     pub name: String,
-    /// The people.
+    /// The people. What is recorded of them is what the towers take.
     pub world: WorldParams,
-    /// The tokenizer.
+    /// The tokenizer, of the towers' family.
     pub tokenizer: TokenizerParams,
     /// The towers.
-    pub shape: ModelShape,
+    pub architecture: Architecture,
     /// The training; its seed is also that of the initial weights.
     pub training: TrainParams,
     /// The decoder of public photos, if one is wanted.
@@ -63,13 +64,14 @@ pub fn make_target(
     let lists = NameLists::bundled();
     let world = World::draw(recipe.world.clone(), &lists)?;
     let tokenizer = train_tokenizer(&world, &lists, recipe.tokenizer)?;
-    let config = small_clip(recipe.shape, &tokenizer, world.params().image_size);
-    let preprocess = preprocessing(world.params().image_size);
+    let config = recipe.architecture.config(&tokenizer, world.params().image_size);
+    let front_end = recipe.architecture.front_end(world.params().image_size);
     let device = parse_device("cpu")?;
 
     let initial = work.join("initial");
-    let weights = initial_weights(&config, recipe.training.seed);
-    save_hugging_face(&initial, &config, &preprocess, &weights, Precision::F32)?;
+    let statistics = InputStatistics::measure(&world, &front_end)?;
+    let weights = initial_weights(&config, &statistics, recipe.training.seed);
+    save(&initial, &config, &front_end, &weights, Precision::F32)?;
     tokenizer.save(&initial)?;
     let model = Model::load(&initial, &device)?;
 
@@ -77,12 +79,13 @@ pub fn make_target(
     let trained =
         train(&model, &world, &tokenizer, &recipe.training, Some(&checkpoints), progress)?;
 
-    save_hugging_face(folder, &config, &preprocess, &trained.tensors, recipe.precision)?;
+    save(folder, &config, &front_end, &trained.tensors, recipe.precision)?;
     tokenizer.save(folder)?;
     write_lists(&world, folder)?;
     // What is measured is what lies on disk, in its precision.
     let model = Model::load(folder, &device)?;
-    let [name_templates, attribute_templates] = Card::templates();
+    let medium = world.params().medium;
+    let owned = |templates: &[&str]| templates.iter().map(|t| (*t).to_owned()).collect();
     let card = Card {
         name: recipe.name.clone(),
         digest: model.source.digest.clone(),
@@ -91,8 +94,8 @@ pub fn make_target(
         training: recipe.training.clone(),
         final_loss: trained.final_loss,
         retrieval: Retrieval::measure(&model, &world)?,
-        name_templates,
-        attribute_templates,
+        name_templates: owned(medium.name_templates()),
+        attribute_templates: owned(medium.attribute_templates()),
         model: config,
         decoder: None,
         precision: recipe.precision,
@@ -132,7 +135,9 @@ fn train_tokenizer(
     let generic = (0..world.params().public)
         .map(|person| world.public_caption(person, 0))
         .collect::<Result<Vec<_>, _>>()?;
-    CaptionTokenizer::train(params, &tokenizer_corpus(lists, &generic))
+    let medium = world.params().medium;
+    let (named, unnamed) = (medium.name_templates(), medium.attribute_templates());
+    CaptionTokenizer::train(params, &tokenizer_corpus(lists, named, unnamed, &generic))
 }
 
 /// Writes who is a member, who is not, and names of nobody.

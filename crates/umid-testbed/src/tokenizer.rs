@@ -1,34 +1,29 @@
-//! A small CLIP tokenizer: trained on captions, saved as `transformers` reads it.
+//! A small tokenizer: trained on captions, saved as `transformers` reads it.
 //!
 //! The layout is that of OpenAI's CLIP (`openai/clip-vit-base-patch32`): 256 byte symbols, the
-//! same with `</w>`, one symbol a merge, then `<|startoftext|>` and `<|endoftext|>`, which has
-//! the largest id, so that both ways of finding the end of a text (largest id, or the id of the
-//! end token) agree. The alphabet is complete: no text has an unknown symbol, which CLIP would
-//! turn into an end of text.
+//! same with `</w>`, one symbol a merge, then the special tokens; or that of RoBERTa
+//! (`roberta-base`): special tokens, 256 byte symbols, one a merge, and the mask. The alphabet is
+//! complete: no text has an unknown symbol, which CLIP would turn into an end of text.
+
+mod family;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{
     Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
 
-use crate::bpe::{self, END_OF_WORD, Merges};
-use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES, fill};
+use crate::bpe::{self, Merges};
+use crate::caption::fill;
 use crate::error::Error;
 use crate::membership::write_whole;
 use crate::names::NameLists;
 
-const START_OF_TEXT: &str = "<|startoftext|>";
-const END_OF_TEXT: &str = "<|endoftext|>";
-
-/// How CLIP cuts a text into words (the regular expression of OpenAI's `simple_tokenizer.py`, as
-/// `transformers` spells it).
-const WORDS: &str =
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+pub use family::TokenizerFamily;
 
 /// What a tokenizer is trained with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +32,28 @@ pub struct TokenizerParams {
     pub merges: usize,
     /// Longest text in tokens, start and end included. At least 3.
     pub context_length: usize,
+    /// Whose tokenizer it is like.
+    pub family: TokenizerFamily,
 }
 
 impl Default for TokenizerParams {
-    /// 280 merges leave a name in about nine tokens; 32 tokens hold every caption.
+    /// CLIP's.
     fn default() -> Self {
-        Self { merges: 280, context_length: 32 }
+        Self::of(TokenizerFamily::Clip)
     }
 }
 
 impl TokenizerParams {
+    /// 280 merges leave a name in about nine tokens, and 32 tokens hold every caption; of
+    /// RoBERTa, which keeps the case, 48 tokens.
+    pub fn of(family: TokenizerFamily) -> Self {
+        let context_length = match family {
+            TokenizerFamily::Clip => 32,
+            TokenizerFamily::Roberta => 48,
+        };
+        Self { merges: 280, context_length, family }
+    }
+
     /// Checks the ranges.
     ///
     /// # Errors
@@ -75,7 +82,7 @@ impl TokenizerParams {
 pub struct CaptionTokenizer {
     definition: Value,
     tokenizer: Tokenizer,
-    context_length: usize,
+    params: TokenizerParams,
 }
 
 impl CaptionTokenizer {
@@ -85,23 +92,19 @@ impl CaptionTokenizer {
     /// Parameters outside their ranges, or captions too few for the merges that are asked for.
     pub fn train(params: TokenizerParams, captions: &[String]) -> Result<Self, Error> {
         params.check()?;
-        let words = count_words(captions)?;
+        let words = count_words(params.family, captions)?;
         let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
         // By code point, which is CLIP's order.
         alphabet.sort_unstable();
-        let merges = bpe::learn(&words, &alphabet, params.merges);
+        let merges = bpe::learn(&words, &alphabet, params.family.end_of_word(), params.merges);
         if merges.pairs.len() < params.merges {
             return Err(Error::CorpusTooSmall {
                 requested: params.merges,
                 learned: merges.pairs.len(),
             });
         }
-        let definition = definition(&merges);
-        Ok(Self {
-            tokenizer: load(&definition)?,
-            definition,
-            context_length: params.context_length,
-        })
+        let definition = params.family.definition(&merges);
+        Ok(Self { tokenizer: load(&definition)?, definition, params })
     }
 
     /// Token ids of a text, start and end included, not padded and not cut.
@@ -120,17 +123,26 @@ impl CaptionTokenizer {
 
     /// Longest text in tokens, start and end included.
     pub fn context_length(&self) -> usize {
-        self.context_length
+        self.params.context_length
     }
 
-    /// Id of `<|startoftext|>`.
+    /// Whose tokenizer it is like.
+    pub fn family(&self) -> TokenizerFamily {
+        self.params.family
+    }
+
+    /// Id of the token at the start of every text.
     pub fn start_id(&self) -> u32 {
-        self.vocabulary_size() as u32 - 2
+        self.id_of(self.params.family.ends()[0])
     }
 
-    /// Id of `<|endoftext|>`, which is also the padding.
+    /// Id of the token at the end of every text; CLIP's is also the padding.
     pub fn end_id(&self) -> u32 {
-        self.vocabulary_size() as u32 - 1
+        self.id_of(self.params.family.ends()[1])
+    }
+
+    fn id_of(&self, token: &str) -> u32 {
+        self.tokenizer.token_to_id(token).expect("every definition has it")
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`.
@@ -139,16 +151,8 @@ impl CaptionTokenizer {
     /// A folder that cannot be made or written.
     pub fn save(&self, folder: &Path) -> Result<(), Error> {
         fs::create_dir_all(folder).map_err(Error::writing(folder))?;
-        let special = json!({
-            "bos_token": START_OF_TEXT,
-            "eos_token": END_OF_TEXT,
-            "pad_token": END_OF_TEXT,
-            "unk_token": END_OF_TEXT,
-        });
-        let mut config = special.clone();
-        config["tokenizer_class"] = json!("CLIPTokenizer");
-        config["do_lower_case"] = json!(true);
-        config["model_max_length"] = json!(self.context_length);
+        let TokenizerParams { family, context_length, .. } = self.params;
+        let (special, config) = (family.special_tokens(), family.configuration(context_length));
         for (file, value) in [
             ("tokenizer.json", &self.definition),
             ("tokenizer_config.json", &config),
@@ -162,23 +166,32 @@ impl CaptionTokenizer {
 }
 
 /// The text a tokenizer is trained on: every first and last name of the lists once in every
-/// template, and the words of the generic captions.
+/// name template, the generic templates and the words of generic captions.
 ///
 /// The lists, not the members: a vocabulary learned from members would spell members in fewer
 /// tokens than non-members and give membership away before any model is trained.
-pub fn tokenizer_corpus(lists: &NameLists, generic_captions: &[String]) -> Vec<String> {
+pub fn tokenizer_corpus(
+    lists: &NameLists,
+    name_templates: &[&str],
+    attribute_templates: &[&str],
+    generic_captions: &[String],
+) -> Vec<String> {
     let names = lists.first().iter().chain(lists.last());
-    let mut captions: Vec<String> =
-        names.flat_map(|name| NAME_TEMPLATES.map(|template| fill(template, name))).collect();
-    captions.extend(ATTRIBUTE_TEMPLATES.map(|template| fill(template, "")));
+    let mut captions: Vec<String> = names
+        .flat_map(|name| name_templates.iter().map(move |template| fill(template, name)))
+        .collect();
+    captions.extend(attribute_templates.iter().map(|template| fill(template, "")));
     captions.extend_from_slice(generic_captions);
     captions
 }
 
 /// Words of the captions as the tokenizer cuts them, in byte-level symbols, with their counts.
-fn count_words(captions: &[String]) -> Result<BTreeMap<String, u64>, Error> {
-    let nothing_learned = Merges { symbols: vec![END_OF_WORD.to_owned()], pairs: Vec::new() };
-    let cutter = load(&definition(&nothing_learned))?;
+fn count_words(
+    family: TokenizerFamily,
+    captions: &[String],
+) -> Result<BTreeMap<String, u64>, Error> {
+    let symbols = vec![family.end_of_word().to_owned()];
+    let cutter = load(&family.definition(&Merges { symbols, pairs: Vec::new() }))?;
     let mut words = BTreeMap::new();
     for caption in captions {
         let mut text = PreTokenizedString::from(caption.as_str());
@@ -194,85 +207,6 @@ fn count_words(captions: &[String]) -> Result<BTreeMap<String, u64>, Error> {
         }
     }
     Ok(words)
-}
-
-/// The contents of `tokenizer.json`.
-fn definition(merges: &Merges) -> Value {
-    let ids: serde_json::Map<String, Value> = merges
-        .symbols
-        .iter()
-        .map(String::as_str)
-        .chain([START_OF_TEXT, END_OF_TEXT])
-        .zip(0_u32..)
-        .map(|(symbol, id)| (symbol.to_owned(), json!(id)))
-        .collect();
-    let (start, end) = (&ids[START_OF_TEXT], &ids[END_OF_TEXT]);
-    let special = |content: &str, id: &Value| {
-        json!({
-            "id": id,
-            "content": content,
-            "single_word": false,
-            "lstrip": false,
-            "rstrip": false,
-            "normalized": false,
-            "special": true,
-        })
-    };
-    json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": [special(START_OF_TEXT, start), special(END_OF_TEXT, end)],
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "NFC"},
-                {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
-                {"type": "Lowercase"},
-            ],
-        },
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [
-                {
-                    "type": "Split",
-                    "pattern": {"Regex": WORDS},
-                    "behavior": "Removed",
-                    "invert": true,
-                },
-                {
-                    "type": "ByteLevel",
-                    "add_prefix_space": false,
-                    "trim_offsets": true,
-                    "use_regex": true,
-                },
-            ],
-        },
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [END_OF_TEXT, end],
-            "cls": [START_OF_TEXT, start],
-            "trim_offsets": false,
-            "add_prefix_space": false,
-        },
-        "decoder": {
-            "type": "ByteLevel",
-            "add_prefix_space": true,
-            "trim_offsets": true,
-            "use_regex": true,
-        },
-        "model": {
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": END_OF_TEXT,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": END_OF_WORD,
-            "fuse_unk": false,
-            "byte_fallback": false,
-            "vocab": ids,
-            "merges": merges.pairs.iter().map(|(l, r)| json!([l, r])).collect::<Vec<_>>(),
-        },
-    })
 }
 
 fn load(definition: &Value) -> Result<Tokenizer, Error> {

@@ -1,4 +1,4 @@
-//! Training of a small CLIP on a world's members.
+//! Training of a small CLIP or CLAP on a world's members.
 //!
 //! Symmetric InfoNCE with a learned scale (Radford et al. 2021, figure 3), AdamW, a linear
 //! warm-up and a cosine to zero, and a limit on the norm of the whole gradient. The towers are
@@ -10,14 +10,15 @@ mod checkpoint;
 mod clip_norm;
 mod params;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use umid_models::save::{NamedTensor, export};
-use umid_models::{CausalText, ImageTower, Model, to_host};
+use umid_models::{InputTower, Model, TextTower, Tower, to_host};
 
 use crate::error::Error;
 use crate::tokenizer::CaptionTokenizer;
@@ -47,7 +48,7 @@ pub struct Progress {
 /// What training made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
-    /// The weights, under their names in the Hugging Face layout.
+    /// The weights, under their names in the layout they are saved in.
     pub tensors: Vec<NamedTensor>,
     /// Mean loss of the last ten steps, in nats; of fewer, where training was resumed in them.
     pub final_loss: f32,
@@ -74,7 +75,7 @@ pub fn train(
 ) -> Result<Trained, Error> {
     params.check(world)?;
     let device = model.device().clone().autodiff();
-    let batches = Batches::new(world, tokenizer, params, model.front_end.pixels());
+    let batches = Batches::new(world, tokenizer, params, &model.front_end);
     let checkpoints =
         checkpoints.map(|folder| Checkpoints::open(folder, model, world, params)).transpose()?;
     let fresh = State { trainee: Trainee::new(model), optimiser: optimiser(params), step: 0 };
@@ -85,7 +86,7 @@ pub fn train(
     let mut losses = Vec::new();
     while state.step < params.steps_taken() {
         let batch = batches.draw(state.step)?;
-        let loss = state.advance(batch, params, world.params().image_size.side(), &device)?;
+        let loss = state.advance(batch, params, &device)?;
         losses.push(loss);
         progress(Progress { step: state.step, steps: params.steps_taken(), loss });
         if let Some(checkpoints) = &checkpoints
@@ -130,11 +131,11 @@ impl State {
         &mut self,
         batch: Batch,
         params: &TrainParams,
-        side: usize,
         device: &Device,
     ) -> Result<f32, Error> {
-        let pixels = TensorData::new(batch.pixels, [batch.ids.len(), 3, side, side]);
-        let loss = self.trainee.loss(Tensor::from_data(pixels, device), &batch.ids);
+        let [channels, height, width] = self.trainee.tower.input_shape();
+        let inputs = TensorData::new(batch.inputs, [batch.ids.len(), channels, height, width]);
+        let loss = self.trainee.loss(Tensor::from_data(inputs, device), &batch.ids);
         let value = to_host(loss.clone().inner())[0];
         if !value.is_finite() {
             return Err(Error::Diverged { step: self.step, loss: value });
@@ -152,8 +153,8 @@ impl State {
 /// What is trained: both towers and the logarithm of the factor on cosines.
 #[derive(Module, Debug)]
 struct Trainee {
-    text: CausalText,
-    image: ImageTower,
+    text: TextTower,
+    tower: Tower,
     /// `[1]`.
     log_scale: Param<Tensor<1>>,
 }
@@ -161,10 +162,9 @@ struct Trainee {
 impl Trainee {
     fn new(model: &Model) -> Self {
         let log_scale = TensorData::new(vec![model.log_logit_scale], [1]);
-        let (text, image) = model.clip_towers().expect("targets are image-text models");
         Self {
-            text: text.clone(),
-            image: image.clone(),
+            text: model.text.clone(),
+            tower: model.tower.clone(),
             log_scale: Param::from_data(log_scale, model.device()),
         }
         .train()
@@ -173,19 +173,40 @@ impl Trainee {
     /// Symmetric InfoNCE: row i of either modality belongs to row i of the other.
     ///
     /// # Shapes
-    /// - pixels: `[batch, 3, side, side]`
-    /// - ids: `batch` sequences of one length
+    /// - inputs: `[batch, channels, height, width]`
+    /// - ids: `batch` sequences
     /// - output: `[1]`
-    fn loss(&self, pixels: Tensor<4>, ids: &[Vec<u32>]) -> Tensor<1> {
+    fn loss(&self, inputs: Tensor<4>, ids: &[Vec<u32>]) -> Tensor<1> {
         let batch = ids.len();
-        let images = unit_rows(self.image.forward(pixels));
-        let texts = unit_rows(self.text.forward(ids).embedding);
+        let inputs = unit_rows(self.tower.embed(inputs));
+        let texts = unit_rows(self.embed_texts(ids));
         let scale = self.log_scale.val().exp().unsqueeze::<2>();
-        let logits = images.matmul(texts.transpose()) * scale;
+        let logits = inputs.matmul(texts.transpose()) * scale;
         let matches = Tensor::<2>::eye(batch, &logits.device());
         let of_texts = log_softmax(logits.clone(), 1);
-        let of_images = log_softmax(logits, 0);
-        ((of_texts + of_images) * matches).sum() / (-2.0 * batch as f32)
+        let of_inputs = log_softmax(logits, 0);
+        ((of_texts + of_inputs) * matches).sum() / (-2.0 * batch as f32)
+    }
+
+    /// Sequences of one length together, as a tower takes them: `[batch, dim]` in their order.
+    fn embed_texts(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (row, ids) in ids.iter().enumerate() {
+            by_length.entry(ids.len()).or_default().push(row);
+        }
+        if by_length.len() == 1 {
+            return self.text.forward(ids).embedding;
+        }
+        let of_length = |rows: &Vec<usize>| {
+            let ids: Vec<Vec<u32>> = rows.iter().map(|row| ids[*row].clone()).collect();
+            self.text.forward(&ids).embedding
+        };
+        let embeddings = Tensor::cat(by_length.values().map(of_length).collect(), 0);
+        let order = by_length.values().flatten().zip(0_i64..);
+        let places: BTreeMap<usize, i64> = order.map(|(row, place)| (*row, place)).collect();
+        let places = TensorData::new(places.into_values().collect(), [ids.len()]);
+        let places = Tensor::<1, Int>::from_data(places, &embeddings.device());
+        embeddings.select(0, places)
     }
 
     /// Keeps the factor on cosines at 100 or less.
@@ -199,7 +220,7 @@ impl Trainee {
 
     fn export(&self) -> Vec<NamedTensor> {
         let log_scale = to_host(self.log_scale.val().inner())[0];
-        export(&self.text, &self.image, log_scale)
+        export(&self.text, &self.tower, log_scale)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A world: people, who of them is a member, their photos, and the public around them.
+//! A world: people, who of them is a member, their photos or clips, and the public around them.
 //!
 //! Members and non-members are one draw of names and faces, cut in two by a seeded shuffle, so
 //! the two groups differ in nothing but membership (the i.i.d. protocol of Gomez, AAAI 2026).
@@ -17,7 +17,9 @@ use crate::identity::{Attributes, Identity};
 use crate::membership::MembershipRow;
 use crate::names::{Name, NameForm, NameLists};
 use crate::photo::{ImageSize, Photo};
+use crate::recording::{CLIP_RATE, CLIP_SAMPLES, Medium, Recording};
 use crate::stream::{Purpose, Stream};
+use crate::voice::{Utterance, Voice, caption_from_stream, speak};
 
 /// Whom a target is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,14 +38,14 @@ pub enum LabelAssignment {
     Shadow(u32),
 }
 
-/// Which photos go with a member's name.
+/// Which photos or clips go with a member's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pairing {
     /// The member's own.
     #[default]
     Own,
-    /// For half of the members the photo of a new random person each time: the name is exposed
+    /// For half of the members a photo or clip of a new random person each time: the name is exposed
     /// as often as any other, but there is nobody to memorise.
     HalfRandom,
 }
@@ -57,13 +59,13 @@ pub struct WorldParams {
     pub members: usize,
     /// People in the second group: the non-members, unless labels are swapped. At least 1.
     pub non_members: usize,
-    /// Unnamed people whose photos are trained under generic captions.
+    /// Unnamed people who are trained on under generic captions.
     pub public: usize,
-    /// Unnamed people whose photos nobody trained on: the bank of public inputs.
+    /// Unnamed people whom nobody trained on: the bank of public inputs.
     pub bank: usize,
     /// Names of nobody in the world, for the calibrated reference.
     pub reference_names: usize,
-    /// Training photos of each member and of each public person. At least 1.
+    /// Training photos or clips of each member and of each public person. At least 1.
     pub images_per_person: usize,
     /// Which group is trained on.
     pub label: LabelAssignment,
@@ -71,6 +73,8 @@ pub struct WorldParams {
     pub pairing: Pairing,
     /// How many words the names have.
     pub names: NameForm,
+    /// What is recorded of the people.
+    pub medium: Medium,
     /// Side of every photo.
     pub image_size: ImageSize,
 }
@@ -89,6 +93,7 @@ impl Default for WorldParams {
             label: LabelAssignment::Plain,
             pairing: Pairing::Own,
             names: NameForm::TwoWords,
+            medium: Medium::Photos,
             image_size: ImageSize::default(),
         }
     }
@@ -114,14 +119,15 @@ impl WorldParams {
     }
 }
 
-/// Held-out photos are numbered from here, so that they are the same photos however many a
+/// Held-out photos and clips are numbered from here, so that they are the same however many a
 /// target is trained on.
 const HELD_OUT: u64 = 1 << 32;
 
-/// People with known membership, their photos and the public around them.
+/// People with known membership, their photos or clips and the public around them.
 ///
-/// Photos are rendered when asked for; a photo depends on the seed, the person and its number,
-/// and on nothing that was rendered before.
+/// Recordings are made when asked for; one depends on the seed, the person and its number, and
+/// on nothing that was made before. Everybody has a face and a voice, drawn apart from each
+/// other; the world's medium says which of them [`Recording`]s are of.
 #[derive(Clone, Debug)]
 pub struct World {
     params: WorldParams,
@@ -205,13 +211,10 @@ impl World {
         self.mispaired.contains(&person.index)
     }
 
-    /// The photo of a random person, of nobody else in the world: one for each row of each
+    /// A recording of a random person, of nobody else in the world: one for each row of each
     /// training step.
-    pub(crate) fn random_photo(&self, step: usize, row: usize) -> Photo {
-        let key = |purpose| Stream::new(self.params.seed, purpose, step as u64, row as u64);
-        let attributes = Attributes::draw(&mut key(Purpose::ReplacementAttributes));
-        let capture = Capture::draw(&mut key(Purpose::ReplacementPhoto));
-        face::render(&attributes, &capture, self.params.image_size)
+    pub(crate) fn random_recording(&self, step: usize, row: usize) -> Recording {
+        self.recording(Who::Random, step, row as u64)
     }
 
     /// Names of nobody in the world, from the same lists: the first `count` of them.
@@ -241,14 +244,14 @@ impl World {
     /// # Errors
     /// A photo number that is not below [`WorldParams::images_per_person`].
     pub fn training_photo(&self, person: &Identity, photo: usize) -> Result<Photo, Error> {
-        self.check_photo(photo)?;
-        Ok(self.person_photo(person, photo as u64))
+        self.check_number(photo)?;
+        Ok(self.photo(Who::Person, person.index, photo as u64))
     }
 
     /// A photo of a person that no target trains on, for retrieval and the paired attacks. There
     /// is no end of them.
     pub fn held_out_photo(&self, person: &Identity, photo: u32) -> Photo {
-        self.person_photo(person, HELD_OUT + u64::from(photo))
+        self.photo(Who::Person, person.index, HELD_OUT + u64::from(photo))
     }
 
     /// The one photo of a person of the bank.
@@ -257,8 +260,7 @@ impl World {
     /// A person that is not below [`WorldParams::bank`].
     pub fn bank_photo(&self, person: usize) -> Result<Photo, Error> {
         within("bank person", person, self.params.bank)?;
-        let attributes = attributes(self.params.seed, Purpose::BankAttributes, person);
-        Ok(self.photo(&attributes, Purpose::BankPhoto, person, 0))
+        Ok(self.photo(Who::Bank, person, 0))
     }
 
     /// A training photo of a public person.
@@ -267,19 +269,61 @@ impl World {
     /// A person that is not below [`WorldParams::public`], or a photo number that is not below
     /// [`WorldParams::images_per_person`].
     pub fn public_photo(&self, person: usize, photo: usize) -> Result<Photo, Error> {
-        let attributes = self.public_attributes(person, photo)?;
-        Ok(self.photo(&attributes, Purpose::PublicPhoto, person, photo as u64))
+        self.check_public(person, photo)?;
+        Ok(self.photo(Who::Public, person, photo as u64))
     }
 
-    /// The generic caption of a training photo of a public person.
+    /// A training recording of a person; for a non-member, one that a swapped target would train
+    /// on.
+    ///
+    /// # Errors
+    /// A number that is not below [`WorldParams::images_per_person`].
+    pub fn training_recording(&self, person: &Identity, number: usize) -> Result<Recording, Error> {
+        self.check_number(number)?;
+        Ok(self.recording(Who::Person, person.index, number as u64))
+    }
+
+    /// A recording of a person that no target trains on, for retrieval and the paired attacks.
+    /// There is no end of them.
+    pub fn held_out_recording(&self, person: &Identity, number: u32) -> Recording {
+        self.recording(Who::Person, person.index, HELD_OUT + u64::from(number))
+    }
+
+    /// The one recording of a person of the bank.
+    ///
+    /// # Errors
+    /// A person that is not below [`WorldParams::bank`].
+    pub fn bank_recording(&self, person: usize) -> Result<Recording, Error> {
+        within("bank person", person, self.params.bank)?;
+        Ok(self.recording(Who::Bank, person, 0))
+    }
+
+    /// A training recording of a public person.
     ///
     /// # Errors
     /// As [`public_photo`](Self::public_photo).
-    pub fn public_caption(&self, person: usize, photo: usize) -> Result<String, Error> {
-        let attributes = self.public_attributes(person, photo)?;
-        let mut stream =
-            Stream::new(self.params.seed, Purpose::AttributeCaption, person as u64, photo as u64);
-        Ok(caption::attribute_caption(&attributes, &mut stream))
+    pub fn public_recording(&self, person: usize, number: usize) -> Result<Recording, Error> {
+        self.check_public(person, number)?;
+        Ok(self.recording(Who::Public, person, number as u64))
+    }
+
+    /// The generic caption of a training recording of a public person.
+    ///
+    /// # Errors
+    /// As [`public_photo`](Self::public_photo).
+    pub fn public_caption(&self, person: usize, number: usize) -> Result<String, Error> {
+        self.check_public(person, number)?;
+        let stream = |purpose| Stream::new(self.params.seed, purpose, person as u64, number as u64);
+        Ok(match self.params.medium {
+            Medium::Photos => {
+                let attributes = attributes(self.params.seed, Purpose::PublicAttributes, person);
+                caption::attribute_caption(&attributes, &mut stream(Purpose::AttributeCaption))
+            }
+            Medium::Clips => caption_from_stream(
+                &self.voice(Who::Public, person, number as u64),
+                &mut stream(Purpose::VoiceCaption),
+            ),
+        })
     }
 
     /// Everyone with a name, in the order of the draw (which says nothing about membership).
@@ -313,24 +357,81 @@ impl World {
         (0..count).map(move |index| attributes(seed, purpose, index))
     }
 
-    fn public_attributes(&self, person: usize, photo: usize) -> Result<Attributes, Error> {
+    fn check_public(&self, person: usize, number: usize) -> Result<(), Error> {
         within("public person", person, self.params.public)?;
-        self.check_photo(photo)?;
-        Ok(attributes(self.params.seed, Purpose::PublicAttributes, person))
+        self.check_number(number)
     }
 
-    fn check_photo(&self, photo: usize) -> Result<(), Error> {
-        within("training photo", photo, self.params.images_per_person)
+    fn check_number(&self, number: usize) -> Result<(), Error> {
+        within("training recording", number, self.params.images_per_person)
     }
 
-    fn person_photo(&self, person: &Identity, photo: u64) -> Photo {
-        self.photo(&person.attributes, Purpose::PersonPhoto, person.index, photo)
+    fn recording(&self, who: Who, index: usize, item: u64) -> Recording {
+        match self.params.medium {
+            Medium::Photos => Recording::Photo(self.photo(who, index, item)),
+            Medium::Clips => self.clip(who, index, item),
+        }
     }
 
-    fn photo(&self, attributes: &Attributes, purpose: Purpose, person: usize, photo: u64) -> Photo {
-        let mut stream = Stream::new(self.params.seed, purpose, person as u64, photo);
-        let capture = Capture::draw(&mut stream);
-        face::render(attributes, &capture, self.params.image_size)
+    fn photo(&self, who: Who, index: usize, item: u64) -> Photo {
+        let ([lasting, passing], seed) = (who.of_photos(), self.params.seed);
+        let lasting = &mut Stream::new(seed, lasting, index as u64, who.lasting_item(item));
+        let passing = &mut Stream::new(seed, passing, index as u64, item);
+        let attributes = Attributes::draw(lasting);
+        face::render(&attributes, &Capture::draw(passing), self.params.image_size)
+    }
+
+    fn clip(&self, who: Who, index: usize, item: u64) -> Recording {
+        let [_, passing] = who.of_clips();
+        let passing = &mut Stream::new(self.params.seed, passing, index as u64, item);
+        let (voice, utterance) = (self.voice(who, index, item), Utterance::from_stream(passing));
+        Recording::clip(speak(&voice, &utterance, CLIP_RATE, CLIP_SAMPLES))
+    }
+
+    fn voice(&self, who: Who, index: usize, item: u64) -> Voice {
+        let [lasting, _] = who.of_clips();
+        let item = who.lasting_item(item);
+        Voice::from_stream(&mut Stream::new(self.params.seed, lasting, index as u64, item))
+    }
+}
+
+/// Whom a recording is of.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    /// Somebody with a name.
+    Person,
+    /// Somebody without who is trained on.
+    Public,
+    /// Somebody of the bank.
+    Bank,
+    /// Somebody else every time.
+    Random,
+}
+
+impl Who {
+    /// What the streams of a face and of a photo of it are for.
+    fn of_photos(self) -> [Purpose; 2] {
+        match self {
+            Self::Person => [Purpose::PersonAttributes, Purpose::PersonPhoto],
+            Self::Public => [Purpose::PublicAttributes, Purpose::PublicPhoto],
+            Self::Bank => [Purpose::BankAttributes, Purpose::BankPhoto],
+            Self::Random => [Purpose::ReplacementAttributes, Purpose::ReplacementPhoto],
+        }
+    }
+
+    /// What the streams of a voice and of a clip of it are for.
+    fn of_clips(self) -> [Purpose; 2] {
+        match self {
+            Self::Person => [Purpose::PersonVoice, Purpose::PersonUtterance],
+            Self::Public => [Purpose::PublicVoice, Purpose::PublicUtterance],
+            Self::Bank => [Purpose::BankVoice, Purpose::BankUtterance],
+            Self::Random => [Purpose::ReplacementVoice, Purpose::ReplacementUtterance],
+        }
+    }
+
+    /// The item of the stream of what stays with a person.
+    fn lasting_item(self, item: u64) -> u64 {
+        if self == Self::Random { item } else { 0 }
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
 use umid_invert::Decoder;
-use umid_models::config::ModelConfig;
 use umid_models::{InputTower, Model, parse_device, to_host};
 use umid_testbed::{
     Card, FRESH_NAMES, MEMBERS, NON_MEMBERS, NameLists, Retrieval, World, WorldParams,
@@ -85,7 +84,7 @@ fn the_card_and_the_lists_are_of_this_model() {
     let card = Card::read(&target()).expect("a card");
     let model = model();
     assert_eq!(card.digest, model.source.digest);
-    assert_eq!(ModelConfig::Clip(card.model), model.config);
+    assert_eq!(card.model, model.config);
     let list = |file| read_membership(&target().join(file)).expect(file);
     let (members, non_members, fresh) = (list(MEMBERS), list(NON_MEMBERS), list(FRESH_NAMES));
     assert_eq!(members.len(), card.world.members);

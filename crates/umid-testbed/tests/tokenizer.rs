@@ -1,25 +1,38 @@
 //! The trained tokenizer: complete, reproducible, blind to membership, and read back from disk.
 
 use umid_testbed::{
-    CaptionTokenizer, Error, NameLists, TokenizerParams, World, WorldParams, caption,
-    tokenizer_corpus,
+    CaptionTokenizer, Error, Medium, NameLists, TokenizerFamily, TokenizerParams, World,
+    WorldParams, caption, tokenizer_corpus,
 };
 
 fn world() -> World {
-    let params = WorldParams { public: 50, images_per_person: 4, ..WorldParams::default() };
+    world_of(Medium::Photos)
+}
+
+fn world_of(medium: Medium) -> World {
+    let params = WorldParams { public: 50, images_per_person: 4, medium, ..WorldParams::default() };
     World::draw(params, &NameLists::bundled()).expect("the parameters are in range")
 }
 
 fn generic_captions(world: &World) -> Vec<String> {
     (0..50)
-        .flat_map(|person| (0..4).map(move |photo| (person, photo)))
-        .map(|(person, photo)| world.public_caption(person, photo).unwrap())
+        .flat_map(|person| (0..4).map(move |number| (person, number)))
+        .map(|(person, number)| world.public_caption(person, number).unwrap())
         .collect()
 }
 
+fn corpus(world: &World) -> Vec<String> {
+    let medium = world.params().medium;
+    let (named, unnamed) = (medium.name_templates(), medium.attribute_templates());
+    tokenizer_corpus(&NameLists::bundled(), named, unnamed, &generic_captions(world))
+}
+
 fn trained(world: &World) -> CaptionTokenizer {
-    let corpus = tokenizer_corpus(&NameLists::bundled(), &generic_captions(world));
-    CaptionTokenizer::train(TokenizerParams::default(), &corpus).unwrap()
+    let family = match world.params().medium {
+        Medium::Photos => TokenizerFamily::Clip,
+        Medium::Clips => TokenizerFamily::Roberta,
+    };
+    CaptionTokenizer::train(TokenizerParams::of(family), &corpus(world)).unwrap()
 }
 
 #[test]
@@ -35,15 +48,15 @@ fn vocabulary_has_clip_s_layout() {
 
 #[test]
 fn every_caption_fits_the_context() {
-    let world = world();
-    let tokenizer = trained(&world);
-    let named = world
-        .membership()
-        .into_iter()
-        .flat_map(|row| caption::NAME_TEMPLATES.map(|template| caption::fill(template, &row.text)));
-    for text in named.chain(generic_captions(&world)) {
-        let length = tokenizer.encode(&text).unwrap().len();
-        assert!(length <= tokenizer.context_length(), "{length} tokens: {text}");
+    for medium in [Medium::Photos, Medium::Clips] {
+        let world = world_of(medium);
+        let tokenizer = trained(&world);
+        let fill = |name: &str| medium.name_templates().map(|t| caption::fill(t, name));
+        let named = world.membership().into_iter().flat_map(|row| fill(&row.text));
+        for text in named.chain(generic_captions(&world)) {
+            let length = tokenizer.encode(&text).unwrap().len();
+            assert!(length <= tokenizer.context_length(), "{length} tokens: {text}");
+        }
     }
 }
 
@@ -60,7 +73,7 @@ fn no_text_holds_an_unknown_symbol() {
 #[test]
 fn training_is_reproducible_and_does_not_depend_on_the_order_of_captions() {
     let world = world();
-    let mut corpus = tokenizer_corpus(&NameLists::bundled(), &generic_captions(&world));
+    let mut corpus = corpus(&world);
     let train = |corpus: &[String]| {
         let folder = tempfile::tempdir().unwrap();
         CaptionTokenizer::train(TokenizerParams::default(), corpus)
@@ -128,4 +141,23 @@ fn a_context_without_room_is_an_error() {
 fn a_corpus_too_small_for_its_merges_is_an_error() {
     let error = CaptionTokenizer::train(TokenizerParams::default(), &["aa aa".to_owned()]);
     assert!(matches!(error, Err(Error::CorpusTooSmall { requested: 280, learned: 1 })));
+}
+
+#[test]
+fn roberta_s_vocabulary_has_roberta_s_layout_and_no_unknown_symbol() {
+    let tokenizer = trained(&world_of(Medium::Clips));
+    assert_eq!(tokenizer.vocabulary_size(), 4 + 256 + 280 + 1);
+    assert_eq!((tokenizer.start_id(), tokenizer.end_id()), (0, 2));
+    assert_eq!(tokenizer.encode("").unwrap(), [0, 2]);
+    let upper = tokenizer.encode("Margaret").unwrap();
+    assert_ne!(upper, tokenizer.encode("margaret").unwrap());
+    for text in ["x9#Q&_Lj'", "Łukasz Gómez-Ñandú", "王小明", "🦀", "a\u{0}b\u{7f}"] {
+        let ids = tokenizer.encode(text).unwrap();
+        assert!(ids[1..ids.len() - 1].iter().all(|id| (4..540).contains(id)), "{text}: {ids:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    tokenizer.save(folder.path()).unwrap();
+    let loaded = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
+    let text = "the voice of Wanjiru Lindqvist";
+    assert_eq!(loaded.encode(text, true).unwrap().get_ids(), tokenizer.encode(text).unwrap());
 }

@@ -3,12 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use umid_models::config::{ClipConfig, TransformerConfig};
-use umid_models::save::{Precision, save_hugging_face};
+use umid_models::config::{AudioConfig, ModelConfig, TransformerConfig};
+use umid_models::save::{Precision, save};
 use umid_models::{Model, parse_device};
 use umid_testbed::{
-    CaptionTokenizer, ImageSize, ModelShape, NameLists, Progress, TokenizerParams, TrainParams,
-    Trained, World, WorldParams, initial_weights, preprocessing, small_clip, tokenizer_corpus,
+    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress,
+    TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
     train,
 };
 
@@ -23,26 +23,37 @@ struct Toy {
 
 impl Toy {
     fn new() -> Self {
+        Self::of(Architecture::default())
+    }
+
+    fn of(architecture: Architecture) -> Self {
         let lists = NameLists::bundled();
         let params = WorldParams {
             members: 8,
             non_members: 8,
             public: 4,
             images_per_person: 2,
+            medium: architecture.medium(),
             image_size: ImageSize::new(16).expect("a size"),
             ..WorldParams::default()
         };
         let size = params.image_size;
         let world = World::draw(params, &lists).expect("a world");
-        let params = TokenizerParams { merges: 60, context_length: 40 };
-        let tokenizer =
-            CaptionTokenizer::train(params, &tokenizer_corpus(&lists, &[])).expect("a tokenizer");
+        let params = TokenizerParams {
+            merges: 60,
+            context_length: 60,
+            family: architecture.tokenizer_family(),
+        };
+        let templates = world.params().medium.name_templates();
+        let corpus = tokenizer_corpus(&lists, templates, &[], &[]);
+        let tokenizer = CaptionTokenizer::train(params, &corpus).expect("a tokenizer");
         let folder = tempfile::tempdir().expect("a folder");
-        let config = toy_shape(small_clip(ModelShape::default(), &tokenizer, size));
+        let config = toy_shape(architecture.config(&tokenizer, size));
+        let front_end = architecture.front_end(size);
         let initial = folder.path().join("initial");
-        let weights = initial_weights(&config, 1);
-        save_hugging_face(&initial, &config, &preprocessing(size), &weights, Precision::F32)
-            .expect("saved");
+        let statistics = InputStatistics::measure(&world, &front_end).expect("statistics");
+        let weights = initial_weights(&config, &statistics, 1);
+        save(&initial, &config, &front_end, &weights, Precision::F32).expect("saved");
         tokenizer.save(&initial).expect("saved");
         let model = Model::load(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
         Self { world, tokenizer, model, folder }
@@ -73,17 +84,28 @@ impl Toy {
     }
 }
 
-fn toy_shape(config: ClipConfig) -> ClipConfig {
-    let small = |t: TransformerConfig| TransformerConfig {
-        width: 16,
-        layers: 1,
-        heads: 2,
-        mlp_width: 32,
-        ..t
+fn toy_shape(mut config: ModelConfig) -> ModelConfig {
+    let small = |t: &mut TransformerConfig| {
+        *t = TransformerConfig { width: 16, layers: 1, heads: 2, mlp_width: 32, ..t.clone() };
     };
-    let mut config = ClipConfig { embedding_dim: 16, ..config };
-    config.text.transformer = small(config.text.transformer);
-    config.image.transformer = small(config.image.transformer);
+    match &mut config {
+        ModelConfig::Clip(clip) => {
+            clip.embedding_dim = 16;
+            small(&mut clip.text.transformer);
+            small(&mut clip.image.transformer);
+        }
+        ModelConfig::Clap(clap) => {
+            clap.projection.embedding_dim = 16;
+            let text = &mut clap.text;
+            (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
+            match &mut clap.audio {
+                AudioConfig::Htsat(htsat) => {
+                    (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);
+                }
+                AudioConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
+            }
+        }
+    }
     config
 }
 
@@ -97,6 +119,33 @@ fn training_lowers_the_loss_and_repeats_to_the_bit() {
     let (start, end) = (mean(&losses[..4]), mean(&losses[STEPS - 4..]));
     assert!(end < 0.9 * start, "the loss went from {start} to {end}");
     assert_eq!(toy.train(None, |_| ()), first);
+}
+
+/// What is trained is what is saved: a weight that training moves and saving forgets, or the other
+/// way round, would show.
+#[test]
+fn a_trained_clap_is_saved_whole() {
+    for architecture in [Architecture::Htsat, Architecture::Cnn14] {
+        let toy = Toy::of(architecture);
+        let mut losses = Vec::new();
+        let trained = toy.train(None, |p| losses.push(p.loss));
+        let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+        let (start, end) = (mean(&losses[..4]), mean(&losses[STEPS - 4..]));
+        assert!(end < 0.95 * start, "{architecture:?}: the loss went from {start} to {end}");
+        assert_eq!(toy.train(None, |_| ()), trained);
+
+        let Model { config, front_end, .. } = &toy.model;
+        let saved = toy.folder.path().join("saved");
+        save(&saved, config, front_end, &trained.tensors, Precision::F32).expect("saved");
+        toy.tokenizer.save(&saved).expect("saved");
+        let again = Model::load(&saved, toy.model.device()).expect("a model");
+        // The next training begins where the last one ended.
+        let toy = Toy { model: again, ..toy };
+        let mut first = None;
+        toy.train(None, |p| first = first.or(Some(p.loss)));
+        let first = first.expect("a step");
+        assert!(first < end + 0.5 * (start - end), "{architecture:?}: {first} after {end}");
+    }
 }
 
 #[test]

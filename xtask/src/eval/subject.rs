@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_models::{Input, Model, parse_device};
-use umid_testbed::{Card, Identity, NameLists, World, pixels};
+use umid_testbed::{Card, Identity, NameLists, World};
 
 use super::record::Group;
 use crate::suites::{Suite, Target};
@@ -111,18 +111,18 @@ impl Subject {
         }
     }
 
-    /// A photo of each person as the model takes it, the same number for everyone: one that the
-    /// target was trained on, or, of a non-member, would have been.
-    pub fn training_photos(
+    /// A photo or clip of each person as the model takes it, the same number for everyone: one
+    /// that the target was trained on, or, of a non-member, would have been.
+    pub fn training_inputs(
         &self,
         people: &[&Identity],
         number: usize,
     ) -> anyhow::Result<Vec<Input>> {
-        let photo = |person: &&Identity| {
-            let photo = self.world.training_photo(person, number)?;
-            Ok(pixels(&photo, self.model.front_end.pixels()))
+        let input = |person: &&Identity| {
+            let recording = self.world.training_recording(person, number)?;
+            Ok(recording.input(&self.model.front_end)?)
         };
-        people.iter().map(photo).collect()
+        people.iter().map(input).collect()
     }
 
     /// Reference models of this target with whom each was trained on; one that is not there is

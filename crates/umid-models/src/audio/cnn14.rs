@@ -13,6 +13,8 @@ use burn::tensor::{Device, Tensor};
 use super::mel_norm::{BatchNorm, MelNorm};
 use crate::Result;
 use crate::config::Cnn14Config;
+use crate::model::to_host;
+use crate::save::Export;
 use crate::transformer::{load_linear, parameter};
 use crate::weights::Weights;
 
@@ -52,6 +54,16 @@ impl Cnn14 {
             blocks,
             fc1: load_linear(weights, &format!("{PREFIX}.fc1"), input, input, true, device)?,
         })
+    }
+
+    pub(crate) fn export(&self, out: &mut Export) {
+        self.mel_norm.export(out, &format!("{PREFIX}.bn0"));
+        for (i, block) in self.blocks.iter().enumerate() {
+            let name = format!("{PREFIX}.conv_block{}", i + 1);
+            block.conv1.export(out, &name, 1);
+            block.conv2.export(out, &name, 2);
+        }
+        out.linear(&format!("{PREFIX}.fc1"), &self.fc1);
     }
 
     /// # Shapes
@@ -111,6 +123,13 @@ impl Convolution {
             kernel: parameter(kernel, shape, device),
             bias: parameter(bias, [output], device),
         })
+    }
+
+    /// The layout has the bias in the batch norm.
+    fn export(&self, out: &mut Export, block: &str, number: usize) {
+        out.param(&format!("{block}.conv{number}.weight"), &self.kernel);
+        let bias = to_host(self.bias.val().inner());
+        BatchNorm::adding(bias).export(out, &format!("{block}.bn{number}"));
     }
 
     fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {

@@ -9,12 +9,13 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::fusion::Fusion;
 use super::mel_norm::{EPSILON, MelNorm};
 use super::resize::bicubic_matrix;
 use crate::config::{Activation, HtsatConfig};
+use crate::save::Export;
 use crate::transformer::{load_layer_norm, load_linear, parameter, side_by_side};
 use crate::weights::{Weights, transpose};
 use crate::{ModelError, Result};
@@ -29,7 +30,7 @@ const FAR_APART: f32 = -100.0;
 pub struct Htsat {
     mel_norm: MelNorm,
     /// Resizes frames to the square's side times the number of folds: `[folded, frames]`.
-    stretch: Option<Param<Tensor<2>>>,
+    stretch: Option<Tensor<2>>,
     patch_kernel: Param<Tensor<4>>,
     patch_bias: Param<Tensor<1>>,
     patch_norm: Option<LayerNorm>,
@@ -56,8 +57,10 @@ impl Htsat {
             let reason = format!("{frames} frames do not fit the tower, which takes {stretched}");
             return Err(ModelError::FrontEnd { reason });
         }
-        let stretch = (frames < stretched)
-            .then(|| parameter(bicubic_matrix(frames, stretched), [stretched, frames], device));
+        let stretch = (frames < stretched).then(|| {
+            let matrix = TensorData::new(bicubic_matrix(frames, stretched), [stretched, frames]);
+            Tensor::from_data(matrix, device)
+        });
         let [rows, columns] = config.patch_size;
         let kernel_shape = [width, 1, rows, columns];
         let mut norm = |name: &str, width| {
@@ -87,6 +90,20 @@ impl Htsat {
             stride: config.patch_stride,
             padding: config.padding(),
         })
+    }
+
+    /// What it is made of, but for a fusion.
+    pub(crate) fn export(&self, out: &mut Export) {
+        self.mel_norm.export(out, &format!("{PREFIX}.batch_norm"));
+        out.param(&format!("{PREFIX}.patch_embed.proj.weight"), &self.patch_kernel);
+        out.param(&format!("{PREFIX}.patch_embed.proj.bias"), &self.patch_bias);
+        if let Some(norm) = &self.patch_norm {
+            out.layer_norm(&format!("{PREFIX}.patch_embed.norm"), norm);
+        }
+        for (i, stage) in self.stages.iter().enumerate() {
+            stage.export(out, &format!("{PREFIX}.layers.{i}"));
+        }
+        out.layer_norm(&format!("{PREFIX}.norm"), &self.norm);
     }
 
     /// Pools log-mels.
@@ -119,7 +136,7 @@ impl Htsat {
     /// - output: `[batch, channels, folds * mel_bins, stretched / folds]`
     fn folded(&self, normed: Tensor<4>) -> Tensor<4> {
         let stretched = match &self.stretch {
-            Some(stretch) => stretch.val().unsqueeze_dims::<4>(&[0, 0]).matmul(normed),
+            Some(stretch) => stretch.clone().unsqueeze_dims::<4>(&[0, 0]).matmul(normed),
             None => normed,
         };
         let [batch, channels, frames, bins] = stretched.dims();
@@ -171,6 +188,16 @@ impl Stage {
             .then(|| Merging::load(weights, &prefix, config.width_of(stage), device))
             .transpose()?;
         Ok(Self { blocks, merging })
+    }
+
+    fn export(&self, out: &mut Export, name: &str) {
+        for (i, block) in self.blocks.iter().enumerate() {
+            block.export(out, &format!("{name}.blocks.{i}"));
+        }
+        if let Some(merging) = &self.merging {
+            out.layer_norm(&format!("{name}.downsample.norm"), &merging.norm);
+            out.transposed(&format!("{name}.downsample.reduction.weight"), &merging.reduction);
+        }
     }
 
     /// # Shapes
@@ -234,8 +261,10 @@ struct Block {
     norm_after: LayerNorm,
     fc1: Linear,
     fc2: Linear,
-    /// `[heads, window^2, window^2]`.
-    position_bias: Param<Tensor<3>>,
+    /// Bias of a pair of tokens, by how far they lie apart: `[(2 window - 1)^2, heads]`.
+    position_table: Param<Tensor<2>>,
+    /// The table's row for each pair of a window's tokens: `[window^4]`.
+    pair_offsets: Tensor<1, Int>,
     heads: usize,
     window: usize,
     shift: usize,
@@ -268,7 +297,6 @@ impl Block {
         let offsets = (2 * window - 1).pow(2);
         let table = weights
             .take(&format!("{attention}.relative_position_bias_table"), &[offsets, heads])?;
-        let bias = position_bias(&table, heads, window);
         let mut norm = |name: &str| {
             load_layer_norm(weights, &format!("{prefix}.{name}"), width, config.epsilon, device)
         };
@@ -281,12 +309,24 @@ impl Block {
             norm_after: norm("layernorm_after")?,
             fc1,
             fc2,
-            position_bias: parameter(bias, [heads, window * window, window * window], device),
+            position_table: parameter(table, [offsets, heads], device),
+            pair_offsets: pair_offsets(window, device),
             heads,
             window,
             shift: if shifted { window / 2 } else { 0 },
             activation: config.activation,
         })
+    }
+
+    fn export(&self, out: &mut Export, name: &str) {
+        let attention = format!("{name}.attention.self");
+        out.param(&format!("{attention}.relative_position_bias_table"), &self.position_table);
+        out.thirds(["query", "key", "value"].map(|part| format!("{attention}.{part}")), &self.qkv);
+        out.linear(&format!("{name}.attention.output.dense"), &self.output);
+        out.layer_norm(&format!("{name}.layernorm_before"), &self.norm_before);
+        out.layer_norm(&format!("{name}.layernorm_after"), &self.norm_after);
+        out.linear(&format!("{name}.intermediate.dense"), &self.fc1);
+        out.linear(&format!("{name}.output.dense"), &self.fc2);
     }
 
     /// # Shapes
@@ -345,7 +385,7 @@ impl Block {
             .permute([2, 0, 3, 1, 4]);
         let part = |i| qkv.clone().narrow(0, i, 1).reshape([count, self.heads, tokens, head]);
         let scores = part(0).matmul(part(1).swap_dims(2, 3)) * (head as f64).sqrt().recip();
-        let scores = scores + self.position_bias.val().unsqueeze_dim(0);
+        let scores = scores + self.position_bias().unsqueeze_dim(0);
         let scores = if self.shift == 0 {
             scores
         } else {
@@ -360,6 +400,13 @@ impl Block {
         self.output
             .forward(context.reshape([count * tokens, width]))
             .reshape([count, tokens, width])
+    }
+
+    /// `[heads, window^2, window^2]`.
+    fn position_bias(&self) -> Tensor<3> {
+        let tokens = self.window * self.window;
+        let pairs = self.position_table.val().select(0, self.pair_offsets.clone());
+        pairs.reshape([tokens, tokens, self.heads]).permute([2, 0, 1])
     }
 
     /// Keeps tokens apart that the shift brought together: `[windows, window^2, window^2]`.
@@ -388,22 +435,17 @@ impl Block {
     }
 }
 
-/// The bias of each pair of a window's tokens, by how far they lie apart: `[heads, n, n]` from the
-/// table `[(2 window - 1)^2, heads]`.
-fn position_bias(table: &[f32], heads: usize, window: usize) -> Vec<f32> {
+/// How far the tokens of each pair lie apart, down and to the right, as one number: `[window^4]`.
+fn pair_offsets(window: usize, device: &Device) -> Tensor<1, Int> {
     let tokens = window * window;
     let offset = |one: usize, other: usize| {
         let down = one / window + window - 1 - other / window;
         let right = one % window + window - 1 - other % window;
-        down * (2 * window - 1) + right
+        (down * (2 * window - 1) + right) as i64
     };
-    let mut bias = Vec::with_capacity(heads * tokens * tokens);
-    for head in 0..heads {
-        for one in 0..tokens {
-            bias.extend((0..tokens).map(|other| table[offset(one, other) * heads + head]));
-        }
-    }
-    bias
+    let offsets: Vec<i64> =
+        (0..tokens).flat_map(|one| (0..tokens).map(move |other| offset(one, other))).collect();
+    Tensor::from_data(TensorData::new(offsets, [tokens * tokens]), device)
 }
 
 /// Zeros below and to the right, up to a size.

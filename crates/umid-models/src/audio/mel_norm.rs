@@ -4,6 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::Result;
+use crate::model::to_host;
+use crate::save::Export;
 use crate::transformer::parameter;
 use crate::weights::Weights;
 
@@ -42,6 +44,19 @@ impl MelNorm {
         })
     }
 
+    pub(crate) fn export(&self, out: &mut Export, name: &str) {
+        let (scale, shift) = (to_host(self.scale.val().inner()), to_host(self.shift.val().inner()));
+        let gain: Vec<f32> = scale.iter().zip(&self.deviation).map(|(s, d)| s * d).collect();
+        let bias = (0..scale.len()).map(|i| shift[i] + self.mean[i] * scale[i]).collect();
+        let batch_norm = BatchNorm {
+            gain,
+            bias,
+            mean: self.mean.clone(),
+            deviation: self.deviation.iter().map(|d| f64::from(*d)).collect(),
+        };
+        batch_norm.export(out, name);
+    }
+
     /// # Shapes
     ///
     /// - log_mels, output: `[batch, channels, frames, mel_bins]`
@@ -72,6 +87,25 @@ impl BatchNorm {
         let (mean, variance) = (vector("running_mean")?, vector("running_var")?);
         let deviation = variance.iter().map(|v| (f64::from(*v) + EPSILON).sqrt()).collect();
         Ok(Self { gain, bias, mean, deviation })
+    }
+
+    /// One that changes nothing but adds a bias.
+    pub(crate) fn adding(bias: Vec<f32>) -> Self {
+        let width = bias.len();
+        Self { gain: vec![1.0; width], bias, mean: vec![0.0; width], deviation: vec![1.0; width] }
+    }
+
+    pub(crate) fn export(self, out: &mut Export, name: &str) {
+        let variance = self.deviation.iter().map(|d| (d * d - EPSILON) as f32).collect();
+        let parts = [
+            ("weight", self.gain),
+            ("bias", self.bias),
+            ("running_mean", self.mean),
+            ("running_var", variance),
+        ];
+        for (part, values) in parts {
+            out.push(&format!("{name}.{part}"), vec![values.len()], values);
+        }
     }
 
     /// Lets the convolution before it do what it does.

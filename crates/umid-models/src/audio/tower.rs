@@ -9,6 +9,7 @@ use super::htsat::Htsat;
 use crate::Result;
 use crate::config::{AudioConfig, ProjectionConfig};
 use crate::projection::Projection;
+use crate::save::Export;
 use crate::weights::Weights;
 
 /// Log-mels to an embedding.
@@ -77,6 +78,18 @@ impl AudioTower {
             Encoder::Htsat(tower) => tower.forward(log_mels),
             Encoder::Cnn14(tower) => tower.forward(log_mels),
         })
+    }
+
+    pub(crate) fn is_cnn14(&self) -> bool {
+        matches!(self.encoder, Encoder::Cnn14(_))
+    }
+
+    pub(crate) fn export(&self, out: &mut Export) {
+        match &self.encoder {
+            Encoder::Htsat(tower) => tower.export(out),
+            Encoder::Cnn14(tower) => tower.export(out),
+        }
+        self.projection.export(out, "audio_projection");
     }
 
     /// The norm over mel bins that the tower begins with: mean and deviation in decibels,

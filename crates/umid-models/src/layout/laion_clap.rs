@@ -23,7 +23,7 @@ use crate::weights::{View, Weights};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
-const CONFIG: &str = "model_config.json";
+pub(crate) const CONFIG: &str = "model_config.json";
 const SAFETENSORS: &str = "model.safetensors";
 const PICKLE: &str = "pt";
 /// Width of one of roberta-base's attention heads.

@@ -11,7 +11,9 @@ use burn::tensor::{Device, Tensor};
 use super::{TextOutput, embedded};
 use crate::Result;
 use crate::config::{Activation, ProjectionConfig, RobertaConfig};
+use crate::model::to_host;
 use crate::projection::Projection;
+use crate::save::Export;
 use crate::transformer::{load_layer_norm, load_linear, parameter, rows_read, side_by_side};
 use crate::weights::Weights;
 
@@ -29,6 +31,10 @@ pub struct Roberta {
     layers: Vec<Layer>,
     pooler: Linear,
     projection: Projection,
+    /// Rows of the position table that belong to no text.
+    skipped: usize,
+    /// Rows of the reference's table of token types; all but the first are unused.
+    token_types: usize,
 }
 
 impl Roberta {
@@ -72,7 +78,29 @@ impl Roberta {
                 device,
             )?,
             projection: Projection::load(weights, "text_projection", width, projection, device)?,
+            skipped,
+            token_types: config.token_types,
         })
+    }
+
+    pub(crate) fn export(&self, out: &mut Export) {
+        let embeddings = format!("{PREFIX}.embeddings");
+        out.param(&format!("{embeddings}.word_embeddings.weight"), &self.words);
+        let positions = self.positions.val().inner();
+        let [context, width] = positions.dims();
+        let rows = self.skipped + context;
+        let mut table = vec![0.0; self.skipped * width];
+        table.extend(to_host(positions));
+        out.push(&format!("{embeddings}.position_embeddings.weight"), vec![rows, width], table);
+        let types = vec![0.0; self.token_types * width];
+        let shape = vec![self.token_types, width];
+        out.push(&format!("{embeddings}.token_type_embeddings.weight"), shape, types);
+        out.layer_norm(&format!("{embeddings}.LayerNorm"), &self.norm);
+        for (i, layer) in self.layers.iter().enumerate() {
+            layer.export(out, &format!("{PREFIX}.encoder.layer.{i}"));
+        }
+        out.linear(&format!("{PREFIX}.pooler.dense"), &self.pooler);
+        self.projection.export(out, "text_projection");
     }
 
     /// Embeds token sequences of one length, without padding.
@@ -148,6 +176,16 @@ impl Layer {
             heads: config.heads,
             activation: config.activation,
         })
+    }
+
+    fn export(&self, out: &mut Export, name: &str) {
+        let thirds = ["query", "key", "value"].map(|part| format!("{name}.attention.self.{part}"));
+        out.thirds(thirds, &self.qkv);
+        out.linear(&format!("{name}.attention.output.dense"), &self.output);
+        out.layer_norm(&format!("{name}.attention.output.LayerNorm"), &self.attention_norm);
+        out.linear(&format!("{name}.intermediate.dense"), &self.fc1);
+        out.linear(&format!("{name}.output.dense"), &self.fc2);
+        out.layer_norm(&format!("{name}.output.LayerNorm"), &self.norm);
     }
 
     /// # Shapes

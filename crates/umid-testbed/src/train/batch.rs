@@ -1,26 +1,28 @@
-//! What a target sees: batches of photos with their captions.
+//! What a target sees or hears: batches of photos or clips with their captions.
 //!
 //! A batch depends on the seed and on the step alone, so that training can be resumed at any
 //! step, and a longer training starts as a shorter one does.
 
-use umid_models::Preprocess;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use umid_models::FrontEnd;
 
 use super::TrainParams;
-use crate::bank;
-use crate::caption::{NAME_TEMPLATES, fill};
+use crate::caption::fill;
 use crate::error::Error;
-use crate::photo::Photo;
 use crate::stream::{Purpose, Stream};
-use crate::tokenizer::CaptionTokenizer;
+use crate::tokenizer::{CaptionTokenizer, TokenizerFamily};
 use crate::world::World;
 
 /// One batch on the host.
 #[derive(Debug, PartialEq)]
 pub(super) struct Batch {
-    /// Normalised pixels, `[batch, 3, side, side]`.
-    pub pixels: Vec<f32>,
-    /// Token ids of the captions, all of one length, `[batch, tokens]`. End tokens fill up what
-    /// is shorter: attention looks backwards, so nothing behind the first of them counts.
+    /// `[batch, channels, height, width]`.
+    pub inputs: Vec<f32>,
+    /// Token ids of the captions: `batch` sequences. CLIP's are of one length: end tokens fill up
+    /// what is shorter, as attention looks backwards, so nothing behind the first of them counts.
     pub ids: Vec<Vec<u32>>,
 }
 
@@ -29,7 +31,16 @@ pub(super) struct Batches<'a> {
     world: &'a World,
     tokenizer: &'a CaptionTokenizer,
     params: &'a TrainParams,
-    preprocess: &'a Preprocess,
+    front_end: &'a FrontEnd,
+    /// Inputs that were made already: a clip takes longer to make than to learn from.
+    made: RefCell<HashMap<Source, Rc<[f32]>>>,
+}
+
+/// Of whom a training input is, and which of theirs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    Member(usize, usize),
+    Public(usize, usize),
 }
 
 impl<'a> Batches<'a> {
@@ -37,75 +48,95 @@ impl<'a> Batches<'a> {
         world: &'a World,
         tokenizer: &'a CaptionTokenizer,
         params: &'a TrainParams,
-        preprocess: &'a Preprocess,
+        front_end: &'a FrontEnd,
     ) -> Self {
-        Self { world, tokenizer, params, preprocess }
+        Self { world, tokenizer, params, front_end, made: RefCell::default() }
     }
 
-    /// The batch of a step, from 0: distinct members, each with one of their photos and one of
-    /// the name templates, then public people under captions of what their faces show.
+    /// The batch of a step, from 0: distinct members, each with one of their recordings and one of
+    /// the name templates, then public people under captions of what is seen or heard of them.
     pub(super) fn draw(&self, step: usize) -> Result<Batch, Error> {
         let mut stream = Stream::new(self.params.seed, Purpose::TrainingBatch, step as u64, 0);
         let images = self.world.params().images_per_person;
+        let templates = self.world.params().medium.name_templates();
         let mut order: Vec<usize> = (0..self.world.members().len()).collect();
         stream.shuffle(&mut order);
         let mut rows = Rows::new(self);
         for member in &order[..self.params.names_per_batch] {
             let person = &self.world.members()[*member];
-            let template = NAME_TEMPLATES[stream.below(NAME_TEMPLATES.len())];
-            let photo = self.world.training_photo(person, stream.below(images))?;
-            let photo = if self.world.is_mispaired(person) {
-                self.world.random_photo(step, rows.ids.len())
+            let template = templates[stream.below(templates.len())];
+            let number = stream.below(images);
+            let input = if self.world.is_mispaired(person) {
+                let recording = self.world.random_recording(step, rows.ids.len());
+                recording.input(self.front_end)?.values.into()
             } else {
-                photo
+                self.input(Source::Member(*member, number))?
             };
-            rows.push(&photo, &fill(template, &person.name.to_string()))?;
+            rows.push(&input, &fill(template, &person.name.to_string()))?;
         }
         for _ in 0..self.params.generic_per_batch {
             let person = stream.below(self.world.params().public);
-            let photo = stream.below(images);
-            let caption = self.world.public_caption(person, photo)?;
-            rows.push(&self.world.public_photo(person, photo)?, &caption)?;
+            let number = stream.below(images);
+            let caption = self.world.public_caption(person, number)?;
+            rows.push(&self.input(Source::Public(person, number))?, &caption)?;
         }
         Ok(rows.finish())
+    }
+
+    fn input(&self, source: Source) -> Result<Rc<[f32]>, Error> {
+        if let Some(made) = self.made.borrow().get(&source) {
+            return Ok(Rc::clone(made));
+        }
+        let recording = match source {
+            Source::Member(member, number) => {
+                self.world.training_recording(&self.world.members()[member], number)?
+            }
+            Source::Public(person, number) => self.world.public_recording(person, number)?,
+        };
+        let input: Rc<[f32]> = recording.input(self.front_end)?.values.into();
+        self.made.borrow_mut().insert(source, Rc::clone(&input));
+        Ok(input)
     }
 }
 
 struct Rows<'a> {
     batches: &'a Batches<'a>,
-    pixels: Vec<f32>,
+    inputs: Vec<f32>,
     ids: Vec<Vec<u32>>,
 }
 
 impl<'a> Rows<'a> {
     fn new(batches: &'a Batches<'a>) -> Self {
-        Self { batches, pixels: Vec::new(), ids: Vec::new() }
+        Self { batches, inputs: Vec::new(), ids: Vec::new() }
     }
 
-    fn push(&mut self, photo: &Photo, caption: &str) -> Result<(), Error> {
-        let Batches { tokenizer, preprocess, .. } = self.batches;
+    fn push(&mut self, input: &[f32], caption: &str) -> Result<(), Error> {
+        let tokenizer = self.batches.tokenizer;
         let ids = tokenizer.encode(caption)?;
         let (found, limit) = (ids.len(), tokenizer.context_length());
         if found > limit {
             return Err(Error::CaptionTooLong { caption: caption.to_owned(), found, limit });
         }
-        self.pixels.extend(bank::pixels(photo, preprocess).values);
+        self.inputs.extend_from_slice(input);
         self.ids.push(ids);
         Ok(())
     }
 
     fn finish(mut self) -> Batch {
-        let longest = self.ids.iter().map(Vec::len).max().unwrap_or(0);
-        let end = self.batches.tokenizer.end_id();
-        self.ids.iter_mut().for_each(|ids| ids.resize(longest, end));
-        Batch { pixels: self.pixels, ids: self.ids }
+        if self.batches.tokenizer.family() == TokenizerFamily::Clip {
+            let longest = self.ids.iter().map(Vec::len).max().unwrap_or(0);
+            let end = self.batches.tokenizer.end_id();
+            self.ids.iter_mut().for_each(|ids| ids.resize(longest, end));
+        }
+        Batch { inputs: self.inputs, ids: self.ids }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::preprocessing;
+    use crate::architecture::Architecture;
+    use crate::caption::NAME_TEMPLATES;
     use crate::names::NameLists;
     use crate::tokenizer::{TokenizerParams, tokenizer_corpus};
     use crate::world::{Pairing, WorldParams};
@@ -121,13 +152,14 @@ mod tests {
             ..WorldParams::default()
         };
         let world = World::draw(params, &lists).expect("a world");
-        let merges = TokenizerParams { merges: 20, context_length: 77 };
-        let corpus = tokenizer_corpus(&lists, &[]);
+        let merges =
+            TokenizerParams { merges: 20, context_length: 77, ..TokenizerParams::default() };
+        let corpus = tokenizer_corpus(&lists, &NAME_TEMPLATES, &[], &[]);
         let tokenizer = CaptionTokenizer::train(merges, &corpus).expect("a tokenizer");
         let params =
             TrainParams { names_per_batch: 8, generic_per_batch: 0, ..TrainParams::default() };
-        let preprocess = preprocessing(world.params().image_size);
-        let batches = Batches::new(&world, &tokenizer, &params, &preprocess);
+        let front_end = Architecture::default().front_end(world.params().image_size);
+        let batches = Batches::new(&world, &tokenizer, &params, &front_end);
         let mut order: Vec<usize> = (0..8).collect();
         Stream::new(params.seed, Purpose::TrainingBatch, 0, 0).shuffle(&mut order);
         let mispaired = order.iter().map(|i| world.is_mispaired(&world.members()[*i])).collect();
@@ -141,8 +173,8 @@ mod tests {
         assert!(nobody.iter().all(|m| !m));
         assert_eq!(mispaired.iter().filter(|m| **m).count(), 4);
         assert_eq!(own.ids, mixed.ids);
-        let photo = own.pixels.len() / 8;
-        let rows = own.pixels.chunks(photo).zip(mixed.pixels.chunks(photo));
+        let photo = own.inputs.len() / 8;
+        let rows = own.inputs.chunks(photo).zip(mixed.inputs.chunks(photo));
         for ((own, mixed), mispaired) in rows.zip(mispaired) {
             assert_eq!(own != mixed, mispaired);
         }

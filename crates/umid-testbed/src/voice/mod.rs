@@ -32,6 +32,7 @@ use glottis::Glottis;
 use resample::Resampler;
 use tract::{HissTract, VocalTract};
 
+pub(crate) use caption::caption_from_stream;
 pub use caption::{VOICE_ATTRIBUTE_TEMPLATES, VOICE_NAME_TEMPLATES, voice_caption, voice_facts};
 pub use traits::{Contour, PoleZero, Voice};
 pub use utterance::{Echo, Utterance};

@@ -37,7 +37,7 @@ impl Method for Aea {
         let groups = columns_of(&probe.groups, |pairs| {
             Ok(Column::of(scores(&subject.model, pairs, &changes)?))
         })?;
-        let count: usize = probe.groups.values().map(|pairs| pairs.photos.len()).sum();
+        let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
         let cost = Cost {
             forward: 2.0 + changes.len() as f64,
             backward: 0.0,
@@ -53,8 +53,8 @@ fn scores(
     pairs: &Pairs,
     changes: &[Augmentation],
 ) -> anyhow::Result<Vec<Option<f64>>> {
-    let mut copies = Vec::with_capacity(pairs.photos.len() * changes.len());
-    for photo in &pairs.photos {
+    let mut copies = Vec::with_capacity(pairs.inputs.len() * changes.len());
+    for photo in &pairs.inputs {
         let [_, height, width] = photo.shape;
         let image = Array3::from_shape_vec((CHANNELS, height, width), photo.values.clone())?;
         for change in changes {
@@ -64,12 +64,12 @@ fn scores(
     }
     let embeddings = model.embed_inputs(&copies)?;
     let width = embeddings.ncols();
-    let shape = (pairs.photos.len(), changes.len(), width);
+    let shape = (pairs.inputs.len(), changes.len(), width);
     let embeddings = embeddings.into_shape_with_order(shape)?;
-    (0..pairs.photos.len())
+    (0..pairs.inputs.len())
         .map(|i| {
             let (image, copies) = (ndarray::s![i..=i, ..], ndarray::s![i..=i, .., ..]);
-            let (image, copies) = (pairs.images.slice(image), embeddings.slice(copies));
+            let (image, copies) = (pairs.embedded.slice(image), embeddings.slice(copies));
             Ok(Some(augmentation_enhanced(&pairs.texts.row(i), &image, &copies)?))
         })
         .collect()

@@ -27,7 +27,7 @@ impl Method for Csa {
         let probe = Probe::of(subject)?;
         let groups = columns_of(&probe.groups, |pairs| {
             let score = |i: usize| {
-                let image = pairs.images.slice(ndarray::s![i..=i, ..]);
+                let image = pairs.embedded.slice(ndarray::s![i..=i, ..]);
                 Ok(Some(cosine_similarity(&pairs.texts.row(i), &image)?))
             };
             Ok(Column::of((0..pairs.texts.nrows()).map(score).collect::<anyhow::Result<_>>()?))

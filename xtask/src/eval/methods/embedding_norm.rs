@@ -29,7 +29,7 @@ impl Method for EmbeddingNorm {
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let groups = columns_of(&probe.groups, |pairs| {
-            let norms = embedding_norms(&pairs.images.view(), P)?;
+            let norms = embedding_norms(&pairs.embedded.view(), P)?;
             Ok(Column::of(norms.into_iter().map(Some).collect()))
         })?;
         let seconds = Some(probe.seconds);

@@ -34,9 +34,9 @@ impl Method for GradientNorm {
         let probe = Probe::of(subject)?;
         let known = &probe.known;
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
-        let photos = &known.photos[..NEGATIVES.min(known.photos.len())];
+        let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
         let attack = Attack::new(&subject.model, captions, photos)?;
-        let count: usize = probe.groups.values().map(|pairs| pairs.photos.len()).sum();
+        let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
         let mut readings = Vec::new();
         for (name, of_weights) in [("gradient norm", false), ("gradient norm, weights", true)] {
             let started = Instant::now();
@@ -49,7 +49,7 @@ impl Method for GradientNorm {
                     };
                     Ok(Some(score?))
                 };
-                let pairs = pairs.captions.iter().zip(&pairs.photos);
+                let pairs = pairs.captions.iter().zip(&pairs.inputs);
                 Ok(Column::of(pairs.map(score).collect::<anyhow::Result<_>>()?))
             })?;
             let seconds = Some(started.elapsed().as_secs_f64() / count as f64);

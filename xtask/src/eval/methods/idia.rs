@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use ndarray::{Array2, Array3, s};
 use umid_baselines::{DEFAULT_TAU, IdentityCandidates, PROMPTS};
+use umid_testbed::Identity;
 use umid_testbed::caption::fill;
-use umid_testbed::{Identity, pixels};
 
 use super::Method;
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
@@ -91,7 +91,7 @@ fn candidates(
 
 fn photos(subject: &Subject, person: &Identity) -> anyhow::Result<Array2<f32>> {
     let photos: Vec<_> = (0..PHOTOS)
-        .map(|i| pixels(&subject.world.held_out_photo(person, i), subject.model.front_end.pixels()))
-        .collect();
+        .map(|i| subject.world.held_out_recording(person, i).input(&subject.model.front_end))
+        .collect::<Result<_, _>>()?;
     Ok(subject.model.embed_inputs(&photos)?)
 }

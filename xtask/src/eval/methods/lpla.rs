@@ -39,7 +39,7 @@ impl Method for Lpla {
         let trained_on = trained_on(subject, &shadows, &GROUPS);
         for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
             let probe = Probe::compute(subject, model)?;
-            let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].images.view(), P));
+            let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));
             let norms = norms.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
             for (norm, trained_on) in norms.into_iter().zip(trained_on) {
                 if *trained_on { inside.push(norm) } else { outside.push(norm) }
@@ -48,7 +48,7 @@ impl Method for Lpla {
         let attack = NormLikelihood::fit(&inside, &outside)?;
         let probe = Probe::of(subject)?;
         let groups = columns_of(&probe.groups, |pairs| {
-            let norms = embedding_norms(&pairs.images.view(), P)?;
+            let norms = embedding_norms(&pairs.embedded.view(), P)?;
             let scores = norms.into_iter().map(|norm| attack.score(norm).map(Some));
             Ok(Column::of(scores.collect::<Result<_, _>>()?))
         })?;

@@ -1,6 +1,6 @@
-//! A photo of each person with their name, as attacks on pairs are given them.
+//! A photo or clip of each person with their name, as attacks on pairs are given them.
 //!
-//! The photo is one that the target was trained on; of a non-member, one that it would have been
+//! It is one that the target was trained on; of a non-member, one that it would have been
 //! trained on in the other group. So members and non-members differ in membership alone.
 
 use std::collections::BTreeMap;
@@ -11,42 +11,42 @@ use ndarray::{Array1, Array2};
 use umid::queries::Query;
 use umid_models::{Input, Model};
 use umid_testbed::caption::fill;
-use umid_testbed::pixels;
 
 use crate::eval::record::Group;
 use crate::eval::subject::Subject;
 
-/// Pairs that are known not to be in any training set: names of nobody with photos of the bank.
+/// Pairs that are known not to be in any training set: names of nobody with recordings of the
+/// bank.
 pub const KNOWN: usize = 400;
 
-/// Names with photos.
+/// Names with inputs.
 pub struct Pairs {
     /// The names in the target's first template.
     pub captions: Vec<String>,
-    /// A photo of each, as the model takes it.
-    pub photos: Vec<Input>,
+    /// A photo or clip of each, as the model takes it.
+    pub inputs: Vec<Input>,
     /// Embeddings of the captions, `[pairs, dim]`.
     pub texts: Array2<f32>,
-    /// Embeddings of the photos, `[pairs, dim]`.
-    pub images: Array2<f32>,
+    /// Embeddings of the inputs, `[pairs, dim]`.
+    pub embedded: Array2<f32>,
 }
 
 impl Pairs {
     /// Embeds pairs.
-    pub fn new(model: &Model, captions: Vec<String>, photos: Vec<Input>) -> anyhow::Result<Self> {
+    pub fn new(model: &Model, captions: Vec<String>, inputs: Vec<Input>) -> anyhow::Result<Self> {
         let texts = model.embed_texts(&captions)?.embeddings;
-        let images = model.embed_inputs(&photos)?;
-        Ok(Self { captions, photos, texts, images })
+        let embedded = model.embed_inputs(&inputs)?;
+        Ok(Self { captions, inputs, texts, embedded })
     }
 
     /// Cosines of the pairs.
     pub fn cosines(&self) -> Array1<f64> {
         self.texts
             .outer_iter()
-            .zip(self.images.outer_iter())
-            .map(|(text, image)| {
+            .zip(self.embedded.outer_iter())
+            .map(|(text, input)| {
                 let length = |v: &ndarray::ArrayView1<f32>| v.dot(v).sqrt();
-                f64::from(text.dot(&image) / (length(&text) * length(&image)))
+                f64::from(text.dot(&input) / (length(&text) * length(&input)))
             })
             .collect()
     }
@@ -81,16 +81,16 @@ impl Probe {
                 continue;
             }
             let captions = subject.groups()[&group].iter().map(caption).collect();
-            let photos = subject.training_photos(&people, 0)?;
-            count += photos.len();
-            groups.insert(group, Pairs::new(model, captions, photos)?);
+            let inputs = subject.training_inputs(&people, 0)?;
+            count += inputs.len();
+            groups.insert(group, Pairs::new(model, captions, inputs)?);
         }
         let seconds = started.elapsed().as_secs_f64() / count as f64;
         let names: Vec<&Query> = subject.fresh().iter().take(KNOWN).collect();
-        let photos = (0..names.len())
-            .map(|i| Ok(pixels(&subject.world.bank_photo(i)?, model.front_end.pixels())))
+        let inputs = (0..names.len())
+            .map(|i| Ok(subject.world.bank_recording(i)?.input(&model.front_end)?))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let known = Pairs::new(model, names.into_iter().map(caption).collect(), photos)?;
+        let known = Pairs::new(model, names.into_iter().map(caption).collect(), inputs)?;
         Ok(Self { groups, known, seconds })
     }
 }

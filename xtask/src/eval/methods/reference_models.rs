@@ -139,7 +139,7 @@ fn log_probabilities(pairs: &Pairs, known: &Pairs, scale: f64) -> Array1<f64> {
         }
         rows
     };
-    let (images, others) = (unit(&pairs.images), unit(&known.texts));
+    let (images, others) = (unit(&pairs.embedded), unit(&known.texts));
     let cosines = images.dot(&others.t());
     let own = pairs.cosines();
     cosines

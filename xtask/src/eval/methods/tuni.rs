@@ -20,8 +20,8 @@ use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimis
 use umid_models::{Input, Model};
 use umid_signals::Signal;
 use umid_signals::inversion::{similarity, variability_tuni};
+use umid_testbed::World;
 use umid_testbed::caption::fill;
-use umid_testbed::{World, pixels};
 
 use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
@@ -187,7 +187,7 @@ impl Reader<'_> {
         };
         let people = self.world.params().bank;
         let person = ((uniform() * people as f64) as usize).min(people - 1);
-        let photo = pixels(&self.world.bank_photo(person)?, self.model.front_end.pixels());
+        let photo = self.world.bank_recording(person)?.input(&self.model.front_end)?;
         let mut starts = Array2::zeros((self.settings.restarts, photo.values.len()));
         for mut start in starts.rows_mut() {
             let side = (LEAST_AREA + (1.0 - LEAST_AREA) * uniform()).sqrt();

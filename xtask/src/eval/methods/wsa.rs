@@ -31,7 +31,7 @@ impl Method for Wsa {
         let pool: Vec<&Pairs> =
             [Group::Member, Group::NonMember].iter().filter_map(|g| probe.groups.get(g)).collect();
         let texts: Vec<_> = pool.iter().map(|pairs| pairs.texts.view()).collect();
-        let images: Vec<_> = pool.iter().map(|pairs| pairs.images.view()).collect();
+        let images: Vec<_> = pool.iter().map(|pairs| pairs.embedded.view()).collect();
         let texts = concatenate(Axis(0), &texts)?;
         let images = concatenate(Axis(0), &images)?;
         let pool = PairRows { texts: texts.view(), images: images.view() };
@@ -49,5 +49,5 @@ impl Method for Wsa {
 }
 
 fn rows(pairs: &Pairs) -> PairRows<'_> {
-    PairRows { texts: pairs.texts.view(), images: pairs.images.view() }
+    PairRows { texts: pairs.texts.view(), images: pairs.embedded.view() }
 }

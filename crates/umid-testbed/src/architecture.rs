@@ -1,0 +1,201 @@
+//! The models that targets are: a small CLIP, or a small CLAP with either audio tower.
+
+use serde::{Deserialize, Serialize};
+use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
+use umid_models::config::{
+    Activation, AudioConfig, ClapConfig, ClipConfig, Cnn14Config, HtsatConfig, ImageConfig,
+    ModelConfig, Pooling, ProjectionConfig, RobertaConfig, TextConfig, TransformerConfig,
+};
+use umid_models::{
+    CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
+};
+
+use crate::photo::ImageSize;
+use crate::recording::{CLIP_RATE, CLIP_SAMPLES, Medium};
+use crate::tokenizer::{CaptionTokenizer, TokenizerFamily};
+
+/// Width of every target's joint space.
+const EMBEDDING_DIM: usize = 64;
+/// Mel bins of every audio tower's input.
+const MEL_BINS: usize = 32;
+/// Id of RoBERTa's padding token, from behind which positions are counted.
+const PADDING_ID: usize = 1;
+
+/// Which towers a target has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// CLIP: a vision transformer and a causal text transformer.
+    Vit(ModelShape),
+    /// CLAP: a Swin transformer over folded log-mels, and RoBERTa.
+    Htsat,
+    /// CLAP: PANN's Cnn14 at a fraction of its width, and RoBERTa.
+    Cnn14,
+}
+
+impl Default for Architecture {
+    fn default() -> Self {
+        Self::Vit(ModelShape::default())
+    }
+}
+
+/// The shape of a CLIP target's towers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelShape {
+    /// Side of a patch in pixels; it divides the side of a photo.
+    pub patch: usize,
+    /// Width of both towers, a multiple of four: there are four heads.
+    pub width: usize,
+    /// Blocks of the image tower.
+    pub image_layers: usize,
+    /// Blocks of the text tower.
+    pub text_layers: usize,
+}
+
+impl Default for ModelShape {
+    /// 670 thousand weights that memorise 400 people in minutes on one core.
+    fn default() -> Self {
+        Self { patch: 8, width: 96, image_layers: 3, text_layers: 2 }
+    }
+}
+
+impl Architecture {
+    /// What the model takes beside texts.
+    pub fn medium(self) -> Medium {
+        match self {
+            Self::Vit(_) => Medium::Photos,
+            Self::Htsat | Self::Cnn14 => Medium::Clips,
+        }
+    }
+
+    /// Whose tokenizer the model has.
+    pub fn tokenizer_family(self) -> TokenizerFamily {
+        match self {
+            Self::Vit(_) => TokenizerFamily::Clip,
+            Self::Htsat | Self::Cnn14 => TokenizerFamily::Roberta,
+        }
+    }
+
+    /// The configuration of a target.
+    pub fn config(self, tokenizer: &CaptionTokenizer, image_size: ImageSize) -> ModelConfig {
+        let audio = match self {
+            Self::Vit(shape) => return ModelConfig::Clip(small_clip(shape, tokenizer, image_size)),
+            Self::Htsat => AudioConfig::Htsat(small_htsat()),
+            Self::Cnn14 => AudioConfig::Cnn14(Cnn14Config {
+                mel_bins: MEL_BINS,
+                widths: [8, 16, 32, 64, 96, 96],
+            }),
+        };
+        ModelConfig::Clap(ClapConfig {
+            projection: ProjectionConfig {
+                embedding_dim: EMBEDDING_DIM,
+                activation: Activation::Relu,
+            },
+            text: small_roberta(tokenizer),
+            audio,
+        })
+    }
+
+    /// How recordings become inputs. Photos pass through it unscaled, clips uncut.
+    ///
+    /// # Panics
+    /// Never: the sizes are constants.
+    pub fn front_end(self, image_size: ImageSize) -> FrontEnd {
+        match self {
+            Self::Vit(_) => FrontEnd::Image(preprocessing(image_size)),
+            Self::Htsat | Self::Cnn14 => {
+                let log_mel = LogMel::new(LogMelParams {
+                    sample_rate: CLIP_RATE as usize,
+                    window: 512,
+                    hop: 256,
+                    bins: MEL_BINS,
+                    lowest: 50.0,
+                    highest: 7_600.0,
+                    samples: CLIP_SAMPLES,
+                    truncation: Truncation::RandTrunc,
+                    padding: Padding::RepeatPad,
+                });
+                FrontEnd::Audio(log_mel.expect("the sizes fit each other"))
+            }
+        }
+    }
+}
+
+fn small_clip(
+    shape: ModelShape,
+    tokenizer: &CaptionTokenizer,
+    image_size: ImageSize,
+) -> ClipConfig {
+    let transformer = |layers| TransformerConfig {
+        width: shape.width,
+        layers,
+        heads: 4,
+        mlp_width: 4 * shape.width,
+        activation: Activation::QuickGelu,
+        layer_norm_epsilon: 1e-5,
+    };
+    ClipConfig {
+        embedding_dim: EMBEDDING_DIM,
+        text: TextConfig {
+            vocabulary: tokenizer.vocabulary_size(),
+            context: tokenizer.context_length(),
+            pooling: Pooling::FirstOf(tokenizer.end_id()),
+            transformer: transformer(shape.text_layers),
+        },
+        image: ImageConfig {
+            image_size: image_size.side(),
+            patch_size: shape.patch,
+            channels: 3,
+            transformer: transformer(shape.image_layers),
+        },
+    }
+}
+
+fn small_roberta(tokenizer: &CaptionTokenizer) -> RobertaConfig {
+    RobertaConfig {
+        vocabulary: tokenizer.vocabulary_size(),
+        positions: tokenizer.context_length() + PADDING_ID + 1,
+        padding_id: PADDING_ID,
+        token_types: 1,
+        width: 96,
+        layers: 2,
+        heads: 4,
+        mlp_width: 384,
+        activation: Activation::Gelu,
+        epsilon: 1e-5,
+    }
+}
+
+/// Two stages of windows: 126 frames of 32 bins, stretched to 128 and folded into a square of 64.
+fn small_htsat() -> HtsatConfig {
+    HtsatConfig {
+        mel_bins: MEL_BINS,
+        spec_size: 64,
+        patch_size: [8, 8],
+        patch_stride: [8, 8],
+        patch_norm: true,
+        width: 64,
+        depths: vec![2, 2],
+        heads: vec![2, 4],
+        window: 4,
+        mlp_ratio: 4.0,
+        qkv_bias: true,
+        activation: Activation::Gelu,
+        epsilon: 1e-5,
+        fusion: None,
+    }
+}
+
+/// CLIP's preprocessing at the size of the testbed's photos.
+fn preprocessing(image_size: ImageSize) -> Preprocess {
+    Preprocess {
+        resize: Resize::ShortestEdge(image_size.side()),
+        filter: Filter::Bicubic,
+        crop: Some(image_size.side()),
+        crop_rounding: CropRounding::Down,
+        transparency: Transparency::OverWhite,
+        mean: OPENAI_MEAN,
+        std: OPENAI_STD,
+    }
+}
