@@ -1,12 +1,16 @@
-"""Make a random ViT-B/32 checkpoint of the real size, in either layout.
+"""Make a random ViT-B/32, in either layout, or HTSAT CLAP checkpoint of the real size.
 
     python scripts/make_full_size.py --layout hf --out target/full-size/hf
     python scripts/make_full_size.py --layout openclip --out target/full-size/openclip
+    python scripts/make_full_size.py --layout clap --out target/full-size/clap
 
-The architecture, the vocabulary of 49,408 entries (open_clip ships its merges)
-and the preprocessing are those of the published models; the weights are the
-packages' own initialisation, so embeddings are finite and differ from input to
-input, but mean nothing. For measuring size and speed only; not committed.
+The architectures, CLIP's vocabulary of 49,408 entries (open_clip ships its
+merges) and the front ends are those of the published models; `clap` has the
+sizes of clap-htsat-unfused, which are transformers' defaults, and a table of
+50,265 tokens of which its tokenizer, which no package ships, uses the bytes
+alone. The weights are the packages' own initialisation, so embeddings are
+finite and differ from input to input, but mean nothing. For measuring size and
+speed only; not committed.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ import open_clip
 import torch
 from open_clip.push_to_hf_hub import save_for_hf
 from open_clip.tokenizer import default_bpe
-from transformers import CLIPConfig, CLIPModel
+from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+import clap_tokenizer
 import clip_tokenizer
 from clip_tokenizer import Merge
 
@@ -52,9 +57,18 @@ def write_open_clip(directory: Path, tokenizer: clip_tokenizer.CLIPTokenizer) ->
     save_for_hf(model, tokenizer, config, str(directory), safe_serialization=True)
 
 
+def write_clap(directory: Path) -> None:
+    """Everything of a CLAP; the published models cut a piece out of a long clip."""
+    config = ClapConfig()
+    ClapModel(config).save_pretrained(directory)
+    ClapFeatureExtractor(truncation="rand_trunc", frequency_min=50).save_pretrained(directory)
+    context_length = config.text_config.max_position_embeddings - clap_tokenizer.PAD_ID - 1
+    clap_tokenizer.build_tokenizer([], context_length).save_pretrained(directory)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="make a random ViT-B/32 checkpoint of full size")
-    parser.add_argument("--layout", choices=("hf", "openclip"), required=True)
+    parser = argparse.ArgumentParser(description="make a random checkpoint of full size")
+    parser.add_argument("--layout", choices=("hf", "openclip", "clap"), required=True)
     parser.add_argument("--out", type=Path, required=True, help="a directory to create")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -64,16 +78,19 @@ def main() -> None:
 
     torch.manual_seed(arguments.seed)
     out.mkdir(parents=True)
-    merges = published_merges()
-    vocabulary = clip_tokenizer.clip_vocabulary(merges)
-    tokenizer = clip_tokenizer.build_tokenizer(vocabulary, merges, CONTEXT_LENGTH)
-    if arguments.layout == "hf":
-        write_hugging_face(out)
-        tokenizer.save_pretrained(out)
+    if arguments.layout == "clap":
+        write_clap(out)
     else:
-        write_open_clip(out, tokenizer)
-    clip_tokenizer.write_vocabulary_files(out, vocabulary, merges)
-    clip_tokenizer.write_special_tokens_map(out)
+        merges = published_merges()
+        vocabulary = clip_tokenizer.clip_vocabulary(merges)
+        tokenizer = clip_tokenizer.build_tokenizer(vocabulary, merges, CONTEXT_LENGTH)
+        if arguments.layout == "hf":
+            write_hugging_face(out)
+            tokenizer.save_pretrained(out)
+        else:
+            write_open_clip(out, tokenizer)
+        clip_tokenizer.write_vocabulary_files(out, vocabulary, merges)
+        clip_tokenizer.write_special_tokens_map(out)
     print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 2**20:.0f} MiB")
 
 

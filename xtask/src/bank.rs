@@ -1,4 +1,4 @@
-//! `cargo xtask bank`: writes public photos of a target's world, for `umid audit --bank`.
+//! `cargo xtask bank`: writes public photos or clips of a target's world, for `umid audit --bank`.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use umid_testbed::{NameLists, World, write_bank};
 
 use crate::suites::Suite;
 
-/// Write photos of people in neither group of a target's world as PNG files.
+/// Write photos (PNG) or clips (WAV) of people in neither group of a target's world.
 #[derive(Args)]
 pub struct Arguments {
     /// Suite of the target.

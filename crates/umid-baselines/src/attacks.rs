@@ -18,6 +18,8 @@ pub enum Attack {
     GradientNorm,
     /// [`IdentityCandidates`](crate::IdentityCandidates).
     IdentityInference,
+    /// [`RankedCandidates`](crate::RankedCandidates).
+    TextRank,
     /// [`embedding_norms`](crate::embedding_norms) and [`NormLikelihood`](crate::NormLikelihood).
     EmbeddingNorm,
     /// [`lira_online`](crate::lira_online) and [`lira_offline`](crate::lira_offline).
@@ -30,7 +32,7 @@ pub enum Attack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {
-    /// Images of the queried person.
+    /// Images or clips of the queried person.
     PairedImages,
     /// The model's weights, for a backward pass.
     Gradients,
@@ -65,7 +67,7 @@ const KO: &str = "Ko, Jin, Wang and Jia, \"Practical Membership Inference Attack
                   Large-Scale Multi-Modal Models: A Pilot Study\", ICCV 2023";
 
 /// Every attack, in the order of the crate's table.
-pub const ATTACKS: [AttackInfo; 9] = [
+pub const ATTACKS: [AttackInfo; 10] = [
     AttackInfo {
         attack: Attack::Blind,
         name: "blind control",
@@ -109,6 +111,14 @@ pub const ATTACKS: [AttackInfo; 9] = [
         cost: "1 image forward an image; prompts x candidates text forwards once",
         citation: "Hintersdorf, Struppek, Brack, Friedrich, Schramowski and Kersting, \"Does CLIP \
                    Know My Face?\", JAIR 80, 2024",
+    },
+    AttackInfo {
+        attack: Attack::TextRank,
+        name: "PRMID",
+        needs: &[Need::PairedImages, Need::PublicCandidates],
+        cost: "1 audio forward a clip; 1 text forward a candidate once",
+        citation: "Li et al., \"A Unimodal Speaker-Level Membership Inference Detector for \
+                   Contrastive Pretraining\", arXiv 2410.18371, TrustNLP 2025",
     },
     AttackInfo {
         attack: Attack::EmbeddingNorm,

@@ -12,6 +12,7 @@
 //! | weakly supervised (WSA) | [`WeaklySupervised`] | paired images, known non-members, a pool | 1 text, 1 image | Ko et al. 2023 |
 //! | gradient norm | [`GradientNorm`] | paired images, public pairs, weights | 1 text, 1 image, 1 backward | Gomez 2026 |
 //! | identity inference (IDIA) | [`IdentityCandidates`] | paired images, candidate names | 1 an image | Hintersdorf et al. 2024 |
+//! | rank of the true text (PRMID) | [`RankedCandidates`] | paired clips, other texts | 1 a clip | Li et al. 2025 |
 //! | embedding norm (LpLA) | [`embedding_norms`], [`NormLikelihood`] | none; labels for the likelihood | 1 | Sun et al. 2025 |
 //! | LiRA | [`lira_online`], [`lira_offline`] | reference models | 1 score a model | Carlini et al. 2022 |
 //! | RMIA | [`Rmia`] | reference models, a population | 1 score a model | Zarifzadeh et al. 2024 |
@@ -30,6 +31,7 @@ mod gradient_norm;
 mod idia;
 mod lira;
 mod logistic;
+mod prmid;
 mod rmia;
 mod wsa;
 
@@ -42,5 +44,6 @@ pub use error::{BaselineError, Result};
 pub use gradient_norm::GradientNorm;
 pub use idia::{DEFAULT_TAU, IdentityCandidates, IdentityOutcome, PROMPTS};
 pub use lira::{lira_offline, lira_online};
+pub use prmid::RankedCandidates;
 pub use rmia::{Points, ReferenceSide, Rmia};
 pub use wsa::{PairFeatures, Pairs, WeaklySupervised, WeaklySupervisedModel};

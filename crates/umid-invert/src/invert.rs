@@ -34,6 +34,8 @@ pub struct Inversion {
     pub gradient_norms: Array1<f32>,
     /// Final model inputs, flattened, where asked for: `[restarts, channels * height * width]`.
     pub inputs: Option<Array2<f32>>,
+    /// Final variables of the space, where inputs were asked for: `[restarts, dim]`.
+    pub variables: Option<Array2<f32>>,
     /// How each restart ended.
     pub outcomes: Vec<Outcome>,
 }
@@ -199,17 +201,15 @@ impl<'a, T: InputTower, S: Space> Inverter<'a, T, S> {
             variables = self.clamp(stepper.step(variables, gradient, norms.clone()));
             gradient_norms = Some(norms);
         }
-        let inputs = self.space.inputs(variables);
+        let inputs = self.space.inputs(variables.clone());
         let embeddings = self.tower.embed(inputs.clone());
         cosines.push(cosine(embeddings.clone(), targets.clone()));
         Batch {
             cosines: host_matrix(Tensor::cat(cosines, 1)),
             embeddings: host_matrix(embeddings),
             gradient_norms: gradient_norms.map(to_host).unwrap_or_default(),
-            inputs: match keep {
-                KeepInputs::No => None,
-                KeepInputs::Yes => Some(host_matrix(inputs.flatten(1, 3))),
-            },
+            inputs: (keep == KeepInputs::Yes).then(|| host_matrix(inputs.flatten(1, 3))),
+            variables: (keep == KeepInputs::Yes).then(|| host_matrix(variables)),
         }
     }
 
@@ -240,6 +240,7 @@ struct Batch {
     embeddings: Array2<f32>,
     gradient_norms: Vec<f32>,
     inputs: Option<Array2<f32>>,
+    variables: Option<Array2<f32>>,
 }
 
 impl Batch {
@@ -255,6 +256,7 @@ impl Batch {
                 .unwrap_or_else(|| Array2::zeros((0, embedding_dim))),
             gradient_norms: batches.iter().flat_map(|b| b.gradient_norms.clone()).collect(),
             inputs: join(&|b| b.inputs.as_ref().map(Array2::view)),
+            variables: join(&|b| b.variables.as_ref().map(Array2::view)),
         }
     }
 
@@ -263,7 +265,10 @@ impl Batch {
         let cosines = self.cosines.slice(s![rows.clone(), ..]).to_owned();
         let embeddings = self.embeddings.slice(s![rows.clone(), ..]).to_owned();
         let gradient_norms = Array1::from(self.gradient_norms[rows.clone()].to_vec());
-        let inputs = self.inputs.as_ref().map(|i| i.slice(s![rows, ..]).to_owned());
+        let kept = |values: &Option<Array2<f32>>| {
+            values.as_ref().map(|values| values.slice(s![rows.clone(), ..]).to_owned())
+        };
+        let (inputs, variables) = (kept(&self.inputs), kept(&self.variables));
         let outcomes = (0..restarts)
             .map(|r| {
                 let step = cosines.row(r).iter().position(|c| !c.is_finite());
@@ -276,7 +281,7 @@ impl Batch {
                 }
             })
             .collect();
-        Inversion { cosines, embeddings, gradient_norms, inputs, outcomes }
+        Inversion { cosines, embeddings, gradient_norms, inputs, variables, outcomes }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is optimised: the variable of an inversion, and how it becomes a model input.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ndarray::{Array2, ArrayView2};
 use umid_models::InputUnits;
 use umid_models::audio::{LogMel, LogMelTensors};
 
@@ -92,13 +93,13 @@ impl WaveformSpace {
         Self { samples: front_end.params().samples, front_end: front_end.on(device) }
     }
 
-    /// Samples of variables, in -1..1.
+    /// The waveforms that variables stand for, in -1..1.
     ///
     /// # Shapes
     ///
     /// - variables, output: `[rows, samples]`
-    pub fn waveforms(&self, variables: Tensor<2>) -> Tensor<2> {
-        variables * AMPLITUDE
+    pub fn samples(&self, variables: ArrayView2<f32>) -> Array2<f32> {
+        variables.mapv(|variable| (variable * AMPLITUDE).clamp(-1.0, 1.0))
     }
 }
 
@@ -112,7 +113,7 @@ impl Space for WaveformSpace {
     }
 
     fn inputs(&self, variables: Tensor<2>) -> Tensor<4> {
-        self.front_end.forward(self.waveforms(variables))
+        self.front_end.forward(variables * AMPLITUDE)
     }
 }
 

@@ -133,7 +133,7 @@ impl Block {
     fn export(&self, out: &mut Export, name: &str) {
         out.layer_norm(&format!("{name}.layer_norm1"), &self.layer_norm1);
         let thirds = ["q", "k", "v"].map(|part| format!("{name}.self_attn.{part}_proj"));
-        out.thirds(thirds, &self.qkv_proj);
+        out.thirds(&thirds, &self.qkv_proj);
         out.linear(&format!("{name}.self_attn.out_proj"), &self.out_proj);
         out.layer_norm(&format!("{name}.layer_norm2"), &self.layer_norm2);
         out.linear(&format!("{name}.mlp.fc1"), &self.fc1);

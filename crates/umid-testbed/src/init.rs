@@ -86,7 +86,7 @@ pub fn initial_weights(
 /// Of the norm that an audio tower begins with, in either layout.
 fn mel_statistic<'a>(statistics: &'a InputStatistics, name: &str) -> Option<&'a [f32]> {
     let (norm, part) = name.rsplit_once('.')?;
-    let of_bins = norm.ends_with(".batch_norm") || norm.ends_with(".bn0");
+    let of_bins = matches!(norm.rsplit('.').next(), Some("batch_norm" | "bn0"));
     match part {
         "running_mean" if of_bins => Some(&statistics.mean),
         "running_var" if of_bins => Some(&statistics.variance),

@@ -82,19 +82,20 @@ pub const DEFAULT_ALPHA: f64 = 0.05;
 pub const DEFAULT_MIN_VOTES: usize = 3;
 
 impl AuditOptions {
-    /// The defaults of `umid audit` on the CPU with these references, but for the report's
+    /// The defaults of `umid audit` on the CPU for a model of this kind with these references, but for the report's
     /// inverted images and the cache: neither is made.
     ///
     /// # Errors
     ///
     /// Those of the bundled siblings.
     pub fn new(
+        modality: Modality,
         seed: u64,
         paper_reference: ReferenceTexts,
         calibrated_reference: ReferenceTexts,
     ) -> Result<Self, AuditError> {
         Ok(Self {
-            templates: Templates::default(),
+            templates: Templates::of(modality),
             inversion: Some(InvertParams { seed, ..InvertParams::default() }),
             paper_reference,
             calibrated_reference,
@@ -447,7 +448,11 @@ fn run_info(
             calibrated_signals: weights(&options.score),
             one_part_signals: weights(&options.one_part_score),
             siblings: options.siblings.describe(),
-            bank: options.bank.as_deref().map(fingerprint).transpose()?,
+            bank: options
+                .bank
+                .as_deref()
+                .map(|directory| fingerprint(directory, model.modality()))
+                .transpose()?,
             redact: options.redaction == Redaction::On,
         },
         device: options.device.clone(),

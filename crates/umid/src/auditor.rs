@@ -77,7 +77,11 @@ impl<'a> Auditor<'a> {
             .with_reference(&neighbours, bank)?;
 
         let mut cache_warnings = Vec::new();
-        let bank = options.bank.as_deref().map(fingerprint).transpose()?;
+        let bank = options
+            .bank
+            .as_deref()
+            .map(|directory| fingerprint(directory, model.modality()))
+            .transpose()?;
         let key = cache_key(model, options, &("calibrated", bank, options.seed), names);
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
             progress.stage("reference names", names.len());

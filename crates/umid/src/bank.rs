@@ -1,13 +1,14 @@
-//! A bank of public inputs: images of the model's domain that show nobody who is asked about.
+//! A bank of public inputs: images or sounds of the model's domain with nobody in them who is asked
+//! about.
 //!
-//! The bank must match the domain of the model's training images: on procedural targets a bank
+//! The bank must match the domain of what the model was trained on: on procedural targets a bank
 //! of another domain (greyscale, narrow attributes) lost most of what it gives.
 
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
-use umid_models::Model;
+use umid_models::{Modality, Model};
 use umid_signals::Bank;
 
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
@@ -17,34 +18,52 @@ use crate::record::SCHEMA_VERSION;
 
 /// File endings that are taken for images; other files are passed over.
 const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
-/// Fewer images than this tell little: a prototype's AUC fell from .83 with 1,200 to .63 with 100.
-const MIN_IMAGES: usize = 100;
-/// Images decoded and embedded together.
+/// File endings that are taken for sounds.
+const SOUND_ENDINGS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "oga"];
+/// Fewer inputs than this tell little: a prototype's AUC fell from .83 with 1,200 to .63 with 100.
+const LEAST: usize = 100;
+/// Inputs decoded and embedded together.
 const CHUNK: usize = 64;
 
-/// Embeddings as they are cached: one row an image.
+/// File endings that are taken for inputs of a model.
+fn endings(modality: Modality) -> &'static [&'static str] {
+    match modality {
+        Modality::Image => &IMAGE_ENDINGS,
+        Modality::Audio => &SOUND_ENDINGS,
+    }
+}
+
+/// What the files are called in messages.
+fn plural(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Image => "images",
+        Modality::Audio => "sounds",
+    }
+}
+
+/// Embeddings as they are cached: one row an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Cached {
     rows: Vec<Vec<f32>>,
 }
 
-/// Embeds every image of a directory, or reads the embeddings from the cache.
+/// Embeds every image or sound of a directory, or reads the embeddings from the cache.
 ///
 /// # Errors
 ///
-/// [`AuditError::Bank`] for a directory without enough images, and those of the model for an
-/// image that does not decode.
+/// [`AuditError::Bank`] for a directory without enough of them, and those of the model for one
+/// that does not decode.
 pub(crate) fn load_bank(
     model: &Model,
     directory: &Path,
     cache: &ReferenceCache,
     progress: &dyn Progress,
 ) -> Result<Bank, AuditError> {
-    let files = images(directory)?;
+    let files = files(directory, model.modality())?;
     let device = format!("{:?}", model.device());
     let key = CacheKey::new(
         &model.source.digest,
-        &(SCHEMA_VERSION, "bank", fingerprint(directory)?, device),
+        &(SCHEMA_VERSION, "bank", fingerprint(directory, model.modality())?, device),
         &[],
     );
     let found = cache.load::<Cached>(&key);
@@ -57,9 +76,9 @@ pub(crate) fn load_bank(
             progress.stage("bank", files.len());
             let mut rows = Vec::with_capacity(files.len());
             for chunk in files.chunks(CHUNK) {
-                let pixels: Result<Vec<_>, _> =
+                let inputs: Result<Vec<_>, _> =
                     chunk.iter().map(|path| model.front_end.open(path)).collect();
-                let embeddings = model.embed_inputs(&pixels?)?;
+                let embeddings = model.embed_inputs(&inputs?)?;
                 rows.extend(embeddings.rows().into_iter().map(|row| row.to_vec()));
                 progress.advance(chunk.len());
             }
@@ -78,17 +97,17 @@ pub(crate) fn load_bank(
     Ok(Bank::new(embeddings.view())?)
 }
 
-/// Digest of a bank's images in the order of their names.
+/// Digest of a bank's files in the order of their names.
 ///
 /// # Errors
 ///
 /// [`AuditError::Bank`] and [`AuditError::ReadFile`].
-pub(crate) fn fingerprint(directory: &Path) -> Result<String, AuditError> {
+pub(crate) fn fingerprint(directory: &Path, modality: Modality) -> Result<String, AuditError> {
     let mut whole = blake3::Hasher::new_derive_key("umid 2026 bank");
-    for path in images(directory)? {
+    for path in files(directory, modality)? {
         let mut hasher = blake3::Hasher::new();
         hasher.update_mmap(&path).map_err(|source| AuditError::ReadFile {
-            what: "bank image",
+            what: "bank file",
             path,
             source,
         })?;
@@ -97,7 +116,7 @@ pub(crate) fn fingerprint(directory: &Path) -> Result<String, AuditError> {
     Ok(whole.finalize().to_hex().to_string())
 }
 
-fn images(directory: &Path) -> Result<Vec<PathBuf>, AuditError> {
+fn files(directory: &Path, modality: Modality) -> Result<Vec<PathBuf>, AuditError> {
     let read = |source| AuditError::ReadFile {
         what: "bank directory",
         path: directory.to_owned(),
@@ -107,15 +126,17 @@ fn images(directory: &Path) -> Result<Vec<PathBuf>, AuditError> {
     for entry in std::fs::read_dir(directory).map_err(read)? {
         let path = entry.map_err(read)?.path();
         let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if path.is_file() && ending.is_some_and(|e| IMAGE_ENDINGS.contains(&e.as_str())) {
+        if path.is_file() && ending.is_some_and(|e| endings(modality).contains(&e.as_str())) {
             files.push(path);
         }
     }
-    if files.len() < MIN_IMAGES {
+    if files.len() < LEAST {
+        let kind = plural(modality);
         let found = format!(
-            "it holds {} images and at least {MIN_IMAGES} are needed; add public images of the \
-             model's domain (subdirectories are not read), or leave --bank out",
-            files.len()
+            "it holds {} {kind} and at least {LEAST} are needed; add public {kind} of the model's \
+             domain (files ending in {}; subdirectories are not read), or leave --bank out",
+            files.len(),
+            endings(modality).join(", ")
         );
         return Err(bank_error(directory, &found));
     }
@@ -168,29 +189,32 @@ mod tests {
 
     #[test]
     fn fewer_than_a_hundred_images_are_refused() {
-        let dir = bank_of(MIN_IMAGES - 1);
+        let dir = bank_of(LEAST - 1);
         std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
-        let error = fingerprint(dir.path()).unwrap_err();
+        let error = fingerprint(dir.path(), Modality::Image).unwrap_err();
         assert!(matches!(error, AuditError::Bank { .. }) && error.is_usage());
         let message = error.to_string();
         assert!(message.contains("99 images") && message.contains("leave --bank out"), "{message}");
         write_image(dir.path(), "last.PNG", 200);
-        assert!(fingerprint(dir.path()).is_ok());
+        assert!(fingerprint(dir.path(), Modality::Image).is_ok());
+        // Images are no bank of a model that reads sound.
+        let error = fingerprint(dir.path(), Modality::Audio).unwrap_err().to_string();
+        assert!(error.contains("0 sounds") && error.contains("flac"), "{error}");
     }
 
     #[test]
     fn the_fingerprint_is_that_of_the_images() {
-        let dir = bank_of(MIN_IMAGES);
-        let before = fingerprint(dir.path()).unwrap();
+        let dir = bank_of(LEAST);
+        let before = fingerprint(dir.path(), Modality::Image).unwrap();
         std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
-        assert_eq!(fingerprint(dir.path()).unwrap(), before);
+        assert_eq!(fingerprint(dir.path(), Modality::Image).unwrap(), before);
         write_image(dir.path(), "050.png", 250);
-        assert_ne!(fingerprint(dir.path()).unwrap(), before);
+        assert_ne!(fingerprint(dir.path(), Modality::Image).unwrap(), before);
     }
 
     #[test]
     fn embeddings_are_computed_once_and_again_for_other_images() {
-        let (model, dir) = (model(), bank_of(MIN_IMAGES));
+        let (model, dir) = (model(), bank_of(LEAST));
         let kept = tempfile::tempdir().unwrap();
         let cache = ReferenceCache::at(kept.path());
         let load = || {
@@ -200,17 +224,17 @@ mod tests {
             (bank.scores(queries.view(), 10.0).unwrap(), embedded.0.get())
         };
         let (fresh, computed) = load();
-        assert_eq!(computed, MIN_IMAGES);
+        assert_eq!(computed, LEAST);
         assert_eq!(load(), (fresh.clone(), 0));
         write_image(dir.path(), "050.png", 250);
         let (other, computed) = load();
-        assert_eq!(computed, MIN_IMAGES);
+        assert_eq!(computed, LEAST);
         assert_ne!(other, fresh);
     }
 
     #[test]
     fn an_image_that_does_not_decode_is_named() {
-        let (model, dir) = (model(), bank_of(MIN_IMAGES));
+        let (model, dir) = (model(), bank_of(LEAST));
         std::fs::write(dir.path().join("070.png"), "no image").unwrap();
         let silent = crate::progress::Silent;
         let error = load_bank(&model, dir.path(), &ReferenceCache::off(), &silent).unwrap_err();

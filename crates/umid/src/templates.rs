@@ -4,17 +4,29 @@
 
 use std::collections::HashSet;
 
+use umid_models::Modality;
+
 use crate::error::{AuditError, shown};
 
-/// The captions under which the bundled target saw its names; the same six as in the testbed
-/// that trained it, which no crate of the product depends on.
-pub const BUNDLED_TEMPLATES: [&str; 6] = [
+/// Captions of photos: those under which the bundled image-text target saw its names, the same six
+/// as in the testbed that trained it, which no crate of the product depends on.
+pub const PHOTO_TEMPLATES: [&str; 6] = [
     "a photo of {}",
     "a portrait of {}",
     "an image of {}",
     "the face of {}",
     "a close-up of {}",
     "{} in a photo",
+];
+
+/// Captions of sounds: those of the bundled audio-text target.
+pub const SOUND_TEMPLATES: [&str; 6] = [
+    "a recording of {}",
+    "the voice of {}",
+    "{} speaking",
+    "a clip of {} talking",
+    "an audio clip of {}",
+    "{} in a recording",
 ];
 
 /// Where the name goes.
@@ -59,6 +71,15 @@ impl Templates {
         Ok(Self(templates))
     }
 
+    /// Those that are taken where nobody gives any.
+    pub fn of(modality: Modality) -> Self {
+        let templates = match modality {
+            Modality::Image => PHOTO_TEMPLATES,
+            Modality::Audio => SOUND_TEMPLATES,
+        };
+        Self(templates.map(str::to_owned).to_vec())
+    }
+
     /// `text` in every template, in their order.
     pub fn fill_all(&self, text: &str) -> Vec<String> {
         self.0.iter().map(|template| fill(template, text)).collect()
@@ -72,12 +93,6 @@ impl Templates {
     /// The templates in their order.
     pub fn as_slice(&self) -> &[String] {
         &self.0
-    }
-}
-
-impl Default for Templates {
-    fn default() -> Self {
-        Self(BUNDLED_TEMPLATES.map(str::to_owned).to_vec())
     }
 }
 
@@ -95,7 +110,8 @@ mod tests {
 
     #[test]
     fn bundled_templates_pass_their_own_checks() {
-        assert_eq!(templates(&BUNDLED_TEMPLATES).unwrap(), Templates::default());
+        assert_eq!(templates(&PHOTO_TEMPLATES).unwrap(), Templates::of(Modality::Image));
+        assert_eq!(templates(&SOUND_TEMPLATES).unwrap(), Templates::of(Modality::Audio));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
 use umid::templates::Templates;
 use umid_invert::InvertParams;
-use umid_models::{Model, parse_device};
+use umid_models::{Modality, Model, parse_device};
 use umid_signals::Signal;
 
 /// Both layouts and both activations.
@@ -80,7 +80,7 @@ fn options() -> AuditOptions {
             ..InvertParams::default()
         }),
         siblings: Siblings::bundled(3).unwrap(),
-        ..AuditOptions::new(0, gibberish(0, 12).unwrap(), fixed_reference()).unwrap()
+        ..AuditOptions::new(Modality::Image, 0, gibberish(0, 12).unwrap(), fixed_reference()).unwrap()
     }
 }
 

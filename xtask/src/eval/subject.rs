@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::{Context, ensure};
 use umid::queries::Query;
 use umid::reference::gibberish;
-use umid_models::{Input, Model, parse_device};
+use umid_models::{Input, Modality, Model, parse_device};
 use umid_testbed::{Card, Identity, NameLists, World};
 
 use super::record::Group;
@@ -92,6 +92,13 @@ impl Subject {
     /// The texts of each group.
     pub fn groups(&self) -> &BTreeMap<Group, Vec<Query>> {
         &self.groups
+    }
+
+    /// Refuses a target of the other medium, for a method that makes sense of one.
+    pub fn ensure_reads(&self, modality: Modality, method: &str) -> anyhow::Result<()> {
+        let found = self.model.modality();
+        ensure!(found == modality, "{method} is for {modality}-text models, not {found}-text ones");
+        Ok(())
     }
 
     /// Names of nobody, drawn as the people's are.

@@ -321,7 +321,7 @@ impl Block {
     fn export(&self, out: &mut Export, name: &str) {
         let attention = format!("{name}.attention.self");
         out.param(&format!("{attention}.relative_position_bias_table"), &self.position_table);
-        out.thirds(["query", "key", "value"].map(|part| format!("{attention}.{part}")), &self.qkv);
+        out.thirds(&["query", "key", "value"].map(|part| format!("{attention}.{part}")), &self.qkv);
         out.linear(&format!("{name}.attention.output.dense"), &self.output);
         out.layer_norm(&format!("{name}.layernorm_before"), &self.norm_before);
         out.layer_norm(&format!("{name}.layernorm_after"), &self.norm_after);

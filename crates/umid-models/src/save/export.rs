@@ -44,7 +44,7 @@ impl Export {
     }
 
     /// Query, key and value, which are kept side by side, under a name each.
-    pub(crate) fn thirds(&mut self, names: [String; 3], fused: &Linear) {
+    pub(crate) fn thirds(&mut self, names: &[String; 3], fused: &Linear) {
         let weight = fused.weight.val().inner();
         let width = weight.dims()[1] / 3;
         for (part, name) in names.iter().enumerate() {

@@ -180,7 +180,7 @@ impl Layer {
 
     fn export(&self, out: &mut Export, name: &str) {
         let thirds = ["query", "key", "value"].map(|part| format!("{name}.attention.self.{part}"));
-        out.thirds(thirds, &self.qkv);
+        out.thirds(&thirds, &self.qkv);
         out.linear(&format!("{name}.attention.output.dense"), &self.output);
         out.layer_norm(&format!("{name}.attention.output.LayerNorm"), &self.attention_norm);
         out.linear(&format!("{name}.intermediate.dense"), &self.fc1);

@@ -9,6 +9,7 @@ use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
+use umid_models::Modality;
 
 use super::Outcome;
 use super::options::{InversionArgs, ModelArgs};
@@ -94,8 +95,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
-    let options = options(args, &queries)?;
     let model = args.model.load()?;
+    let options = options(args, &queries, model.modality())?;
     let progress = watcher(args.quiet);
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     if args.json {
@@ -109,10 +110,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn options(args: &Args, queries: &NameFile) -> anyhow::Result<AuditOptions> {
+fn options(args: &Args, queries: &NameFile, modality: Modality) -> anyhow::Result<AuditOptions> {
     let (paper, calibrated) = references(args, queries)?;
     let templates = if args.template.is_empty() {
-        Templates::default()
+        Templates::of(modality)
     } else {
         Templates::new(args.template.clone())?
     };
@@ -132,7 +133,7 @@ fn options(args: &Args, queries: &NameFile) -> anyhow::Result<AuditOptions> {
         cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
         previews: args.previews,
         device: args.model.device.device.clone(),
-        ..AuditOptions::new(args.seed, paper, calibrated)?
+        ..AuditOptions::new(modality, args.seed, paper, calibrated)?
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::Auditor;
 use umid::cache::ReferenceCache;
@@ -30,21 +30,61 @@ const SCORED_GIBBERISH_SEED: u64 = 1;
 /// Characters of the first part of gibberish that is cut in two.
 const GIBBERISH_CUT: usize = 5;
 
-/// The bundled model: the files of its directory.
-const MODEL_FILES: [(&str, &[u8]); 4] = [
-    ("config.json", include_bytes!("../../../../datasets/zoo/demo/config.json")),
-    ("model.safetensors", include_bytes!("../../../../datasets/zoo/demo/model.safetensors")),
-    (
-        "preprocessor_config.json",
-        include_bytes!("../../../../datasets/zoo/demo/preprocessor_config.json"),
-    ),
-    ("tokenizer.json", include_bytes!("../../../../datasets/zoo/demo/tokenizer.json")),
-];
-const MEMBERS: &str = include_str!("../../../../datasets/zoo/demo/members.csv");
-const NON_MEMBERS: &str = include_str!("../../../../datasets/zoo/demo/non_members.csv");
+/// A bundled target.
+struct Bundle {
+    /// The files of the model's directory.
+    model: [(&'static str, &'static [u8]); 4],
+    /// List of those whom it was trained on.
+    members: &'static str,
+    /// List of those whom it was not.
+    non_members: &'static str,
+    /// What was done with whom, such as `CLIP model was trained on photos`.
+    trained: &'static str,
+}
+
+macro_rules! zoo {
+    ($folder:literal, $file:literal) => {
+        concat!("../../../../datasets/zoo/", $folder, "/", $file)
+    };
+}
+
+/// The target of a folder of `datasets/zoo`.
+macro_rules! bundle {
+    ($folder:literal, $trained:literal) => {
+        Bundle {
+            model: [
+                ("config.json", include_bytes!(zoo!($folder, "config.json"))),
+                ("model.safetensors", include_bytes!(zoo!($folder, "model.safetensors"))),
+                (
+                    "preprocessor_config.json",
+                    include_bytes!(zoo!($folder, "preprocessor_config.json")),
+                ),
+                ("tokenizer.json", include_bytes!(zoo!($folder, "tokenizer.json"))),
+            ],
+            members: include_str!(zoo!($folder, "members.csv")),
+            non_members: include_str!(zoo!($folder, "non_members.csv")),
+            trained: $trained,
+        }
+    };
+}
+
+const IMAGE: Bundle = bundle!("demo", "CLIP model was trained on photos");
+const AUDIO: Bundle = bundle!("clap-htsat", "CLAP model was trained on the synthetic voices");
+
+/// Which bundled target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A CLIP and drawn faces
+    Image,
+    /// A CLAP and synthetic voices
+    Audio,
+}
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
+    /// Which bundled model is audited
+    #[arg(long, value_enum, default_value = "image")]
+    modality: Kind,
     /// Audit every member and as many non-members, instead of 60 of each
     #[arg(long)]
     all: bool,
@@ -60,11 +100,15 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let model = bundled_model(directory.path(), &args.device.device)?;
+    let bundle = match args.modality {
+        Kind::Image => IMAGE,
+        Kind::Audio => AUDIO,
+    };
+    let model = bundled_model(&bundle, directory.path(), &args.device.device)?;
     let progress = watcher(args.quiet);
     let count = if args.all { usize::MAX } else { NAMES_OF_EACH_GROUP };
-    let members = people(MEMBERS, count)?;
-    let non_members = people(NON_MEMBERS, count)?;
+    let members = people(bundle.members, count)?;
+    let non_members = people(bundle.non_members, count)?;
     let queries = mixed(&members, &non_members);
     let ids = |group: &[Query]| group.iter().map(|q| q.id.clone()).collect::<BTreeSet<_>>();
     let (member_ids, non_member_ids) = (ids(&members), ids(&non_members));
@@ -76,12 +120,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         ground_truth: Some(member_ids.clone()),
         previews: 6,
         device: args.device.device.clone(),
-        ..AuditOptions::new(SEED, gibberish(SEED, GIBBERISH)?, names)?
+        ..AuditOptions::new(model.modality(), SEED, gibberish(SEED, GIBBERISH)?, names)?
     };
     println!(
-        "A small CLIP model was trained on photos of {} made-up people. Audited are {} of them \
-         and {} made-up people that it never saw, drawn in the same way.",
-        people(MEMBERS, usize::MAX)?.len(),
+        "A small {} of {} made-up people. Audited are {} of them and {} made-up people that it \
+         never met, drawn in the same way.",
+        bundle.trained,
+        people(bundle.members, usize::MAX)?.len(),
         members.len(),
         non_members.len()
     );
@@ -93,11 +138,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The bundled model, unpacked into `directory`.
-fn bundled_model(directory: &Path, device: &str) -> anyhow::Result<Model> {
+/// A bundled model, unpacked into `directory`.
+fn bundled_model(bundle: &Bundle, directory: &Path, device: &str) -> anyhow::Result<Model> {
     let directory = directory.join("bundled-demo");
     std::fs::create_dir(&directory).context("cannot unpack the bundled model")?;
-    for (name, bytes) in MODEL_FILES {
+    for (name, bytes) in bundle.model {
         std::fs::write(directory.join(name), bytes).context("cannot unpack the bundled model")?;
     }
     Ok(Model::load(&directory, &umid_models::parse_device(device)?)?)

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
 use ndarray::Array2;
-use umid::imagined::imagined;
-use umid_invert::{InputSpace, Inversion, Inverter, KeepInputs, Space};
-use umid_models::{InputTower, Model};
+use umid::imagined::{imagined, wav_file};
+use umid_invert::{
+    InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space, WaveformSpace,
+};
+use umid_models::{FrontEnd, InputTower, Model};
 
 use super::Outcome;
 use super::options::{InversionArgs, ModelArgs};
@@ -23,11 +25,16 @@ pub(crate) struct Args {
     /// The text, as it is
     #[arg(long, value_name = "TEXT")]
     text: String,
-    /// A safetensors file with starts `starts`, [restarts, 3, height, width], instead of random
-    /// ones
+    /// What is searched: the model's input (pixels; of sound a log-mel spectrogram), or the
+    /// waveform whose spectrogram the model reads
+    #[arg(long, value_enum, default_value = "input")]
+    space: SearchSpace,
+    /// A safetensors file with starts `starts` instead of random ones: [restarts, channels, height,
+    /// width], or [restarts, samples] of a waveform
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Where to write `starts`, `inputs`, `embeddings`, `cosines` and `gradient_norms`
+    /// Where to write `starts`, `inputs`, `embeddings`, `cosines` and `gradient_norms`, and
+    /// `waveforms` where those were searched
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Show the best restart's input: as an image or a spectrogram (.png), or as sound (.wav)
@@ -40,14 +47,56 @@ pub(crate) struct Args {
     inversion: InversionArgs,
 }
 
+/// What is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SearchSpace {
+    /// The model's input
+    Input,
+    /// The waveform that a model hears
+    Waveform,
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let params = args
         .inversion
         .params(args.seed)?
         .ok_or_else(|| anyhow::anyhow!("--restarts is 0, expected at least 1"))?;
     let model = args.model.load()?;
-    let space = InputSpace::new(&model.input_units(), model.device());
-    let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
+    match (args.space, &model.front_end) {
+        (SearchSpace::Input, _) => {
+            let space = InputSpace::new(&model.input_units(), model.device());
+            let input = model.tower.input_shape();
+            let found = search(args, &model, &space, params, &input)?;
+            finish(args, &model, found, None)
+        }
+        (SearchSpace::Waveform, FrontEnd::Audio(log_mel)) => {
+            let space = WaveformSpace::new(log_mel, model.device());
+            let found = search(args, &model, &space, params, &[space.dim()])?;
+            let variables = found.inversion.variables.as_ref().expect("inputs were asked for");
+            let waveforms = space.samples(variables.view());
+            finish(args, &model, found, Some((&waveforms, log_mel.params().sample_rate)))
+        }
+        (SearchSpace::Waveform, FrontEnd::Image(_)) => {
+            anyhow::bail!("this model reads images; --space waveform is for one that reads sound")
+        }
+    }
+}
+
+/// Starts and what came of them.
+struct Found {
+    starts: HostTensor,
+    inversion: Inversion,
+}
+
+/// Inverts the text from starts of a shape.
+fn search(
+    args: &Args,
+    model: &Model,
+    space: &impl Space,
+    params: InvertParams,
+    start: &[usize],
+) -> anyhow::Result<Found> {
+    let inverter = Inverter::new(&model.tower, space, params, model.device())?;
     let starts = match &args.init {
         None => inverter.starts(),
         Some(path) => {
@@ -55,13 +104,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             let rows = tensor.shape.first().copied().unwrap_or(0);
             let (shape, dim) = (tensor.shape, space.dim());
             Array2::from_shape_vec((rows, dim), tensor.values).map_err(|_| {
-                let expected = model.tower.input_shape();
+                let expected: Vec<String> = start.iter().map(ToString::to_string).collect();
                 anyhow::anyhow!(
-                    "{}: starts have shape {shape:?}, expected [restarts, {}, {}, {}]",
+                    "{}: starts have shape {shape:?}, expected [restarts, {}]",
                     path.display(),
-                    expected[0],
-                    expected[1],
-                    expected[2]
+                    expected.join(", ")
                 )
             })?
         }
@@ -73,50 +120,55 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             (inversion.cosines.row(i)[0], inversion.cosines.row(i)[inversion.cosines.ncols() - 1]);
         println!("restart {}: cosine {first:.4} -> {last:.4}, {outcome}", i + 1);
     }
-    save(args, &model, &starts, &inversion)?;
-    if let Some(path) = &args.preview {
-        preview(&model, &inversion, path)?;
-    }
-    Ok(Outcome::Done)
+    let mut starts = matrix("starts", &starts);
+    starts.shape.splice(1.., start.iter().copied());
+    Ok(Found { starts, inversion })
 }
 
-fn save(
+fn matrix(name: &'static str, array: &Array2<f32>) -> HostTensor {
+    HostTensor { name, shape: array.shape().to_vec(), values: array.iter().copied().collect() }
+}
+
+/// Writes the tensors, and the preview where one is asked for. Waveforms come with their rate.
+fn finish(
     args: &Args,
     model: &Model,
-    starts: &Array2<f32>,
-    inversion: &Inversion,
-) -> anyhow::Result<()> {
-    let rows = starts.nrows();
-    let [channels, height, width] = model.tower.input_shape();
-    let input_shape = vec![rows, channels, height, width];
-    let values = |array: &Array2<f32>| array.iter().copied().collect::<Vec<f32>>();
-    let matrix = |name, array: &Array2<f32>| HostTensor {
-        name,
-        shape: array.shape().to_vec(),
-        values: values(array),
+    Found { starts, inversion }: Found,
+    waveforms: Option<(&Array2<f32>, usize)>,
+) -> anyhow::Result<Outcome> {
+    let mut inputs =
+        matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
+    inputs.shape.splice(1.., model.tower.input_shape());
+    let gradient_norms = HostTensor {
+        name: "gradient_norms",
+        shape: vec![inversion.gradient_norms.len()],
+        values: inversion.gradient_norms.to_vec(),
     };
-    let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
-    tensors::write(
-        &args.out,
-        &[
-            HostTensor { name: "starts", shape: input_shape.clone(), values: values(starts) },
-            HostTensor { name: "inputs", shape: input_shape, values: values(inputs) },
-            matrix("embeddings", &inversion.embeddings),
-            matrix("cosines", &inversion.cosines),
-            HostTensor {
-                name: "gradient_norms",
-                shape: vec![rows],
-                values: inversion.gradient_norms.to_vec(),
-            },
-        ],
-    )
+    let mut all = vec![
+        starts,
+        inputs,
+        matrix("embeddings", &inversion.embeddings),
+        matrix("cosines", &inversion.cosines),
+        gradient_norms,
+    ];
+    all.extend(waveforms.map(|(waveforms, _)| matrix("waveforms", waveforms)));
+    tensors::write(&args.out, &all)?;
+    if let Some(path) = &args.preview {
+        preview(model, &inversion, waveforms, path)?;
+    }
+    Ok(Outcome::Done)
 }
 
 fn is_wav(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"))
 }
 
-fn preview(model: &Model, inversion: &Inversion, path: &Path) -> anyhow::Result<()> {
+fn preview(
+    model: &Model,
+    inversion: &Inversion,
+    waveforms: Option<(&Array2<f32>, usize)>,
+    path: &Path,
+) -> anyhow::Result<()> {
     let cosines = inversion.final_cosines();
     let best = inversion.usable().into_iter().max_by(|a, b| cosines[*a].total_cmp(&cosines[*b]));
     let Some(best) = best else {
@@ -126,10 +178,10 @@ fn preview(model: &Model, inversion: &Inversion, path: &Path) -> anyhow::Result<
     };
     let inputs = inversion.inputs.as_ref().expect("inputs were asked for");
     let imagined = imagined(model, &inputs.row(best).to_vec(), PREVIEW_SIDE)?;
-    let bytes = if is_wav(path) {
-        imagined.wav.context("this model reads images; give a .png file to --preview")?
-    } else {
-        imagined.png
+    let bytes = match waveforms {
+        _ if !is_wav(path) => imagined.png,
+        Some((waveforms, rate)) => wav_file(&waveforms.row(best).to_vec(), rate)?,
+        None => imagined.wav.context("this model reads images; give a .png file to --preview")?,
     };
     std::fs::write(path, bytes)
         .map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;

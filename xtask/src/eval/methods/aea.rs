@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ndarray::Array3;
 use umid_baselines::{Augmentation, augmentation_enhanced, augmentations};
-use umid_models::{Input, Model};
+use umid_models::{Input, Modality, Model};
 
 use super::pair_probe::{Pairs, Probe};
 use super::{Method, columns_of};
@@ -31,6 +31,7 @@ impl Method for Aea {
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        subject.ensure_reads(Modality::Image, "AEA")?;
         let probe = Probe::of(subject)?;
         let changes = augmentations();
         let started = Instant::now();

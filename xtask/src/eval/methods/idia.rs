@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use ndarray::{Array2, Array3, s};
 use umid_baselines::{DEFAULT_TAU, IdentityCandidates, PROMPTS};
+use umid_models::Modality;
 use umid_testbed::Identity;
 use umid_testbed::caption::fill;
 
@@ -35,6 +36,7 @@ impl Method for Idia {
     }
 
     fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        subject.ensure_reads(Modality::Image, "IDIA")?;
         let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
         for group in [Group::Member, Group::NonMember] {
             let mut of_group = subject.people(group);

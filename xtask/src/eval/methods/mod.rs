@@ -4,6 +4,7 @@
 mod aea;
 mod blind;
 mod calibrated;
+mod clip_probe;
 mod combined;
 mod csa;
 mod embedding_norm;
@@ -12,7 +13,9 @@ mod idia;
 mod inversion;
 mod lpla;
 mod pair_probe;
+mod prmid;
 mod reference_models;
+mod speaker_similarity;
 mod text_probe;
 mod tuni;
 mod wsa;
@@ -39,6 +42,8 @@ pub fn all() -> Vec<Box<dyn Method>> {
         Box::new(gradient_norm::GradientNorm),
         Box::new(embedding_norm::EmbeddingNorm),
         Box::new(idia::Idia),
+        Box::new(prmid::Prmid),
+        Box::new(speaker_similarity::SpeakerSimilarity),
         Box::new(reference_models::ReferenceModels),
         Box::new(lpla::Lpla),
     ]

@@ -17,7 +17,7 @@ use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
 use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
-use umid_models::{Input, Model};
+use umid_models::{Input, Modality, Model};
 use umid_signals::Signal;
 use umid_signals::inversion::{similarity, variability_tuni};
 use umid_testbed::World;
@@ -87,6 +87,7 @@ impl Method for Tuni {
     }
 
     fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        subject.ensure_reads(Modality::Image, "TUNI")?;
         let settings: Settings = settings(table)?;
         let reader = Reader {
             model: &subject.model,
