@@ -1,9 +1,9 @@
 //! Procedural identities with known membership.
 //!
 //! A [`World`] is drawn from a seed and from name lists: members and non-members with names and
-//! faces from one distribution, a public of unnamed people, a bank of public photos and fresh
-//! names for a reference. Faces are drawn, not photographed, and names are random combinations:
-//! nobody real is in here.
+//! faces or voices from one distribution, a public of unnamed people, a bank of public photos or
+//! clips and fresh names for a reference. Faces are drawn, voices synthesised, and names are random
+//! combinations: nobody real is in here.
 //!
 //! ```
 //! use umid_testbed::{NameLists, World, WorldParams};

@@ -50,7 +50,7 @@ pub struct AuditOptions {
     pub calibrated_reference: ReferenceTexts,
     /// Names that siblings of a query are made of.
     pub siblings: Siblings,
-    /// Directory of public images of the model's domain.
+    /// Directory of public images or sounds of the model's domain.
     pub bank: Option<PathBuf>,
     /// Signals of the calibrated score with their weights.
     pub score: Vec<(Signal, f64)>,

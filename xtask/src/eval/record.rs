@@ -88,9 +88,9 @@ impl Sees {
         match self {
             Self::NamesOnly => "names, no model",
             Self::Text => "text",
-            Self::TextAndBank => "text, public images",
-            Self::Images => "the person's images",
-            Self::ImageAndModels => "the person's image, reference models",
+            Self::TextAndBank => "text, public inputs",
+            Self::Images => "the person's inputs",
+            Self::ImageAndModels => "the person's input, reference models",
         }
     }
 }

@@ -45,8 +45,8 @@ pub(crate) struct Args {
     /// Do not take names of two words apart
     #[arg(long)]
     no_split: bool,
-    /// Directory of public images of the model's domain, none of a person asked about; at least
-    /// 100. Images of another domain cost power
+    /// Directory of public images or sounds of the model's domain, none of a person asked about; at
+    /// least 100. Another domain costs power
     #[arg(long, value_name = "DIR")]
     bank: Option<PathBuf>,
     /// Bundled siblings of each kind for the part-interaction residual
@@ -76,7 +76,7 @@ pub(crate) struct Args {
     /// Compute references afresh and keep nothing in the user's cache
     #[arg(long)]
     no_cache: bool,
-    /// Inverted images in the report
+    /// Inverted inputs shown in the report
     #[arg(long, default_value_t = 6, value_name = "N")]
     previews: usize,
     /// Exit with 1 if a name is detected at the false discovery rate

@@ -33,7 +33,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         title: "Controls".to_owned(),
         plain: vec![
             "A score can be high for reasons that are not membership: the split may leak, names \
-             may differ in kind, a name's exposure may be seen without the person's images. Each \
+             may differ in kind, a name's exposure may be seen without the person's inputs. Each \
              control removes one of these explanations."
                 .to_owned(),
         ],
@@ -88,19 +88,19 @@ fn blind(results: &Results<'_>) -> Table {
     table
 }
 
-/// Members under other people's photos.
+/// Members under other people's inputs.
 fn mispaired(results: &Results<'_>) -> Table {
     let columns = vec![
         Column::words("Target"),
         Column::words("Reading"),
-        Column::intervals("Own photos v non-member"),
-        Column::intervals("Random photos v non-member"),
-        Column::intervals("Own v random photos"),
+        Column::intervals("Own inputs v non-member"),
+        Column::intervals("Random inputs v non-member"),
+        Column::intervals("Own v random inputs"),
     ];
     let mut table = Table::new("mispaired", "Exposure of the name without the person", columns);
-    "Is it the pairing of name and images that is measured, or the name's exposure?"
+    "Is it the pairing of name and inputs that is measured, or the name's exposure?"
         .clone_into(&mut table.question);
-    "Half of the members were trained under a new random person's photo each time: their names \
+    "Half of the members were trained under a new random person's input each time: their names \
      were shown as often, but there was nobody to memorise."
         .clone_into(&mut table.plain);
     for target in results.targets().iter().filter(|target| target.has_mispaired()) {

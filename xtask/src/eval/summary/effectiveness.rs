@@ -22,7 +22,7 @@ const PANELS: [(&str, &str, &str); 5] = [
     (
         "variants",
         "Other targets",
-        "Fewer and more images a person, more people, names of one to four words, other shapes of \
+        "Fewer and more inputs a person, more people, names of one to four words, other shapes of \
          the towers.",
     ),
     (
@@ -34,7 +34,7 @@ const PANELS: [(&str, &str, &str); 5] = [
         "development",
         "The world that settings were chosen on",
         "Settings, signals, weights and signs were chosen here and then frozen. In its mispaired \
-         form half of the members went with photos of random people.",
+         form half of the members went with inputs of random people.",
     ),
 ];
 
@@ -50,7 +50,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         plain: vec![
             "The area under the ROC curve (AUC) is the chance that a random member scores above a \
              random non-member: .5 is guessing, 1 is perfect. Members and non-members are one draw \
-             of names and faces, cut in two at random, so nothing but training tells them apart."
+             of names and people, cut in two at random, so nothing but training tells them apart."
                 .to_owned(),
         ],
         parts: tables,

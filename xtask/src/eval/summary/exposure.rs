@@ -35,7 +35,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         title: "Exposure".to_owned(),
         plain: vec![
             "A model that saw a name rarely gives little away to a test by text alone, while an \
-             attack that is shown the person's image still works. A small AUC here is a limit of \
+             attack that is shown the person's input still works. A small AUC here is a limit of \
              the test, not proof that the data were not used."
                 .to_owned(),
         ],

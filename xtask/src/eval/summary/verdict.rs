@@ -36,7 +36,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         .clone_into(&mut table.question);
     "Differences are of the area under the ROC curve over the same names; an interval without 0 \
      tells the two apart. The last column is the calibrated AUC's way from guessing towards that \
-     of an attack that is shown the person's own training image (CSA)."
+     of an attack that is shown the person's own training input (CSA)."
         .clone_into(&mut table.plain);
     for target in &targets {
         let auc = results.auc(target, CALIBRATED);
