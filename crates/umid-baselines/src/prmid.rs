@@ -92,7 +92,8 @@ mod tests {
     use ndarray::array;
 
     fn candidates() -> RankedCandidates {
-        RankedCandidates::new(&array![[1.0f32, 0.0], [0.0, 3.0], [2.0, 0.0]].view()).expect("usable")
+        RankedCandidates::new(&array![[1.0f32, 0.0], [0.0, 3.0], [2.0, 0.0]].view())
+            .expect("usable")
     }
 
     #[test]

@@ -80,7 +80,8 @@ fn options() -> AuditOptions {
             ..InvertParams::default()
         }),
         siblings: Siblings::bundled(3).unwrap(),
-        ..AuditOptions::new(Modality::Image, 0, gibberish(0, 12).unwrap(), fixed_reference()).unwrap()
+        ..AuditOptions::new(Modality::Image, 0, gibberish(0, 12).unwrap(), fixed_reference())
+            .unwrap()
     }
 }
 

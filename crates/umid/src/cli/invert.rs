@@ -136,8 +136,7 @@ fn finish(
     Found { starts, inversion }: Found,
     waveforms: Option<(&Array2<f32>, usize)>,
 ) -> anyhow::Result<Outcome> {
-    let mut inputs =
-        matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
+    let mut inputs = matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
     inputs.shape.splice(1.., model.tower.input_shape());
     let gradient_norms = HostTensor {
         name: "gradient_norms",

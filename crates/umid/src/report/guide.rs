@@ -31,7 +31,7 @@ pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
     entry(
         "A detection is evidence, not proof",
         "It says that the model treats this name as it would rarely treat one it had not seen. It \
-         does not show which image was used, or that the person who bears the name is meant.",
+         does not show which image or sound was used, or that the person who bears the name is meant.",
     );
     entry(
         "\u{201c}Not detected\u{201d} is not \u{201c}absent\u{201d}",

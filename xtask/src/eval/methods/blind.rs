@@ -62,9 +62,12 @@ struct Control {
     null: Vec<f64>,
 }
 
+/// Controls by their names and labels.
+type Controls = HashMap<(Vec<String>, Vec<bool>), Rc<Control>>;
+
 thread_local! {
-    /// Controls by their names and labels: every stop of a training has those of the last.
-    static KNOWN: RefCell<HashMap<(Vec<String>, Vec<bool>), Rc<Control>>> = RefCell::default();
+    /// Every stop of a training has the names and labels of the last.
+    static KNOWN: RefCell<Controls> = RefCell::default();
 }
 
 fn control(texts: &[&str], members: Vec<bool>) -> anyhow::Result<Rc<Control>> {

@@ -190,7 +190,12 @@ fn options(subject: &Subject, settings: &Settings) -> anyhow::Result<AuditOption
         templates: Templates::new(templates)?,
         inversion: None,
         siblings: Siblings::bundled(settings.siblings)?,
-        ..AuditOptions::new(subject.model.modality(), settings.seed, gibberish(settings.seed, 100)?, names)?
+        ..AuditOptions::new(
+            subject.model.modality(),
+            settings.seed,
+            gibberish(settings.seed, 100)?,
+            names,
+        )?
     })
 }
 
