@@ -1,6 +1,7 @@
 //! Which targets there are: `datasets/suites/NAME.toml`, a list of targets with what they are
 //! for. A field that a target leaves out has the default of `umid-testbed`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ const BANK: usize = 12_000;
 pub struct Suite {
     /// What it is for.
     pub about: String,
+    /// What the targets of each panel are, in plain words.
+    #[serde(default)]
+    pub panels: BTreeMap<String, String>,
     /// Its targets, in the order in which tables list them.
     #[serde(rename = "target", default)]
     pub targets: Vec<Target>,

@@ -171,7 +171,7 @@ impl Bar {
 
 fn report(card: &Card, seconds: f64) {
     eprintln!(
-        "{}: loss {:.3}, own name found from {:.1} % of training and {:.1} % of other photos, \
+        "{}: loss {:.3}, own name found from {:.1} % of training and {:.1} % of other inputs, \
          {seconds:.0} s, digest {}",
         card.name,
         card.final_loss,

@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return estimate(&suite, &plan, &store);
     }
     let cells = runner::run(&suite, &plan, &store)?;
-    let results = summary::Results::new(&plan, &cells);
+    let results = summary::Results::new(&suite, &plan, &cells);
     summary::write(&arguments.suite, &suite, &results, &out)?;
     println!("{}", out.join("index.html").display());
     let failed = cells.iter().filter(|cell| matches!(cell.outcome, Outcome::Failed(_))).count();

@@ -5,37 +5,13 @@ use crate::eval::page::{Part, Section};
 use crate::eval::table::{Cell, Column, Standing, Table};
 use crate::suites::{Role, Target};
 
-/// Panels in the order of the page: name, title, plain words.
-const PANELS: [(&str, &str, &str); 5] = [
-    (
-        "worlds",
-        "Worlds that nothing was chosen on",
-        "Two worlds, each at three numbers of exposures a name, and the first with members and \
-         non-members exchanged.",
-    ),
-    (
-        "later",
-        "A world made after the last choice",
-        "The score was chosen anew when a control on the worlds above failed; this world was made \
-         after that, and scored once.",
-    ),
-    (
-        "variants",
-        "Other targets",
-        "Fewer and more inputs a person, more people, names of one to four words, other shapes of \
-         the towers.",
-    ),
-    (
-        "controls",
-        "Where little or nothing is to be found",
-        "The null target and mispaired members.",
-    ),
-    (
-        "development",
-        "The world that settings were chosen on",
-        "Settings, signals, weights and signs were chosen here and then frozen. In its mispaired \
-         form half of the members went with inputs of random people.",
-    ),
+/// Panels in the order of the page, and their titles. What is in them a suite says itself.
+const PANELS: [(&str, &str); 5] = [
+    ("worlds", "Worlds that nothing was chosen on"),
+    ("later", "A world made after the last choice"),
+    ("variants", "Other targets"),
+    ("controls", "Where little or nothing is to be found"),
+    ("development", "The world that settings were chosen on"),
 ];
 
 pub fn section(results: &Results<'_>) -> Option<Section> {
@@ -60,7 +36,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     })
 }
 
-fn table(results: &Results<'_>, (panel, title, plain): &(&str, &str, &str)) -> Option<Table> {
+fn table(results: &Results<'_>, (panel, title): &(&str, &str)) -> Option<Table> {
     let targets: Vec<&Target> = results.panel(panel);
     if targets.is_empty() {
         return None;
@@ -70,7 +46,7 @@ fn table(results: &Results<'_>, (panel, title, plain): &(&str, &str, &str)) -> O
     let mut table = Table::new(&format!("effectiveness-{panel}"), title, columns);
     "Does the method tell members from non-members drawn like them?"
         .clone_into(&mut table.question);
-    (*plain).clone_into(&mut table.plain);
+    results.panel_words(panel).clone_into(&mut table.plain);
     for which in results.headlines() {
         let cells: Vec<Cell> =
             targets.iter().map(|target| area_cell(results.auc(target, which))).collect();

@@ -21,7 +21,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     columns.extend(shown.iter().map(|which| Column::intervals(which.reading)));
     let mut table = Table::new("exposure", "Exposure", columns);
     "How often must a name have been shown before it is found?".clone_into(&mut table.question);
-    "The same training, stopped after 15, 30 and 100 % of its steps.".clone_into(&mut table.plain);
+    "The same training, stopped early and completed.".clone_into(&mut table.plain);
     for target in worlds.iter().flatten() {
         let mut row =
             vec![Cell::text(&target.name), Cell::Number { value: exposures(target), digits: 0 }];

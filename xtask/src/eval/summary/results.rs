@@ -1,5 +1,6 @@
 //! What was measured, by target, method and reading, with the metrics that tables are made of.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use umid_detect::{Bootstrap, ClassScores, Interval, realised_false_positive_rate};
@@ -8,7 +9,7 @@ use umid_testbed::{NameLists, World};
 use crate::eval::plan::Planned;
 use crate::eval::record::{Cell as Measured, Column, Group, Outcome, Reading};
 use crate::eval::table::{Cell, Standing};
-use crate::suites::{Role, Target};
+use crate::suites::{Role, Suite, Target};
 
 /// Why a cell of a table has no number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,19 +67,20 @@ pub struct Results<'a> {
     plan: &'a [Planned],
     cells: &'a [Measured],
     targets: Vec<Target>,
+    panels: &'a BTreeMap<String, String>,
     bootstrap: Bootstrap,
 }
 
 impl<'a> Results<'a> {
     /// Cells in the order of their plan, in which a target comes again with its ablations.
-    pub fn new(plan: &'a [Planned], cells: &'a [Measured]) -> Self {
+    pub fn new(suite: &'a Suite, plan: &'a [Planned], cells: &'a [Measured]) -> Self {
         let mut targets: Vec<Target> = Vec::new();
         for planned in plan {
             if targets.iter().all(|target| target.name != planned.target.name) {
                 targets.push(planned.target.clone());
             }
         }
-        Self { plan, cells, targets, bootstrap: Bootstrap::default() }
+        Self { plan, cells, targets, panels: &suite.panels, bootstrap: Bootstrap::default() }
     }
 
     /// Targets in the suite's order.
@@ -89,6 +91,11 @@ impl<'a> Results<'a> {
     /// The targets of a panel.
     pub fn panel(&self, panel: &str) -> Vec<&Target> {
         self.targets.iter().filter(|target| target.panel == panel).collect()
+    }
+
+    /// What the suite says of a panel's targets.
+    pub fn panel_words(&self, panel: &str) -> &'a str {
+        self.panels.get(panel).map_or("", |words| words.trim())
     }
 
     /// Targets on which nothing was chosen and whose members can be found.
@@ -338,7 +345,7 @@ mod tests {
             seconds: 1.0,
             outcome,
         }];
-        look(&Results::new(&plan, &cells), &suite.targets[0])
+        look(&Results::new(&suite, &plan, &cells), &suite.targets[0])
     }
 
     #[test]
@@ -352,7 +359,7 @@ mod tests {
         let plan = plan(&suite).unwrap();
         let order: Vec<&str> = plan.iter().map(|cell| cell.target.name.as_str()).collect();
         assert_eq!(order, ["a", "b", "a", "b"]);
-        let results = Results::new(&plan, &[]);
+        let results = Results::new(&suite, &plan, &[]);
         let names: Vec<&str> = results.targets().iter().map(|t| t.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
     }
