@@ -68,7 +68,7 @@ impl Noise {
 /// is the utterance's, or less where a peak would be clipped.
 ///
 /// # Shapes
-/// [samples], mono, within -1..1.
+/// `[samples]`, mono, within -1..1.
 ///
 /// # Panics
 /// If the rate is below [`LOWEST_RATE_HZ`].
