@@ -1,0 +1,367 @@
+//! A pre-norm residual block with frozen weights: attention, then a two-layer perceptron, forward
+//! and back to its input.
+
+use crate::attention::{self, Groups, Heads, Scratch, Sequence};
+use crate::buffers::Buffers;
+use crate::elementwise::{Activation, activate, activate_backward, norm, norm_backward};
+use crate::product::{Packed, Rows, Start, product};
+
+/// A linear layer: `[input, output]` and `[output]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Linear<'a> {
+    /// Row-major.
+    pub weight: &'a [f32],
+    /// None where there is no bias.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// A layer norm's gain and shift: `[width]` each.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm<'a> {
+    /// Gain.
+    pub gain: &'a [f32],
+    /// Shift.
+    pub shift: &'a [f32],
+}
+
+/// A block's weights, as a checkpoint has them.
+#[derive(Debug, Clone)]
+pub struct Weights<'a> {
+    /// Before attention.
+    pub norm_before: Norm<'a>,
+    /// Query, key and value side by side: `[width, 3 width]`.
+    pub qkv: Linear<'a>,
+    /// `[width, width]`.
+    pub output: Linear<'a>,
+    /// Before the perceptron.
+    pub norm_after: Norm<'a>,
+    /// `[width, inner]`.
+    pub fc1: Linear<'a>,
+    /// `[inner, width]`.
+    pub fc2: Linear<'a>,
+    /// Attention heads.
+    pub heads: usize,
+    /// Between the perceptron's layers.
+    pub activation: Activation,
+    /// Of both norms.
+    pub epsilon: f32,
+    /// Who attends to whom.
+    pub groups: Groups,
+}
+
+/// A linear layer, laid out for both directions.
+#[derive(Debug)]
+struct Layer {
+    forward: Packed,
+    backward: Packed,
+    bias: Vec<f32>,
+}
+
+impl Layer {
+    /// The columns `first..first + count` of a layer behind a norm, times a factor.
+    fn new(
+        linear: Linear,
+        columns: usize,
+        (first, count): (usize, usize),
+        norm: Option<Norm>,
+        factor: f32,
+    ) -> Self {
+        let rows = linear.weight.len() / columns;
+        let at = |row: usize, column: usize| {
+            let gain = norm.map_or(1.0, |norm| norm.gain[row]);
+            linear.weight[row * columns + first + column] * gain * factor
+        };
+        let mut bias = vec![0.0f64; count];
+        if let Some(norm) = norm {
+            for (row, shift) in norm.shift.iter().enumerate() {
+                let weights = &linear.weight[row * columns + first..][..count];
+                for (bias, weight) in bias.iter_mut().zip(weights) {
+                    *bias += f64::from(*shift) * f64::from(*weight);
+                }
+            }
+        }
+        if let Some(own) = linear.bias {
+            for (bias, own) in bias.iter_mut().zip(&own[first..]) {
+                *bias += f64::from(*own);
+            }
+        }
+        Self {
+            forward: Packed::new(rows, count, at),
+            backward: Packed::new(count, rows, |column, row| at(row, column)),
+            bias: bias.into_iter().map(|bias| (bias * f64::from(factor)) as f32).collect(),
+        }
+    }
+}
+
+/// A block, ready to be passed.
+#[derive(Debug)]
+pub(crate) struct Block {
+    query: Layer,
+    key_value: Layer,
+    output: Layer,
+    fc1: Layer,
+    fc2: Layer,
+    heads: Heads,
+    activation: Activation,
+    epsilon: f32,
+    groups: Groups,
+}
+
+/// What the way back needs of the way forward.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    normed_before: Vec<f32>,
+    scales_before: Vec<f32>,
+    queries: Vec<f32>,
+    keys_values: Vec<f32>,
+    normed_after: Vec<f32>,
+    scales_after: Vec<f32>,
+    inner: Vec<f32>,
+}
+
+impl Block {
+    pub(crate) fn new(weights: &Weights) -> Self {
+        let width = weights.norm_before.gain.len();
+        let inner = weights.fc1.weight.len() / width;
+        let heads = Heads { count: weights.heads, width: width / weights.heads };
+        let (before, after) = (Some(weights.norm_before), Some(weights.norm_after));
+        let scale = 1.0 / (heads.width as f32).sqrt();
+        Self {
+            query: Layer::new(weights.qkv, 3 * width, (0, width), before, scale),
+            key_value: Layer::new(weights.qkv, 3 * width, (width, 2 * width), before, 1.0),
+            output: Layer::new(weights.output, width, (0, width), None, 1.0),
+            fc1: Layer::new(weights.fc1, inner, (0, inner), after, 1.0),
+            fc2: Layer::new(weights.fc2, width, (0, width), None, 1.0),
+            heads,
+            activation: weights.activation,
+            epsilon: weights.epsilon,
+            groups: weights.groups.clone(),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[sequences * tokens, width]`
+    /// - read: for each sequence the token whose output is wanted; none for all
+    /// - output: as hidden, or `[sequences, width]`
+    pub(crate) fn forward(
+        &self,
+        hidden: Vec<f32>,
+        tokens: usize,
+        read: Option<&[usize]>,
+        buffers: &Buffers,
+        scratch: &mut Scratch,
+    ) -> (Vec<f32>, Saved) {
+        let width = self.heads.model_width();
+        let rows = hidden.len() / width;
+        let sequences = rows / tokens;
+        let kept = if read.is_some() { sequences } else { rows };
+
+        let mut normed_before = buffers.take(rows * width);
+        let mut scales_before = buffers.take(rows);
+        norm(&hidden, width, self.epsilon, &mut normed_before, &mut scales_before);
+        let mut keys_values = buffers.take(rows * 2 * width);
+        self.key_value.pass(&normed_before, &mut keys_values);
+        let mut queries = buffers.take(kept * width);
+        let hidden = match read {
+            None => {
+                self.query.pass(&normed_before, &mut queries);
+                hidden
+            }
+            Some(read) => {
+                let mut normed_read = buffers.take(kept * width);
+                copy_read(&normed_before, width, tokens, read, &mut normed_read);
+                self.query.pass(&normed_read, &mut queries);
+                buffers.give(normed_read);
+                let mut hidden_read = buffers.take(kept * width);
+                copy_read(&hidden, width, tokens, read, &mut hidden_read);
+                buffers.give(hidden);
+                hidden_read
+            }
+        };
+
+        let mut context = buffers.take(kept * width);
+        let each = tokens * width;
+        let kept_each = kept / sequences * width;
+        for sequence in 0..sequences {
+            let operands = Sequence {
+                queries: &queries[sequence * kept_each..][..kept_each],
+                keys_values: &keys_values[sequence * 2 * each..][..2 * each],
+                read: read.map(|read| read[sequence]),
+            };
+            let context = &mut context[sequence * kept_each..][..kept_each];
+            attention::forward(self.heads, &self.groups, operands, context, scratch);
+        }
+        let mut hidden = hidden;
+        self.output.add(&context, &mut hidden);
+
+        let mut normed_after = context;
+        let mut scales_after = buffers.take(kept);
+        norm(&hidden, width, self.epsilon, &mut normed_after, &mut scales_after);
+        let inner_width = self.fc1.bias.len();
+        let mut inner = buffers.take(kept * inner_width);
+        self.fc1.pass(&normed_after, &mut inner);
+        let mut activated = buffers.take(kept * inner_width);
+        activate(self.activation, &inner, &mut activated);
+        self.fc2.add(&activated, &mut hidden);
+        buffers.give(activated);
+        let saved = Saved {
+            normed_before,
+            scales_before,
+            queries,
+            keys_values,
+            normed_after,
+            scales_after,
+            inner,
+        };
+        (hidden, saved)
+    }
+
+    /// The gradient of the block's input, from that of its output.
+    pub(crate) fn backward(
+        &self,
+        gradient: Vec<f32>,
+        saved: Saved,
+        tokens: usize,
+        read: Option<&[usize]>,
+        buffers: &Buffers,
+        scratch: &mut Scratch,
+    ) -> Vec<f32> {
+        let width = self.heads.model_width();
+        let rows = saved.scales_before.len();
+        let sequences = rows / tokens;
+        let kept = saved.scales_after.len();
+        let mut gradient = gradient;
+
+        let mut inner = buffers.take(saved.inner.len());
+        self.fc2.back(&gradient, &mut inner, false);
+        activate_backward(self.activation, &saved.inner, &mut inner);
+        let mut normed = buffers.take(kept * width);
+        self.fc1.back(&inner, &mut normed, false);
+        buffers.give(inner);
+        norm_backward(
+            &saved.normed_after,
+            &saved.scales_after,
+            width,
+            &normed,
+            &mut gradient,
+        );
+
+        let mut context = normed;
+        self.output.back(&gradient, &mut context, false);
+        let mut queries = buffers.take(kept * width);
+        let mut keys_values = buffers.take(rows * 2 * width);
+        let each = tokens * width;
+        let kept_each = kept / sequences * width;
+        for sequence in 0..sequences {
+            let operands = Sequence {
+                queries: &saved.queries[sequence * kept_each..][..kept_each],
+                keys_values: &saved.keys_values[sequence * 2 * each..][..2 * each],
+                read: read.map(|read| read[sequence]),
+            };
+            attention::backward(
+                self.heads,
+                &self.groups,
+                operands,
+                &context[sequence * kept_each..][..kept_each],
+                &mut queries[sequence * kept_each..][..kept_each],
+                &mut keys_values[sequence * 2 * each..][..2 * each],
+                scratch,
+            );
+        }
+        let mut normed = buffers.take(rows * width);
+        self.key_value.back(&keys_values, &mut normed, false);
+        buffers.give(keys_values);
+        let gradient = match read {
+            None => {
+                self.query.back(&queries, &mut normed, true);
+                gradient
+            }
+            Some(read) => {
+                self.query.back(&queries, &mut context, false);
+                let mut whole = buffers.take(rows * width);
+                whole.fill(0.0);
+                for (sequence, read) in read.iter().enumerate() {
+                    let (from, to) = (sequence * width, (sequence * tokens + read) * width);
+                    whole[to..to + width].copy_from_slice(&gradient[from..from + width]);
+                    for (normed, own) in normed[to..to + width].iter_mut().zip(&context[from..]) {
+                        *normed += own;
+                    }
+                }
+                buffers.give(gradient);
+                whole
+            }
+        };
+        let mut gradient = gradient;
+        norm_backward(
+            &saved.normed_before,
+            &saved.scales_before,
+            width,
+            &normed,
+            &mut gradient,
+        );
+        for buffer in [context, normed, queries] {
+            buffers.give(buffer);
+        }
+        saved.give(buffers);
+        gradient
+    }
+}
+
+impl Saved {
+    pub(crate) fn rows(&self) -> usize {
+        self.scales_before.len()
+    }
+
+    pub(crate) fn give(self, buffers: &Buffers) {
+        for buffer in [
+            self.normed_before,
+            self.scales_before,
+            self.queries,
+            self.keys_values,
+            self.normed_after,
+            self.scales_after,
+            self.inner,
+        ] {
+            buffers.give(buffer);
+        }
+    }
+}
+
+impl Layer {
+    /// `outputs = inputs * weight + bias`.
+    fn pass(&self, inputs: &[f32], outputs: &mut [f32]) {
+        let stride = self.bias.len();
+        let width = self.backward.columns();
+        let rows = Rows::new(inputs, width, inputs.len() / width);
+        product(rows, &self.forward, outputs, stride, Start::Bias(&self.bias));
+    }
+
+    /// `outputs += inputs * weight + bias`.
+    fn add(&self, inputs: &[f32], outputs: &mut [f32]) {
+        let stride = self.bias.len();
+        for row in outputs.chunks_exact_mut(stride) {
+            for (output, bias) in row.iter_mut().zip(&self.bias) {
+                *output += bias;
+            }
+        }
+        let width = self.backward.columns();
+        let rows = Rows::new(inputs, width, inputs.len() / width);
+        product(rows, &self.forward, outputs, stride, Start::Stored);
+    }
+
+    /// Gradients of the inputs from those of the outputs, set or added.
+    fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool) {
+        let stride = self.backward.columns();
+        let width = self.bias.len();
+        let rows = Rows::new(outputs, width, outputs.len() / width);
+        let start = if add { Start::Stored } else { Start::Zero };
+        product(rows, &self.backward, inputs, stride, start);
+    }
+}
+
+fn copy_read(rows: &[f32], width: usize, tokens: usize, read: &[usize], to: &mut [f32]) {
+    for ((sequence, read), to) in read.iter().enumerate().zip(to.chunks_exact_mut(width)) {
+        to.copy_from_slice(&rows[(sequence * tokens + read) * width..][..width]);
+    }
+}

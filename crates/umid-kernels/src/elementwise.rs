@@ -1,0 +1,272 @@
+//! Layer norm, activations and softmax, row by row.
+
+use pulp::Arch;
+
+const LANES: usize = crate::product::LANES;
+
+/// Activation between the two layers of a perceptron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x sigmoid(1.702 x)`.
+    QuickGelu,
+    /// `x Phi(x)`, where `Phi` is the standard normal distribution function.
+    Gelu,
+    /// The positive part.
+    Relu,
+}
+
+/// Compiles a function for every level of vector instructions, and calls the machine's best.
+///
+/// The function must be `#[inline(always)]`, as must all that it calls: only what is inlined is
+/// compiled for a level.
+macro_rules! at_best_level {
+    ($(#[$doc:meta])* pub(crate) fn $name:ident($($arg:ident: $type:ty),*) = $body:ident) => {
+        $(#[$doc])*
+        pub(crate) fn $name($($arg: $type),*) {
+            Arch::new().dispatch(#[inline(always)] || $body($($arg),*));
+        }
+    };
+}
+
+const QUICK_GELU_SLOPE: f32 = 1.702;
+
+/// Rounded twice: the compiler makes one instruction of it where there is one and it may.
+#[inline(always)]
+fn fma(x: f32, y: f32, z: f32) -> f32 {
+    x * y + z
+}
+
+/// `e^x`, within two units in the last place; 0 below -87.
+///
+/// The argument is split into a multiple of ln 2, which goes into the exponent's bits, and a rest
+/// of at most ln 2 / 2, for which seven terms of the series are enough.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    /// Added to a float, this leaves the nearest integer in its low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.0, 88.0);
+    let shifted = fma(clamped, std::f32::consts::LOG2_E, ROUND);
+    let whole = shifted - ROUND;
+    let rest = fma(whole, -LN_2_LOW, fma(whole, -LN_2_HIGH, clamped));
+    let mut series = 1.0 / 5040.0;
+    series = fma(series, rest, 1.0 / 720.0);
+    series = fma(series, rest, 1.0 / 120.0);
+    series = fma(series, rest, 1.0 / 24.0);
+    series = fma(series, rest, 1.0 / 6.0);
+    series = fma(series, rest, 0.5);
+    series = fma(series, rest, 1.0);
+    series = fma(series, rest, 1.0);
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    if x < -87.0 { 0.0 } else { series * power }
+}
+
+/// The standard normal distribution function and density, within 1e-7.
+///
+/// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
+#[inline(always)]
+fn normal(x: f32) -> (f32, f32) {
+    const DENSITY_AT_ZERO: f32 = 0.398_942_3;
+    let size = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / fma(0.327_591_1, size, 1.0);
+    let mut sum = 1.061_405_4;
+    sum = fma(sum, t, -1.453_152);
+    sum = fma(sum, t, 1.421_413_7);
+    sum = fma(sum, t, -0.284_496_7);
+    sum = fma(sum, t, 0.254_829_6);
+    let decay = exp(-size * size);
+    let beyond = 0.5 * sum * t * decay;
+    (if x < 0.0 { beyond } else { 1.0 - beyond }, DENSITY_AT_ZERO * decay)
+}
+
+at_best_level! {
+    /// `outputs = activation(inputs)`.
+    pub(crate) fn activate(activation: Activation, inputs: &[f32], outputs: &mut [f32]) = activate_at
+}
+
+#[inline(always)]
+fn activate_at(activation: Activation, inputs: &[f32], outputs: &mut [f32]) {
+    match activation {
+        Activation::QuickGelu => {
+            for (input, output) in inputs.iter().zip(outputs) {
+                *output = *input / (1.0 + exp(-QUICK_GELU_SLOPE * *input));
+            }
+        }
+        Activation::Gelu => {
+            for (input, output) in inputs.iter().zip(outputs) {
+                *output = *input * normal(*input).0;
+            }
+        }
+        Activation::Relu => {
+            for (input, output) in inputs.iter().zip(outputs) {
+                *output = input.max(0.0);
+            }
+        }
+    }
+}
+
+at_best_level! {
+    /// Multiplies gradients with the activation's derivative at its inputs.
+    pub(crate) fn activate_backward(activation: Activation, inputs: &[f32], gradients: &mut [f32]) = activate_backward_at
+}
+
+#[inline(always)]
+fn activate_backward_at(
+    activation: Activation,
+    inputs: &[f32],
+    gradients: &mut [f32],
+) {
+    match activation {
+        Activation::QuickGelu => {
+            for (input, gradient) in inputs.iter().zip(gradients) {
+                let scaled = QUICK_GELU_SLOPE * *input;
+                let sigmoid = 1.0 / (1.0 + exp(-scaled));
+                *gradient *= sigmoid * fma(scaled, 1.0 - sigmoid, 1.0);
+            }
+        }
+        Activation::Gelu => {
+            for (input, gradient) in inputs.iter().zip(gradients) {
+                let (share, density) = normal(*input);
+                *gradient *= fma(*input, density, share);
+            }
+        }
+        Activation::Relu => {
+            for (input, gradient) in inputs.iter().zip(gradients) {
+                *gradient = if *input > 0.0 { *gradient } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// Sum of products, in 16 partial sums.
+#[inline(always)]
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    for (x, y) in x.chunks_exact(LANES).zip(y.chunks_exact(LANES)) {
+        for ((x, y), sum) in x.iter().zip(y).zip(&mut sums) {
+            *sum = fma(*x, *y, *sum);
+        }
+    }
+    total(sums)
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    let mut sums = [0.0f32; LANES];
+    for x in x.chunks_exact(LANES) {
+        for (x, sum) in x.iter().zip(&mut sums) {
+            *sum += x;
+        }
+    }
+    total(sums)
+}
+
+#[inline(always)]
+fn total(sums: [f32; LANES]) -> f32 {
+    let mut total = 0.0;
+    for sum in sums {
+        total += sum;
+    }
+    total
+}
+
+at_best_level! {
+    /// Rows less their means, divided by their standard deviations; the reciprocals of those go to
+    /// `scales`. A layer norm's gain and shift are in the weights that follow it.
+    ///
+    /// # Shapes
+    ///
+    /// - rows, normed: `[count, width]`
+    /// - scales: `[count]`
+    pub(crate) fn norm(rows: &[f32], width: usize, epsilon: f32, normed: &mut [f32], scales: &mut [f32]) = norm_at
+}
+
+#[inline(always)]
+fn norm_at(
+    rows: &[f32],
+    width: usize,
+    epsilon: f32,
+    normed: &mut [f32],
+    scales: &mut [f32],
+) {
+    let rows = rows.chunks_exact(width).zip(normed.chunks_exact_mut(width));
+    for ((row, normed), scale) in rows.zip(scales) {
+        let mean = sum(row) / width as f32;
+        for (x, normed) in row.iter().zip(normed.iter_mut()) {
+            *normed = *x - mean;
+        }
+        *scale = 1.0 / (dot(normed, normed) / width as f32 + epsilon).sqrt();
+        for normed in normed.iter_mut() {
+            *normed *= *scale;
+        }
+    }
+}
+
+at_best_level! {
+    /// Adds the gradients of a [`norm`]'s rows to `gradients`, from those of its results.
+    ///
+    /// # Shapes
+    ///
+    /// - normed, normed_gradients, gradients: `[count, width]`
+    /// - scales: `[count]`
+    pub(crate) fn norm_backward(normed: &[f32], scales: &[f32], width: usize, normed_gradients: &[f32], gradients: &mut [f32]) = norm_backward_at
+}
+
+#[inline(always)]
+fn norm_backward_at(
+    normed: &[f32],
+    scales: &[f32],
+    width: usize,
+    normed_gradients: &[f32],
+    gradients: &mut [f32],
+) {
+    let rows = normed.chunks_exact(width).zip(normed_gradients.chunks_exact(width));
+    for (((normed, above), scale), below) in
+        rows.zip(scales).zip(gradients.chunks_exact_mut(width))
+    {
+        let mean = sum(above) / width as f32;
+        let along = dot(above, normed) / width as f32;
+        for ((above, normed), below) in above.iter().zip(normed).zip(below) {
+            *below = fma(*scale, *above - fma(along, *normed, mean), *below);
+        }
+    }
+}
+
+at_best_level! {
+    /// Turns the first `count` scores of a row into probabilities, and what follows into zeros.
+    ///
+    /// # Shapes
+    ///
+    /// - row: a multiple of 16
+    pub(crate) fn softmax(row: &mut [f32], count: usize) = softmax_at
+}
+
+#[inline(always)]
+fn softmax_at(row: &mut [f32], count: usize) {
+    let mut highest = f32::NEG_INFINITY;
+    for score in &row[..count] {
+        highest = if *score > highest || score.is_nan() { *score } else { highest };
+    }
+    for score in &mut *row {
+        *score = exp(*score - highest);
+    }
+    row[count..].fill(0.0);
+    let scale = 1.0 / sum(row);
+    for probability in row {
+        *probability *= scale;
+    }
+}
+
+at_best_level! {
+    /// Turns the gradients of a row's probabilities into those of its scores.
+    pub(crate) fn softmax_backward(probabilities: &[f32], gradients: &mut [f32]) = softmax_backward_at
+}
+
+#[inline(always)]
+fn softmax_backward_at(probabilities: &[f32], gradients: &mut [f32]) {
+    let mean = dot(probabilities, gradients);
+    for (probability, gradient) in probabilities.iter().zip(gradients) {
+        *gradient = *probability * (*gradient - mean);
+    }
+}

@@ -1,0 +1,256 @@
+//! Matrix products with weights that were laid out once.
+//!
+//! A weight is cut into panels of 64 columns, each stored row after row, so that a product reads
+//! it in one direction. A tile of 6 rows and 64 columns of the result stays in registers while 768
+//! rows of the weight go by: 6 x 4 registers of 16 lanes accumulate, 4 hold the weight's row and
+//! one the left operand.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Columns of a panel: one head of a published CLIP.
+pub(crate) const PANEL: usize = 64;
+/// Columns are padded to whole registers.
+pub(crate) const LANES: usize = 16;
+/// Rows of the weight that go by while a tile is in registers. A panel of them stays in the cache
+/// of a core.
+const DEPTH: usize = 768;
+/// Rows of a tile.
+const TILE_ROWS: usize = 6;
+
+/// A weight `[rows, columns]`, in panels.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    rows: usize,
+    columns: usize,
+    panels: Vec<f32>,
+}
+
+impl Packed {
+    /// Lays out the matrix whose elements `at(row, column)` gives.
+    pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+        let mut panels = Vec::with_capacity(rows * columns.next_multiple_of(LANES));
+        for first in (0..columns).step_by(PANEL) {
+            let width = panel_width(columns, first);
+            for row in 0..rows {
+                panels.extend((first..first + width).map(|column| {
+                    if column < columns { at(row, column) } else { 0.0 }
+                }));
+            }
+        }
+        Self { rows, columns, panels }
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+fn panel_width(columns: usize, first: usize) -> usize {
+    (columns - first).min(PANEL).next_multiple_of(LANES)
+}
+
+/// The left operand of a product.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// Row-major, from the first element on.
+    pub(crate) data: &'a [f32],
+    /// Elements from a stored row to the next.
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
+    /// Whether the columns of `data` are the rows of the operand.
+    transposed: bool,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn new(data: &'a [f32], stride: usize, count: usize) -> Self {
+        Self { data, stride, count, transposed: false }
+    }
+
+    /// The first `count` columns of `data`, as rows.
+    pub(crate) fn transposed(data: &'a [f32], stride: usize, count: usize) -> Self {
+        Self { data, stride, count, transposed: true }
+    }
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Start<'a> {
+    Zero,
+    /// A row that is the same for every row of the result.
+    Bias(&'a [f32]),
+    /// What the result holds already.
+    Stored,
+}
+
+/// `output = start + rows * weight`.
+///
+/// # Shapes
+///
+/// - rows: `[count, weight rows]`
+/// - output: row-major with `stride`, `[count, weight columns]`; its rows have room for columns
+///   up to a multiple of 16, which hold anything afterwards
+pub(crate) fn product(
+    rows: Rows,
+    weight: &Packed,
+    output: &mut [f32],
+    stride: usize,
+    start: Start,
+) {
+    for first in (0..weight.rows).step_by(DEPTH) {
+        let depth = first..(first + DEPTH).min(weight.rows);
+        let start = if first == 0 { start } else { Start::Stored };
+        product_part(rows, weight, depth, output, stride, start);
+    }
+}
+
+/// A product with some of the weight's rows; the columns of `rows` are theirs.
+fn product_part(
+    rows: Rows,
+    weight: &Packed,
+    depth: Range<usize>,
+    output: &mut [f32],
+    stride: usize,
+    start: Start,
+) {
+    let mut panel_start = 0;
+    for first in (0..weight.columns).step_by(PANEL) {
+        let width = panel_width(weight.columns, first);
+        let panel = &weight.panels[panel_start..panel_start + weight.rows * width];
+        panel_start += weight.rows * width;
+        let right = Right { data: &panel[depth.start * width..depth.end * width], stride: width };
+        let bias = match start {
+            Start::Bias(bias) => Start::Bias(&bias[first..first + width]),
+            other => other,
+        };
+        let left = Rows { data: &rows.data[depth.start..], ..rows };
+        strip(left, right, depth.len(), width, &mut output[first..], stride, bias);
+    }
+}
+
+/// The right operand of a strip of a product: rows of up to 64 columns, a multiple of 16.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+/// `output = start + left * right`, for columns that fit in registers together.
+pub(crate) fn strip(
+    left: Rows,
+    right: Right,
+    depth: usize,
+    width: usize,
+    output: &mut [f32],
+    stride: usize,
+    start: Start,
+) {
+    Arch::new().dispatch(Strip { left, right, depth, width, output, stride, start });
+}
+
+struct Strip<'a> {
+    left: Rows<'a>,
+    right: Right<'a>,
+    depth: usize,
+    width: usize,
+    output: &'a mut [f32],
+    stride: usize,
+    start: Start<'a>,
+}
+
+impl Strip<'_> {
+    #[inline(always)]
+    fn columns<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
+        let mut row = 0;
+        while row < self.left.count {
+            match self.left.count - row {
+                1 => self.tile::<S, V, 1>(simd, row, column),
+                2 => self.tile::<S, V, 2>(simd, row, column),
+                3 => self.tile::<S, V, 3>(simd, row, column),
+                4 => self.tile::<S, V, 4>(simd, row, column),
+                5 => self.tile::<S, V, 5>(simd, row, column),
+                _ => self.tile::<S, V, 6>(simd, row, column),
+            }
+            row += TILE_ROWS;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const V: usize, const R: usize>(&mut self, simd: S, row: usize, column: usize) {
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        match self.start {
+            Start::Zero => {}
+            Start::Bias(bias) => {
+                let bias = S::as_simd_f32s(&bias[column..]).0;
+                for sums in &mut sums {
+                    for v in 0..V {
+                        sums[v] = bias[v];
+                    }
+                }
+            }
+            Start::Stored => {
+                for r in 0..R {
+                    let from = (row + r) * self.stride + column;
+                    let stored = S::as_simd_f32s(&self.output[from..]).0;
+                    for v in 0..V {
+                        sums[r][v] = stored[v];
+                    }
+                }
+            }
+        }
+        let rights = self.right.data.chunks(self.right.stride).take(self.depth);
+        let left_stride = self.left.stride;
+        if self.left.transposed {
+            for (a, b) in self.left.data.chunks(left_stride).zip(rights) {
+                let (a, b) = (&a[row..row + R], S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0);
+                for r in 0..R {
+                    let x = simd.splat_f32s(a[r]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
+                    }
+                }
+            }
+        } else {
+            let mut rows = [&[][..]; R];
+            for r in 0..R {
+                rows[r] = &self.left.data[(row + r) * left_stride..][..self.depth];
+            }
+            for (p, b) in rights.enumerate() {
+                let b = S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0;
+                for r in 0..R {
+                    let x = simd.splat_f32s(rows[r][p]);
+                    for v in 0..V {
+                        sums[r][v] = simd.mul_add_e_f32s(x, b[v], sums[r][v]);
+                    }
+                }
+            }
+        }
+        for r in 0..R {
+            let to = (row + r) * self.stride + column;
+            let stored = S::as_mut_simd_f32s(&mut self.output[to..]).0;
+            for v in 0..V {
+                stored[v] = sums[r][v];
+            }
+        }
+    }
+}
+
+impl WithSimd for Strip<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // Registers for 6 rows of sums, a row of the right operand and an element of the left one.
+        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let vectors = self.width / S::F32_LANES;
+        for first in (0..vectors).step_by(most) {
+            match (vectors - first).min(most) {
+                1 => self.columns::<S, 1>(simd, first * S::F32_LANES),
+                2 => self.columns::<S, 2>(simd, first * S::F32_LANES),
+                3 => self.columns::<S, 3>(simd, first * S::F32_LANES),
+                _ => self.columns::<S, 4>(simd, first * S::F32_LANES),
+            }
+        }
+    }
+}
