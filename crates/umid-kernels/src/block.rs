@@ -1,10 +1,12 @@
 //! A pre-norm residual block with frozen weights: attention, then a two-layer perceptron, forward
 //! and back to its input.
 
+use std::sync::OnceLock;
+
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
 use crate::buffers::Buffers;
 use crate::elementwise::{Activation, activate, activate_backward, norm, norm_backward};
-use crate::product::{Packed, Rows, Start, product};
+use crate::product::{LANES, Packed, Rows, Start, product};
 
 /// A linear layer: `[input, output]` and `[output]`.
 #[derive(Debug, Clone, Copy)]
@@ -49,11 +51,26 @@ pub struct Weights<'a> {
     pub groups: Groups,
 }
 
-/// A linear layer, laid out for both directions.
+impl Weights<'_> {
+    pub(crate) fn width(&self) -> usize {
+        self.norm_before.gain.len()
+    }
+
+    /// Whether the kernels have the block's shape: widths are multiples of 16, and windows hold
+    /// every token.
+    #[must_use]
+    pub fn fit(&self) -> bool {
+        let width = self.width();
+        let inner = self.fc1.weight.len() / width;
+        width % LANES == 0 && inner % LANES == 0 && width % self.heads == 0
+    }
+}
+
+/// A linear layer, laid out for the way forward and, when it is first asked for, for the way back.
 #[derive(Debug)]
 struct Layer {
     forward: Packed,
-    backward: Packed,
+    backward: OnceLock<Packed>,
     bias: Vec<f32>,
 }
 
@@ -87,7 +104,7 @@ impl Layer {
         }
         Self {
             forward: Packed::new(rows, count, at),
-            backward: Packed::new(count, rows, |column, row| at(row, column)),
+            backward: OnceLock::new(),
             bias: bias.into_iter().map(|bias| (bias * f64::from(factor)) as f32).collect(),
         }
     }
@@ -121,7 +138,7 @@ pub(crate) struct Saved {
 
 impl Block {
     pub(crate) fn new(weights: &Weights) -> Self {
-        let width = weights.norm_before.gain.len();
+        let width = weights.width();
         let inner = weights.fc1.weight.len() / width;
         let heads = Heads { count: weights.heads, width: width / weights.heads };
         let (before, after) = (Some(weights.norm_before), Some(weights.norm_after));
@@ -221,7 +238,7 @@ impl Block {
     pub(crate) fn backward(
         &self,
         gradient: Vec<f32>,
-        saved: Saved,
+        saved: &Saved,
         tokens: usize,
         read: Option<&[usize]>,
         buffers: &Buffers,
@@ -303,16 +320,11 @@ impl Block {
         for buffer in [context, normed, queries] {
             buffers.give(buffer);
         }
-        saved.give(buffers);
         gradient
     }
 }
 
 impl Saved {
-    pub(crate) fn rows(&self) -> usize {
-        self.scales_before.len()
-    }
-
     pub(crate) fn give(self, buffers: &Buffers) {
         for buffer in [
             self.normed_before,
@@ -332,7 +344,7 @@ impl Layer {
     /// `outputs = inputs * weight + bias`.
     fn pass(&self, inputs: &[f32], outputs: &mut [f32]) {
         let stride = self.bias.len();
-        let width = self.backward.columns();
+        let width = self.forward.rows();
         let rows = Rows::new(inputs, width, inputs.len() / width);
         product(rows, &self.forward, outputs, stride, Start::Bias(&self.bias));
     }
@@ -345,18 +357,17 @@ impl Layer {
                 *output += bias;
             }
         }
-        let width = self.backward.columns();
+        let width = self.forward.rows();
         let rows = Rows::new(inputs, width, inputs.len() / width);
         product(rows, &self.forward, outputs, stride, Start::Stored);
     }
 
     /// Gradients of the inputs from those of the outputs, set or added.
     fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool) {
-        let stride = self.backward.columns();
-        let width = self.bias.len();
+        let (stride, width) = (self.forward.rows(), self.bias.len());
         let rows = Rows::new(outputs, width, outputs.len() / width);
         let start = if add { Start::Stored } else { Start::Zero };
-        product(rows, &self.backward, inputs, stride, start);
+        product(rows, self.backward.get_or_init(|| self.forward.transposed()), inputs, stride, start);
     }
 }
 

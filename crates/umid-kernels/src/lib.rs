@@ -1,4 +1,15 @@
 //! Frozen transformer blocks on a CPU: the way forward, and the way back to the input.
+//!
+//! Inverting a text asks for the gradient of an input and never for one of a weight. With weights
+//! that do not change, a norm's gain and shift and the scale of the scores go into the weights
+//! that follow, every weight is laid out once for each direction, and a block is one operation
+//! instead of thirty: [`Stack::forward`] and [`Stack::backward`].
+//!
+//! Sequences are independent. They are cut into parts of some 256 rows, a part goes through all
+//! blocks on one core, and what is computed for a row does not depend on the part it is in: a
+//! sequence has the same result alone as in any batch, on any number of cores, to the last bit.
+//!
+//! Everything is f32. The crate knows nothing of tensors, models or files.
 
 mod attention;
 mod block;

@@ -42,8 +42,19 @@ impl Packed {
         Self { rows, columns, panels }
     }
 
-    pub(crate) fn columns(&self) -> usize {
-        self.columns
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The transposed matrix, laid out in the same way.
+    pub(crate) fn transposed(&self) -> Self {
+        Self::new(self.columns, self.rows, |column, row| self.at(row, column))
+    }
+
+    fn at(&self, row: usize, column: usize) -> f32 {
+        let first = column / PANEL * PANEL;
+        let width = panel_width(self.columns, first);
+        self.panels[first * self.rows + row * width + column - first]
     }
 }
 

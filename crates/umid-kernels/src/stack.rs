@@ -1,5 +1,7 @@
 //! Blocks one after the other, for a batch of sequences.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::attention::Scratch;
@@ -7,7 +9,7 @@ use crate::block::{Block, Saved, Weights};
 use crate::buffers::Buffers;
 
 /// Rows that go through all blocks together on one core: enough for a product to reach its rate,
-/// few enough for the cache.
+/// few enough for the core's cache.
 const ROWS: usize = 256;
 
 /// Frozen blocks, laid out for both directions.
@@ -15,24 +17,59 @@ const ROWS: usize = 256;
 pub struct Stack {
     blocks: Vec<Block>,
     width: usize,
-    buffers: Buffers,
+    buffers: Arc<Buffers>,
 }
 
 /// What the way back needs of a way forward.
 #[derive(Debug)]
 pub struct Passed {
     parts: Vec<Vec<Saved>>,
+    batch: Batch,
+    buffers: Arc<Buffers>,
+}
+
+/// How a batch is cut.
+#[derive(Debug, Clone)]
+struct Batch {
+    sequences: usize,
     tokens: usize,
+    /// Sequences of a part; the last part may have fewer.
+    each: usize,
     read: Option<Vec<usize>>,
+}
+
+impl Batch {
+    fn new(rows: usize, tokens: usize, read: Option<&[usize]>) -> Self {
+        let sequences = rows / tokens;
+        let fair = sequences.div_ceil(rayon::current_num_threads());
+        let each = (ROWS / tokens).clamp(1, fair.max(1));
+        Self { sequences, tokens, each, read: read.map(<[usize]>::to_vec) }
+    }
+
+    /// Rows of the output that a sequence has.
+    fn kept(&self) -> usize {
+        if self.read.is_some() { 1 } else { self.tokens }
+    }
+
+    fn read(&self, part: usize) -> Option<&[usize]> {
+        let end = ((part + 1) * self.each).min(self.sequences);
+        self.read.as_ref().map(|read| &read[part * self.each..end])
+    }
 }
 
 impl Stack {
     /// Lays out blocks of one width.
+    ///
+    /// # Panics
+    ///
+    /// If there is no block, if widths differ, or if one is not a multiple of 16; see
+    /// [`Weights::fit`].
     #[must_use]
     pub fn new(blocks: &[Weights]) -> Self {
-        let width = blocks.first().map_or(0, |block| block.norm_before.gain.len());
+        let width = blocks.first().expect("a block").width();
+        assert!(blocks.iter().all(|block| block.fit() && block.width() == width), "widths");
         let blocks = blocks.par_iter().map(Block::new).collect();
-        Self { blocks, width, buffers: Buffers::default() }
+        Self { blocks, width, buffers: Arc::default() }
     }
 
     /// Passes sequences through the blocks.
@@ -43,89 +80,103 @@ impl Stack {
     /// - read: for each sequence the token whose output is wanted; none for all
     /// - output: as hidden, or `[sequences, width]`
     #[must_use]
-    pub fn forward(
+    pub fn forward(&self, hidden: &[f32], tokens: usize, read: Option<&[usize]>) -> Vec<f32> {
+        let batch = Batch::new(hidden.len() / self.width, tokens, read);
+        self.pass(hidden, &batch, |saved| saved.give(&self.buffers)).0
+    }
+
+    /// As [`Stack::forward`], keeping what [`Stack::backward`] needs: for each block and row some
+    /// five widths and the width of its perceptron.
+    #[must_use]
+    pub fn forward_for_backward(
         &self,
         hidden: &[f32],
         tokens: usize,
         read: Option<&[usize]>,
     ) -> (Vec<f32>, Passed) {
-        let sequences = hidden.len() / self.width / tokens;
-        let each = (ROWS / tokens).max(1).min(sequences.div_ceil(rayon::current_num_threads()));
-        let mut output = vec![0.0; if read.is_some() { sequences } else { sequences * tokens } * self.width];
-        let kept_each = output.len() / sequences;
+        let batch = Batch::new(hidden.len() / self.width, tokens, read);
+        let (output, parts) = self.pass(hidden, &batch, |saved| saved);
+        (output, Passed { parts, batch, buffers: Arc::clone(&self.buffers) })
+    }
+
+    fn pass<K: Send>(
+        &self,
+        hidden: &[f32],
+        batch: &Batch,
+        keep: impl Fn(Saved) -> K + Sync,
+    ) -> (Vec<f32>, Vec<Vec<K>>) {
+        let kept = batch.kept() * self.width;
+        let mut output = vec![0.0; batch.sequences * kept];
         let parts = hidden
-            .par_chunks(each * tokens * self.width)
-            .zip(output.par_chunks_mut(each * kept_each))
+            .par_chunks(batch.each * batch.tokens * self.width)
+            .zip(output.par_chunks_mut(batch.each * kept))
             .enumerate()
             .map(|(part, (hidden, output))| {
-                let read = read.map(|read| &read[part * each..][..output.len() / kept_each]);
-                forward(self, hidden, tokens, read, output)
+                let mut scratch = Scratch::default();
+                let mut current = self.buffers.take(hidden.len());
+                current.copy_from_slice(hidden);
+                let mut all = Vec::with_capacity(self.blocks.len());
+                for (i, block) in self.blocks.iter().enumerate() {
+                    let read = self.read(batch, part, i);
+                    let (next, saved) =
+                        block.forward(current, batch.tokens, read, &self.buffers, &mut scratch);
+                    current = next;
+                    all.push(keep(saved));
+                }
+                output.copy_from_slice(&current);
+                self.buffers.give(current);
+                all
             })
             .collect();
-        (output, Passed { parts, tokens, read: read.map(<[usize]>::to_vec) })
+        (output, parts)
     }
 
     /// The gradient of the input, from that of the output.
+    ///
+    /// # Shapes
+    ///
+    /// - gradient: as the output of the way forward
+    /// - output: `[sequences * tokens, width]`
     #[must_use]
-    pub fn backward(&self, gradient: &[f32], passed: Passed) -> Vec<f32> {
-        let Passed { parts, tokens, read } = passed;
-        let rows: Vec<usize> = parts.iter().map(|p| p[0].rows()).collect();
-        let total: usize = rows.iter().sum();
-        let sequences = total / tokens;
-        let kept_each = gradient.len() / sequences;
-        let mut inputs = vec![0.0; total * self.width];
-        let each = rows[0] / tokens;
+    pub fn backward(&self, gradient: &[f32], passed: &Passed) -> Vec<f32> {
+        let batch = &passed.batch;
+        let mut inputs = vec![0.0; batch.sequences * batch.tokens * self.width];
         gradient
-            .par_chunks(each * kept_each)
-            .zip(inputs.par_chunks_mut(each * tokens * self.width))
-            .zip(parts)
+            .par_chunks(batch.each * batch.kept() * self.width)
+            .zip(inputs.par_chunks_mut(batch.each * batch.tokens * self.width))
+            .zip(&passed.parts)
             .enumerate()
             .for_each(|(part, ((gradient, inputs), saved))| {
-                let count = gradient.len() / kept_each;
-                let read = read.as_ref().map(|read| &read[part * each..][..count]);
-                backward(self, gradient, saved, tokens, read, inputs);
+                let mut scratch = Scratch::default();
+                let mut current = self.buffers.take(gradient.len());
+                current.copy_from_slice(gradient);
+                for (i, (block, saved)) in self.blocks.iter().zip(saved).enumerate().rev() {
+                    let read = self.read(batch, part, i);
+                    current = block.backward(
+                        current,
+                        saved,
+                        batch.tokens,
+                        read,
+                        &self.buffers,
+                        &mut scratch,
+                    );
+                }
+                inputs.copy_from_slice(&current);
+                self.buffers.give(current);
             });
         inputs
     }
+
+    /// Only the last block leaves tokens out.
+    fn read<'a>(&self, batch: &'a Batch, part: usize, block: usize) -> Option<&'a [usize]> {
+        if block + 1 == self.blocks.len() { batch.read(part) } else { None }
+    }
 }
 
-fn forward(
-    stack: &Stack,
-    hidden: &[f32],
-    tokens: usize,
-    read: Option<&[usize]>,
-    output: &mut [f32],
-) -> Vec<Saved> {
-    let mut scratch = Scratch::default();
-    let mut current = stack.buffers.take(hidden.len());
-    current.copy_from_slice(hidden);
-    let mut all = Vec::with_capacity(stack.blocks.len());
-    for (i, block) in stack.blocks.iter().enumerate() {
-        let read = if i + 1 == stack.blocks.len() { read } else { None };
-        let (next, saved) = block.forward(current, tokens, read, &stack.buffers, &mut scratch);
-        current = next;
-        all.push(saved);
+impl Drop for Passed {
+    fn drop(&mut self) {
+        for saved in self.parts.drain(..).flatten() {
+            saved.give(&self.buffers);
+        }
     }
-    output.copy_from_slice(&current);
-    stack.buffers.give(current);
-    all
-}
-
-fn backward(
-    stack: &Stack,
-    gradient: &[f32],
-    saved: Vec<Saved>,
-    tokens: usize,
-    read: Option<&[usize]>,
-    inputs: &mut [f32],
-) {
-    let mut scratch = Scratch::default();
-    let mut current = stack.buffers.take(gradient.len());
-    current.copy_from_slice(gradient);
-    for (i, (block, saved)) in stack.blocks.iter().zip(saved).enumerate().rev() {
-        let read = if i + 1 == stack.blocks.len() { read } else { None };
-        current = block.backward(current, saved, tokens, read, &stack.buffers, &mut scratch);
-    }
-    inputs.copy_from_slice(&current);
-    stack.buffers.give(current);
 }
