@@ -214,13 +214,7 @@ impl Scratch {
         }
     }
 
-    fn probabilities(
-        &mut self,
-        heads: Heads,
-        head: usize,
-        group: &Group,
-        sequence: Sequence,
-    ) {
+    fn probabilities(&mut self, heads: Heads, head: usize, group: &Group, sequence: Sequence) {
         let (across, padded) = (group.count.next_multiple_of(LANES), heads.padded());
         let queries = query_count(group, sequence);
         transpose(&self.keys, padded, group.count, &mut self.keys_across, across);
@@ -273,13 +267,7 @@ fn visit(groups: &Groups, tokens: usize, one: &mut impl FnMut(Group)) {
 ///
 /// - right: `[depth, width]`, a multiple of 16 columns
 /// - output: `[left rows, width]`
-fn wide_product(
-    left: Rows,
-    depth: usize,
-    right: &[f32],
-    width: usize,
-    output: &mut [f32],
-) {
+fn wide_product(left: Rows, depth: usize, right: &[f32], width: usize, output: &mut [f32]) {
     for first in (0..width).step_by(crate::product::PANEL) {
         let columns = (width - first).min(crate::product::PANEL);
         let right = Right { data: &right[first..], stride: width };

@@ -56,13 +56,15 @@ impl Weights<'_> {
         self.norm_before.gain.len()
     }
 
-    /// Whether the kernels have the block's shape: widths are multiples of 16, and windows hold
-    /// every token.
+    /// Whether there are kernels for the block's shape: widths are multiples of 16, and of the
+    /// number of heads.
     #[must_use]
     pub fn fit(&self) -> bool {
         let width = self.width();
         let inner = self.fc1.weight.len() / width;
-        width % LANES == 0 && inner % LANES == 0 && width % self.heads == 0
+        width.is_multiple_of(LANES)
+            && inner.is_multiple_of(LANES)
+            && width.is_multiple_of(self.heads)
     }
 }
 
@@ -256,13 +258,7 @@ impl Block {
         let mut normed = buffers.take(kept * width);
         self.fc1.back(&inner, &mut normed, false);
         buffers.give(inner);
-        norm_backward(
-            &saved.normed_after,
-            &saved.scales_after,
-            width,
-            &normed,
-            &mut gradient,
-        );
+        norm_backward(&saved.normed_after, &saved.scales_after, width, &normed, &mut gradient);
 
         let mut context = normed;
         self.output.back(&gradient, &mut context, false);
@@ -310,13 +306,7 @@ impl Block {
             }
         };
         let mut gradient = gradient;
-        norm_backward(
-            &saved.normed_before,
-            &saved.scales_before,
-            width,
-            &normed,
-            &mut gradient,
-        );
+        norm_backward(&saved.normed_before, &saved.scales_before, width, &normed, &mut gradient);
         for buffer in [context, normed, queries] {
             buffers.give(buffer);
         }
@@ -367,7 +357,13 @@ impl Layer {
         let (stride, width) = (self.forward.rows(), self.bias.len());
         let rows = Rows::new(outputs, width, outputs.len() / width);
         let start = if add { Start::Stored } else { Start::Zero };
-        product(rows, self.backward.get_or_init(|| self.forward.transposed()), inputs, stride, start);
+        product(
+            rows,
+            self.backward.get_or_init(|| self.forward.transposed()),
+            inputs,
+            stride,
+            start,
+        );
     }
 }
 

@@ -112,11 +112,7 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn activate_backward_at(
-    activation: Activation,
-    inputs: &[f32],
-    gradients: &mut [f32],
-) {
+fn activate_backward_at(activation: Activation, inputs: &[f32], gradients: &mut [f32]) {
     match activation {
         Activation::QuickGelu => {
             for (input, gradient) in inputs.iter().zip(gradients) {
@@ -183,13 +179,7 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn norm_at(
-    rows: &[f32],
-    width: usize,
-    epsilon: f32,
-    normed: &mut [f32],
-    scales: &mut [f32],
-) {
+fn norm_at(rows: &[f32], width: usize, epsilon: f32, normed: &mut [f32], scales: &mut [f32]) {
     let rows = rows.chunks_exact(width).zip(normed.chunks_exact_mut(width));
     for ((row, normed), scale) in rows.zip(scales) {
         let mean = sum(row) / width as f32;
@@ -222,8 +212,7 @@ fn norm_backward_at(
     gradients: &mut [f32],
 ) {
     let rows = normed.chunks_exact(width).zip(normed_gradients.chunks_exact(width));
-    for (((normed, above), scale), below) in
-        rows.zip(scales).zip(gradients.chunks_exact_mut(width))
+    for (((normed, above), scale), below) in rows.zip(scales).zip(gradients.chunks_exact_mut(width))
     {
         let mean = sum(above) / width as f32;
         let along = dot(above, normed) / width as f32;

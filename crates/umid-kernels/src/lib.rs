@@ -11,6 +11,9 @@
 //!
 //! Everything is f32. The crate knows nothing of tensors, models or files.
 
+// Only what is inlined into a function of a vector level is compiled for that level.
+#![expect(clippy::inline_always, reason = "vector instructions are chosen at run time")]
+
 mod attention;
 mod block;
 mod buffers;

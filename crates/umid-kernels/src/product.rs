@@ -34,9 +34,10 @@ impl Packed {
         for first in (0..columns).step_by(PANEL) {
             let width = panel_width(columns, first);
             for row in 0..rows {
-                panels.extend((first..first + width).map(|column| {
-                    if column < columns { at(row, column) } else { 0.0 }
-                }));
+                panels.extend(
+                    (first..first + width)
+                        .map(|column| if column < columns { at(row, column) } else { 0.0 }),
+                );
             }
         }
         Self { rows, columns, panels }
@@ -187,26 +188,27 @@ impl Strip<'_> {
         }
     }
 
+    /// Loops over constant bounds, indexed: so the compiler keeps the sums in registers.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize, const R: usize>(&mut self, simd: S, row: usize, column: usize) {
+    fn tile<S: Simd, const V: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+    ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         match self.start {
             Start::Zero => {}
             Start::Bias(bias) => {
                 let bias = S::as_simd_f32s(&bias[column..]).0;
                 for sums in &mut sums {
-                    for v in 0..V {
-                        sums[v] = bias[v];
-                    }
+                    sums.copy_from_slice(&bias[..V]);
                 }
             }
             Start::Stored => {
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let from = (row + r) * self.stride + column;
-                    let stored = S::as_simd_f32s(&self.output[from..]).0;
-                    for v in 0..V {
-                        sums[r][v] = stored[v];
-                    }
+                    sums.copy_from_slice(&S::as_simd_f32s(&self.output[from..]).0[..V]);
                 }
             }
         }
@@ -214,7 +216,8 @@ impl Strip<'_> {
         let left_stride = self.left.stride;
         if self.left.transposed {
             for (a, b) in self.left.data.chunks(left_stride).zip(rights) {
-                let (a, b) = (&a[row..row + R], S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0);
+                let (a, b) =
+                    (&a[row..row + R], S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0);
                 for r in 0..R {
                     let x = simd.splat_f32s(a[r]);
                     for v in 0..V {
@@ -224,8 +227,8 @@ impl Strip<'_> {
             }
         } else {
             let mut rows = [&[][..]; R];
-            for r in 0..R {
-                rows[r] = &self.left.data[(row + r) * left_stride..][..self.depth];
+            for (r, left) in rows.iter_mut().enumerate() {
+                *left = &self.left.data[(row + r) * left_stride..][..self.depth];
             }
             for (p, b) in rights.enumerate() {
                 let b = S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0;
@@ -237,12 +240,9 @@ impl Strip<'_> {
                 }
             }
         }
-        for r in 0..R {
+        for (r, sums) in sums.iter().enumerate() {
             let to = (row + r) * self.stride + column;
-            let stored = S::as_mut_simd_f32s(&mut self.output[to..]).0;
-            for v in 0..V {
-                stored[v] = sums[r][v];
-            }
+            S::as_mut_simd_f32s(&mut self.output[to..]).0[..V].copy_from_slice(sums);
         }
     }
 }

@@ -13,7 +13,14 @@ struct Owned {
 }
 
 impl Owned {
-    fn random(width: usize, inner: usize, heads: usize, activation: Activation, groups: Groups, seed: u64) -> Self {
+    fn random(
+        width: usize,
+        inner: usize,
+        heads: usize,
+        activation: Activation,
+        groups: Groups,
+        seed: u64,
+    ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut draw = |count: usize, scale: f32, centre: f32| -> Vec<f32> {
             (0..count).map(|_| centre + scale * random.random_range(-1.0..1.0f32)).collect()
@@ -60,7 +67,9 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
     let tokens = hidden.len() / width;
     let head = width / block.heads;
     let qkv = linear(&norm(hidden, &block.norm_before), width, &block.qkv);
-    let at = |token: usize, part: usize, h: usize, i: usize| qkv[token * 3 * width + part * width + h * head + i];
+    let at = |token: usize, part: usize, h: usize, i: usize| {
+        qkv[token * 3 * width + part * width + h * head + i]
+    };
     let windows: Vec<Vec<usize>> = match &block.groups {
         Groups::Windows(windows) => windows.tokens.clone(),
         _ => vec![(0..tokens).collect()],
@@ -73,15 +82,16 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
                     .iter()
                     .enumerate()
                     .map(|(j, key)| {
-                        let product: f64 = (0..head).map(|e| at(*query, 0, h, e) * at(*key, 1, h, e)).sum();
+                        let product: f64 =
+                            (0..head).map(|e| at(*query, 0, h, e) * at(*key, 1, h, e)).sum();
                         let score = product / (head as f64).sqrt();
                         match &block.groups {
-                            Groups::All => score,
                             Groups::Backwards if j > i => f64::NEG_INFINITY,
-                            Groups::Backwards => score,
+                            Groups::All | Groups::Backwards => score,
                             Groups::Windows(windows) => {
                                 let bias = windows.bias[(h * window.len() + i) * window.len() + j];
-                                let apart = windows.regions.as_ref().is_some_and(|r| r[w][i] != r[w][j]);
+                                let apart =
+                                    windows.regions.as_ref().is_some_and(|r| r[w][i] != r[w][j]);
                                 score + f64::from(bias) - if apart { 100.0 } else { 0.0 }
                             }
                         }
@@ -99,7 +109,8 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
             }
         }
     }
-    let add = |x: &[f64], y: Vec<f64>| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x + y).collect() };
+    let add =
+        |x: &[f64], y: Vec<f64>| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x + y).collect() };
     let hidden = add(hidden, linear(&context, width, &block.output));
     let inner = linear(&norm(&hidden, &block.norm_after), width, &block.fc1);
     let inner: Vec<f64> = inner.into_iter().map(|x| activate(block.activation, x)).collect();
@@ -112,7 +123,10 @@ fn linear(rows: &[f64], width: usize, layer: &Linear) -> Vec<f64> {
     rows.chunks_exact(width)
         .flat_map(|row| {
             (0..columns).map(move |c| {
-                let products = row.iter().enumerate().map(|(r, x)| x * f64::from(layer.weight[r * columns + c]));
+                let products = row
+                    .iter()
+                    .enumerate()
+                    .map(|(r, x)| x * f64::from(layer.weight[r * columns + c]));
                 products.sum::<f64>() + layer.bias.map_or(0.0, |bias| f64::from(bias[c]))
             })
         })
@@ -126,7 +140,9 @@ fn norm(rows: &[f64], norm: &Norm) -> Vec<f64> {
             let mean = row.iter().sum::<f64>() / width as f64;
             let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
             let scale = (variance + 1e-5).sqrt().recip();
-            let scaled = move |(i, x): (usize, &f64)| (x - mean) * scale * f64::from(norm.gain[i]) + f64::from(norm.shift[i]);
+            let scaled = move |(i, x): (usize, &f64)| {
+                (x - mean) * scale * f64::from(norm.gain[i]) + f64::from(norm.shift[i])
+            };
             row.iter().enumerate().map(scaled).collect::<Vec<f64>>()
         })
         .collect()
@@ -145,7 +161,8 @@ fn normal_distribution(x: f64) -> f64 {
     let steps = 2000;
     let h = x / f64::from(steps);
     let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-    let inside: f64 = (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
+    let inside: f64 =
+        (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
     0.5 + h / 3.0 * (density(0.0) + inside + density(x))
 }
 
@@ -158,12 +175,21 @@ fn hidden(count: usize, seed: u64) -> Vec<f32> {
 fn relative(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-    let difference = found.iter().zip(expected).fold(0.0f64, |m, (f, e)| m.max((f64::from(*f) - e).abs()));
+    let difference =
+        found.iter().zip(expected).fold(0.0f64, |m, (f, e)| m.max((f64::from(*f) - e).abs()));
     difference / largest
 }
 
 /// Output and gradient of two blocks, for sequences of some length, against the definition.
-fn check(width: usize, inner: usize, heads: usize, tokens: usize, activation: Activation, groups: &Groups, read: Option<&[usize]>) {
+fn check(
+    width: usize,
+    inner: usize,
+    heads: usize,
+    tokens: usize,
+    activation: Activation,
+    groups: &Groups,
+    read: Option<&[usize]>,
+) {
     let blocks: Vec<Owned> =
         (0..2).map(|i| Owned::random(width, inner, heads, activation, groups.clone(), i)).collect();
     let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
@@ -191,7 +217,8 @@ fn check(width: usize, inner: usize, heads: usize, tokens: usize, activation: Ac
     for seed in 0..4 {
         let direction = hidden(input.len(), 100 + seed);
         let moved = |by: f64| -> f64 {
-            let there: Vec<f64> = exact.iter().zip(&direction).map(|(x, d)| x + by * f64::from(*d)).collect();
+            let there: Vec<f64> =
+                exact.iter().zip(&direction).map(|(x, d)| x + by * f64::from(*d)).collect();
             whole(&there).iter().zip(&above).map(|(y, a)| y * f64::from(*a)).sum()
         };
         let step = 1e-5;
@@ -207,7 +234,9 @@ fn check(width: usize, inner: usize, heads: usize, tokens: usize, activation: Ac
 #[test]
 fn blocks_are_what_their_definition_says() {
     // Widths and lengths that do and do not fill tiles, panels and registers.
-    for (width, inner, heads, tokens) in [(16, 32, 1, 1), (48, 80, 2, 5), (96, 384, 4, 17), (128, 64, 2, 50)] {
+    for (width, inner, heads, tokens) in
+        [(16, 32, 1, 1), (48, 80, 2, 5), (96, 384, 4, 17), (128, 64, 2, 50)]
+    {
         for activation in [Activation::QuickGelu, Activation::Gelu] {
             check(width, inner, heads, tokens, activation, &Groups::All, None);
         }
@@ -230,7 +259,8 @@ fn tokens_attend_within_windows() {
     let tokens = vec![vec![0, 3, 1, 7], vec![2, 4, 5, 6]];
     let bias = hidden(2 * 4 * 4, 3);
     for regions in [None, Some(vec![vec![0, 0, 1, 1], vec![0, 0, 0, 0]])] {
-        let groups = Groups::Windows(Windows { tokens: tokens.clone(), bias: bias.clone(), regions });
+        let groups =
+            Groups::Windows(Windows { tokens: tokens.clone(), bias: bias.clone(), regions });
         check(48, 96, 2, 8, Activation::Gelu, &groups, None);
     }
 }
