@@ -72,6 +72,12 @@ impl Stack {
         Self { blocks, width, buffers: Arc::default() }
     }
 
+    /// Columns of every hidden state.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// Passes sequences through the blocks.
     ///
     /// # Shapes

@@ -169,6 +169,14 @@ pub enum Activation {
 }
 
 impl Activation {
+    pub(crate) fn kernel(self) -> umid_kernels::Activation {
+        match self {
+            Self::QuickGelu => umid_kernels::Activation::QuickGelu,
+            Self::Gelu => umid_kernels::Activation::Gelu,
+            Self::Relu => umid_kernels::Activation::Relu,
+        }
+    }
+
     pub(crate) fn apply<const D: usize>(self, inner: Tensor<D>) -> Tensor<D> {
         match self {
             Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),

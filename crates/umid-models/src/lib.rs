@@ -22,6 +22,7 @@ pub mod config;
 mod device;
 mod error;
 mod front_end;
+mod frozen;
 mod image;
 mod layout;
 mod model;

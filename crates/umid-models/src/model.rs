@@ -76,10 +76,28 @@ pub struct TextEmbeddings {
 impl Model {
     /// Loads a checkpoint directory of any layout, with f32 weights on `device`.
     ///
+    /// On a CPU the blocks of its transformers are given to kernels that cannot change or export
+    /// them; see [`Model::load_trainable`].
+    ///
     /// # Errors
     ///
     /// Any [`ModelError`]; every tensor of the checkpoint is accounted for.
     pub fn load(directory: &Path, device: &Device) -> Result<Self> {
+        let mut model = Self::load_trainable(directory, device)?;
+        if *device == Device::flex() {
+            model.text.freeze();
+            model.tower.freeze();
+        }
+        Ok(model)
+    }
+
+    /// As [`Model::load`], with all weights as burn's parameters: for training, and for gradients
+    /// with respect to them.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Model::load`].
+    pub fn load_trainable(directory: &Path, device: &Device) -> Result<Self> {
         let Opened { layout, config, front_end, mut weights, mut files } = layout::open(directory)?;
         let tokenizer = TextTokenizer::load(directory, &config)?;
         files.extend_from_slice(tokenizer.files());

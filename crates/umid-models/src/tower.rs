@@ -30,6 +30,15 @@ pub enum Tower {
     Audio(AudioTower),
 }
 
+impl Tower {
+    pub(crate) fn freeze(&mut self) {
+        match self {
+            Self::Image(tower) => tower.encoder.freeze(),
+            Self::Audio(_) => {}
+        }
+    }
+}
+
 impl InputTower for Tower {
     fn input_shape(&self) -> [usize; 3] {
         match self {

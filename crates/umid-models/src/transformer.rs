@@ -9,16 +9,21 @@
 //! sequence, so the last block computes that one alone; earlier tokens enter it as keys and
 //! values.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, LayerNormConfig, Linear};
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::Result;
+use umid_kernels::{Groups, Norm, Stack};
+
 use crate::config::{Activation, TransformerConfig};
+use crate::model::to_host;
 use crate::save::Export;
 use crate::weights::{Weights, transpose};
+use crate::{Result, frozen};
 
 /// Whether a token may attend to later tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,10 @@ pub(crate) enum Attend {
 /// A stack of residual blocks.
 #[derive(Module, Debug)]
 pub struct Transformer {
+    /// None where they are frozen.
     layers: Vec<Block>,
+    #[module(skip)]
+    frozen: Option<Arc<Stack>>,
 }
 
 impl Transformer {
@@ -54,7 +62,18 @@ impl Transformer {
                 )
             })
             .collect::<Result<_>>()?;
-        Ok(Self { layers })
+        Ok(Self { layers, frozen: None })
+    }
+
+    /// Gives the blocks to the kernels, if there are some for them. A frozen transformer has no
+    /// weights to train or to export.
+    pub(crate) fn freeze(&mut self) {
+        let layers: Vec<HostBlock> = self.layers.iter().map(Block::to_host).collect();
+        let weights: Vec<umid_kernels::Weights> = layers.iter().map(HostBlock::weights).collect();
+        if !weights.is_empty() && weights.iter().all(umid_kernels::Weights::fit) {
+            self.frozen = Some(Arc::new(Stack::new(&weights)));
+            self.layers.clear();
+        }
     }
 
     /// The stream behind the last block, at one token of each sequence.
@@ -65,6 +84,10 @@ impl Transformer {
     /// - read: the position of the token that is read, for each sequence of the batch
     /// - output: `[batch, width]`
     pub(crate) fn forward(&self, hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
+        if let Some(stack) = &self.frozen {
+            let tokens = hidden.dims()[0] / read.len();
+            return frozen::forward(stack, hidden, tokens, Some(read));
+        }
         let Some((last, layers)) = self.layers.split_last() else {
             return rows_read(hidden, read);
         };
@@ -92,6 +115,7 @@ struct Block {
     heads: usize,
     #[module(skip)]
     activation: Activation,
+    epsilon: f32,
     causal: bool,
 }
 
@@ -126,6 +150,7 @@ impl Block {
             fc2,
             heads: config.heads,
             activation: config.activation,
+            epsilon: epsilon as f32,
             causal: attend == Attend::Backwards,
         })
     }
@@ -204,6 +229,58 @@ impl Block {
         let hidden = hidden + attended;
         let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
         hidden + self.fc2.forward(self.activation.apply(inner))
+    }
+}
+
+/// A block's weights on the host, for the kernels.
+struct HostBlock {
+    norms: [(Vec<f32>, Vec<f32>); 2],
+    linears: [(Vec<f32>, Option<Vec<f32>>); 4],
+    heads: usize,
+    activation: Activation,
+    epsilon: f32,
+    groups: Groups,
+}
+
+impl Block {
+    fn to_host(&self) -> HostBlock {
+        let norm = |norm: &LayerNorm| {
+            let shift = norm.beta.as_ref().expect("CLIP's norms have a shift");
+            (to_host(norm.gamma.val()), to_host(shift.val()))
+        };
+        let linear = |linear: &Linear| {
+            (to_host(linear.weight.val()), linear.bias.as_ref().map(|bias| to_host(bias.val())))
+        };
+        HostBlock {
+            norms: [&self.layer_norm1, &self.layer_norm2].map(norm),
+            linears: [&self.qkv_proj, &self.out_proj, &self.fc1, &self.fc2].map(linear),
+            heads: self.heads,
+            activation: self.activation,
+            epsilon: self.epsilon,
+            groups: if self.causal { Groups::Backwards } else { Groups::All },
+        }
+    }
+}
+
+impl HostBlock {
+    fn weights(&self) -> umid_kernels::Weights<'_> {
+        let norm = |i: usize| Norm { gain: &self.norms[i].0, shift: &self.norms[i].1 };
+        let linear = |i: usize| umid_kernels::Linear {
+            weight: &self.linears[i].0,
+            bias: self.linears[i].1.as_deref(),
+        };
+        umid_kernels::Weights {
+            norm_before: norm(0),
+            qkv: linear(0),
+            output: linear(1),
+            norm_after: norm(1),
+            fc1: linear(2),
+            fc2: linear(3),
+            heads: self.heads,
+            activation: self.activation.kernel(),
+            epsilon: self.epsilon,
+            groups: self.groups.clone(),
+        }
     }
 }
 

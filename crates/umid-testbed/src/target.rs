@@ -73,7 +73,7 @@ pub fn make_target(
     let weights = initial_weights(&config, &statistics, recipe.training.seed);
     save(&initial, &config, &front_end, &weights, Precision::F32)?;
     tokenizer.save(&initial)?;
-    let model = Model::load(&initial, &device)?;
+    let model = Model::load_trainable(&initial, &device)?;
 
     let checkpoints = work.join("checkpoints");
     let trained =

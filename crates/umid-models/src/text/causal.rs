@@ -26,6 +26,10 @@ pub struct CausalText {
 }
 
 impl CausalText {
+    pub(crate) fn freeze(&mut self) {
+        self.encoder.freeze();
+    }
+
     pub(crate) fn load(
         weights: &mut Weights,
         config: &TextConfig,

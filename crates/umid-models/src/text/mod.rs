@@ -33,6 +33,14 @@ pub enum TextTower {
 }
 
 impl TextTower {
+    pub(crate) fn freeze(&mut self) {
+        match self {
+            Self::Causal(tower) => tower.freeze(),
+            // Its blocks normalise after each layer, for which there is no kernel.
+            Self::Roberta(_) => {}
+        }
+    }
+
     /// Embeds token sequences of one length, without padding.
     ///
     /// # Shapes
