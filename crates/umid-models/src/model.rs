@@ -85,8 +85,8 @@ impl Model {
     pub fn load(directory: &Path, device: &Device) -> Result<Self> {
         let mut model = Self::load_trainable(directory, device)?;
         if *device == Device::flex() {
-            model.text.freeze();
-            model.tower.freeze();
+            model.text.use_kernels();
+            model.tower.use_kernels();
         }
         Ok(model)
     }

@@ -31,9 +31,9 @@ pub enum Tower {
 }
 
 impl Tower {
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn use_kernels(&mut self) {
         match self {
-            Self::Image(tower) => tower.encoder.freeze(),
+            Self::Image(tower) => tower.encoder.use_kernels(),
             Self::Audio(_) => {}
         }
     }

@@ -67,7 +67,7 @@ impl Transformer {
 
     /// Gives the blocks to the kernels, if there are some for them. A frozen transformer has no
     /// weights to train or to export.
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn use_kernels(&mut self) {
         let layers: Vec<HostBlock> = self.layers.iter().map(Block::to_host).collect();
         let weights: Vec<umid_kernels::Weights> = layers.iter().map(HostBlock::weights).collect();
         if !weights.is_empty() && weights.iter().all(umid_kernels::Weights::fit) {

@@ -26,8 +26,8 @@ pub struct CausalText {
 }
 
 impl CausalText {
-    pub(crate) fn freeze(&mut self) {
-        self.encoder.freeze();
+    pub(crate) fn use_kernels(&mut self) {
+        self.encoder.use_kernels();
     }
 
     pub(crate) fn load(

@@ -33,9 +33,9 @@ pub enum TextTower {
 }
 
 impl TextTower {
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn use_kernels(&mut self) {
         match self {
-            Self::Causal(tower) => tower.freeze(),
+            Self::Causal(tower) => tower.use_kernels(),
             // Its blocks normalise after each layer, for which there is no kernel.
             Self::Roberta(_) => {}
         }
