@@ -1,11 +1,14 @@
-"""Time one inversion step of an image or audio tower in PyTorch.
+"""PyTorch's side of `cargo xtask bench`: the same inversion loop, asked for by line.
 
-    python scripts/bench_pytorch.py --model DIR --batch 8 --steps 5 --threads 2
+    echo '{"invert": {"batch": 8, "steps": 3}}' | \
+        python scripts/bench_pytorch.py --model DIR --precision f32
 
-A step is the forward pass of the tower, the cosine with a fixed direction, and
-the gradient with respect to the pixels or the log-mels; weights are not tracked. The first
-step is not counted. Prints one JSON object; `peak_rss_mib` is of the whole
-process, the loaded text tower included.
+Each line of standard input is a request, each line of standard output its answer,
+`{"value": ...}`: seconds of an inversion (`invert`), seconds of a product of two
+square matrices (`multiply`), or the process's peak memory in MiB (`"memory"`).
+An inversion is as umid's default: from `batch` random starts, `steps` normalised
+gradient steps of the cosine with a fixed direction, clamped, and the last embedding.
+Weights are not tracked.
 """
 
 from __future__ import annotations
@@ -13,84 +16,114 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import open_clip
 import torch
 from transformers import AutoConfig, ClapFeatureExtractor, ClapModel, CLIPModel
 
 Tower = Callable[[torch.Tensor], torch.Tensor]
+PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16}
+STEP = 0.07
+VALID_RANGE = (-2.0, 2.0)
 
 
-def load(directory: Path) -> tuple[str, Tower, tuple[int, int, int]]:
-    """A checkpoint's layout, its input tower on frozen f32 weights, and an input's shape."""
-    if (directory / "open_clip_config.json").is_file():
-        model = open_clip.create_model(f"local-dir:{directory}", precision="fp32")
-        model.eval().requires_grad_(False)
-        side = model.visual.image_size[0]
-        return "openclip", model.encode_image, (3, side, side)
+def load(directory: Path, dtype: torch.dtype, device: str) -> tuple[Tower, tuple[int, int, int]]:
+    """A checkpoint's input tower on frozen weights, and an input's shape."""
     if AutoConfig.from_pretrained(directory).model_type == "clap":
-        return load_clap(directory)
-    model = CLIPModel.from_pretrained(directory, dtype=torch.float32)
-    model.eval().requires_grad_(False)
+        return load_clap(directory, dtype, device)
+    model = CLIPModel.from_pretrained(directory, dtype=dtype)
+    model.to(device).eval().requires_grad_(False)
     side = model.config.vision_config.image_size
-    shape = (3, side, side)
-    return "hf", lambda pixels: model.get_image_features(pixels).pooler_output, shape
+    return lambda pixels: model.get_image_features(pixels).pooler_output, (3, side, side)
 
 
-def load_clap(directory: Path) -> tuple[str, Tower, tuple[int, int, int]]:
-    model = ClapModel.from_pretrained(directory, dtype=torch.float32)
-    model.eval().requires_grad_(False)
+def load_clap(
+    directory: Path, dtype: torch.dtype, device: str
+) -> tuple[Tower, tuple[int, int, int]]:
+    model = ClapModel.from_pretrained(directory, dtype=dtype)
+    model.to(device).eval().requires_grad_(False)
     extractor = ClapFeatureExtractor.from_pretrained(directory)
     frames = 1 + extractor.nb_max_samples // extractor.hop_length
 
     def tower(log_mels: torch.Tensor) -> torch.Tensor:
-        short = torch.zeros(len(log_mels), 1, dtype=torch.bool)
+        short = torch.zeros(len(log_mels), 1, dtype=torch.bool, device=device)
         return model.get_audio_features(log_mels, is_longer=short).pooler_output
 
-    return "clap", tower, (1, frames, extractor.feature_size)
+    return tower, (1, frames, extractor.feature_size)
 
 
-def time_step(tower: Tower, inputs: torch.Tensor, direction: torch.Tensor) -> float:
-    """Seconds for one forward pass and one gradient."""
-    variable = inputs.clone().requires_grad_(True)
-    started = time.perf_counter()
-    cosine = torch.cosine_similarity(tower(variable), direction, dim=1)
-    torch.autograd.grad(cosine.sum(), variable)
-    return time.perf_counter() - started
+class Worker:
+    """Answers requests."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.device = arguments.device
+        self.dtype = PRECISIONS[arguments.precision]
+        self.tower, self.shape = load(arguments.model, self.dtype, self.device)
+        with torch.no_grad():
+            one = torch.zeros(1, *self.shape, device=self.device, dtype=self.dtype)
+            self.dimension = self.tower(one).shape[1]
+        if arguments.compile:
+            self.tower = torch.compile(self.tower, dynamic=False)
+
+    def answer(self, request: dict | str) -> float:
+        if request == "memory":
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if "invert" in request:
+            return self.invert(**request["invert"])
+        return self.multiply(**request["multiply"])
+
+    def invert(self, batch: int, steps: int) -> float:
+        variable = torch.randn(batch, *self.shape, device=self.device)
+        length = STEP * variable.flatten(1).norm(dim=1)
+        direction = torch.sin(torch.arange(self.dimension) * 0.7).to(self.device)
+        self.wait()
+        started = time.perf_counter()
+        for _ in range(steps):
+            variable.requires_grad_(True)
+            cosine = self.cosine(variable, direction)
+            (gradient,) = torch.autograd.grad(cosine.sum(), variable)
+            norm = gradient.flatten(1).norm(dim=1)
+            scale = (length / norm).view(-1, 1, 1, 1)
+            variable = (variable.detach() + scale * gradient).clamp(*VALID_RANGE)
+        with torch.no_grad():
+            self.cosine(variable, direction).tolist()
+        self.wait()
+        return time.perf_counter() - started
+
+    def cosine(self, inputs: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        embeddings = self.tower(inputs.to(self.dtype)).float()
+        return torch.cosine_similarity(embeddings, direction[None], dim=1)
+
+    def multiply(self, side: int) -> float:
+        left, right = (
+            torch.rand(side, side, device=self.device).to(self.dtype) for _ in range(2)
+        )
+        self.wait()
+        started = time.perf_counter()
+        left @ right
+        self.wait()
+        return time.perf_counter() - started
+
+    def wait(self) -> None:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="time an inversion step in PyTorch")
+    parser = argparse.ArgumentParser(description="time inversions in PyTorch")
     parser.add_argument("--model", type=Path, required=True, help="a checkpoint directory")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="f32")
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
     arguments = parser.parse_args()
 
-    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    layout, tower, shape = load(arguments.model)
-    inputs = torch.randn(arguments.batch, *shape)
-    with torch.no_grad():
-        direction = torch.randn_like(tower(inputs[:1]))
-
-    seconds = [time_step(tower, inputs, direction) for _ in range(arguments.steps + 1)][1:]
-    measured = {
-        "layout": layout,
-        "batch": arguments.batch,
-        "input_shape": shape,
-        "steps": arguments.steps,
-        "threads": arguments.threads,
-        "median_seconds": statistics.median(seconds),
-        "min_seconds": min(seconds),
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "torch": torch.__version__,
-    }
-    print(json.dumps(measured, indent=2))
+    worker = Worker(arguments)
+    for line in sys.stdin:
+        print(json.dumps({"value": worker.answer(json.loads(line))}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "lists and paths are a command's answer")]
 
 mod bank;
+mod bench;
 mod eval;
 mod suites;
 mod zoo;
@@ -26,6 +27,9 @@ enum Task {
     Zoo(zoo::Arguments),
     Bank(bank::Arguments),
     Eval(eval::Arguments),
+    Bench(bench::Arguments),
+    #[command(hide = true)]
+    BenchWorker(bench::worker::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,5 +37,7 @@ fn main() -> anyhow::Result<()> {
         Task::Zoo(arguments) => zoo::run(&arguments),
         Task::Bank(arguments) => bank::run(&arguments),
         Task::Eval(arguments) => eval::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::BenchWorker(arguments) => bench::worker::run(&arguments),
     }
 }

@@ -54,6 +54,10 @@ pub enum BaselineError {
         value: f64,
     },
 
+    /// The weights are not there to take a gradient with respect to.
+    #[error("the model's weights are frozen; load it with `Model::load_trainable`")]
+    FrozenModel,
+
     /// An embedding has length zero, so it has no direction.
     #[error("{array}: row {row} has length zero, so its cosine is undefined; drop the row")]
     ZeroRow {

@@ -79,9 +79,12 @@ impl<'a> GradientNorm<'a> {
     /// members.
     ///
     /// # Errors
-    /// When the image is not of the model's size, the model refuses the text, or the gradient is
-    /// not finite.
+    /// When the model was not loaded with [`Model::load_trainable`], the image is not of the
+    /// model's size, the model refuses the text, or the gradient is not finite.
     pub fn of_weights(&self, text: &str, image: &Input) -> Result<f64> {
+        if !self.model.is_trainable() {
+            return Err(BaselineError::FrozenModel);
+        }
         let gradients = self.weight_gradients(text, image)?;
         score(squared_length(&gradients, &self.towers).sqrt())
     }
@@ -90,7 +93,7 @@ impl<'a> GradientNorm<'a> {
     /// higher for members.
     ///
     /// # Errors
-    /// As [`Self::of_weights`], or when an embedding has length zero.
+    /// As [`Self::of_weights`], but for the first; or when an embedding has length zero.
     pub fn of_embeddings(&self, text: &str, image: &Input) -> Result<f64> {
         let text = self.model.embed_texts(&[text])?.embeddings;
         let image = self.model.embed_inputs(std::slice::from_ref(image))?;

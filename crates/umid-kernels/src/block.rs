@@ -52,20 +52,18 @@ pub struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    pub(crate) fn width(&self) -> usize {
-        self.norm_before.gain.len()
+    /// Columns of the hidden state, and of the perceptron between its layers.
+    fn widths(&self) -> (usize, usize) {
+        let width = self.norm_before.gain.len();
+        (width, self.fc1.weight.len() / width)
     }
+}
 
-    /// Whether there are kernels for the block's shape: widths are multiples of 16, and of the
-    /// number of heads.
-    #[must_use]
-    pub fn fit(&self) -> bool {
-        let width = self.width();
-        let inner = self.fc1.weight.len() / width;
-        width.is_multiple_of(LANES)
-            && inner.is_multiple_of(LANES)
-            && width.is_multiple_of(self.heads)
-    }
+/// Whether there are kernels for a block's shape: both widths are multiples of 16, and the
+/// number of heads divides the first.
+#[must_use]
+pub fn fits(width: usize, inner: usize, heads: usize) -> bool {
+    width.is_multiple_of(LANES) && inner.is_multiple_of(LANES) && width.is_multiple_of(heads)
 }
 
 /// A linear layer, laid out for the way forward and, when it is first asked for, for the way back.
@@ -112,9 +110,9 @@ impl Layer {
     }
 }
 
-/// A block, ready to be passed.
+/// A block, laid out for the way forward and, when it is first asked for, for the way back.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub struct Block {
     query: Layer,
     key_value: Layer,
     output: Layer,
@@ -139,9 +137,15 @@ pub(crate) struct Saved {
 }
 
 impl Block {
-    pub(crate) fn new(weights: &Weights) -> Self {
-        let width = weights.width();
-        let inner = weights.fc1.weight.len() / width;
+    /// Lays out a block.
+    ///
+    /// # Panics
+    ///
+    /// If there are no kernels for its shape; see [`fits`].
+    #[must_use]
+    pub fn new(weights: &Weights) -> Self {
+        let (width, inner) = weights.widths();
+        assert!(fits(width, inner, weights.heads), "no kernels for {width} and {inner} columns");
         let heads = Heads { count: weights.heads, width: width / weights.heads };
         let (before, after) = (Some(weights.norm_before), Some(weights.norm_after));
         let scale = 1.0 / (heads.width as f32).sqrt();
@@ -156,6 +160,10 @@ impl Block {
             epsilon: weights.epsilon,
             groups: weights.groups.clone(),
         }
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.heads.model_width()
     }
 
     /// # Shapes

@@ -22,6 +22,6 @@ mod product;
 mod stack;
 
 pub use attention::{Groups, Windows};
-pub use block::{Linear, Norm, Weights};
+pub use block::{Block, Linear, Norm, Weights, fits};
 pub use elementwise::Activation;
 pub use stack::{Passed, Stack};

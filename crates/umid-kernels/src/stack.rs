@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::attention::Scratch;
-use crate::block::{Block, Saved, Weights};
+use crate::block::{Block, Saved};
 use crate::buffers::Buffers;
 
 /// Rows that go through all blocks together on one core: enough for a product to reach its rate,
@@ -58,17 +58,15 @@ impl Batch {
 }
 
 impl Stack {
-    /// Lays out blocks of one width.
+    /// Blocks of one width, one after the other.
     ///
     /// # Panics
     ///
-    /// If there is no block, if widths differ, or if one is not a multiple of 16; see
-    /// [`Weights::fit`].
+    /// If there is no block or if widths differ.
     #[must_use]
-    pub fn new(blocks: &[Weights]) -> Self {
+    pub fn new(blocks: Vec<Block>) -> Self {
         let width = blocks.first().expect("a block").width();
-        assert!(blocks.iter().all(|block| block.fit() && block.width() == width), "widths");
-        let blocks = blocks.par_iter().map(Block::new).collect();
+        assert!(blocks.iter().all(|block| block.width() == width), "widths differ");
         Self { blocks, width, buffers: Arc::default() }
     }
 

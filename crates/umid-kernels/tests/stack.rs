@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use umid_kernels::{Activation, Groups, Linear, Norm, Stack, Weights, Windows};
+use umid_kernels::{Activation, Block, Groups, Linear, Norm, Stack, Weights, Windows};
 
 /// A block's weights, owned.
 struct Owned {
@@ -193,7 +193,7 @@ fn check(
     let blocks: Vec<Owned> =
         (0..2).map(|i| Owned::random(width, inner, heads, activation, groups.clone(), i)).collect();
     let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
-    let stack = Stack::new(&weights);
+    let stack = Stack::new(weights.iter().map(Block::new).collect());
     let sequences = 3;
     let input = hidden(sequences * tokens * width, 7);
     let whole = |input: &[f64]| -> Vec<f64> {
@@ -270,7 +270,7 @@ fn a_sequence_has_the_same_result_in_any_company() {
     let blocks: Vec<Owned> =
         (0..2).map(|i| Owned::random(64, 128, 4, Activation::Gelu, Groups::All, i)).collect();
     let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
-    let stack = Stack::new(&weights);
+    let stack = Stack::new(weights.iter().map(Block::new).collect());
     let (tokens, each) = (13, 13 * 64);
     let input = hidden(40 * each, 1);
     let above = hidden(40 * 64, 2);
@@ -288,7 +288,7 @@ fn a_sequence_has_the_same_result_in_any_company() {
 #[test]
 fn a_sequence_that_is_not_finite_stays_by_itself() {
     let block = Owned::random(32, 64, 2, Activation::QuickGelu, Groups::All, 0);
-    let stack = Stack::new(&[block.weights()]);
+    let stack = Stack::new(vec![Block::new(&block.weights())]);
     let mut input = hidden(3 * 5 * 32, 1);
     let clean = stack.forward(&input, 5, None);
     input[5 * 32] = f32::NAN;

@@ -340,13 +340,20 @@ impl HtsatConfig {
         (self.mlp_ratio * self.width_of(stage) as f64) as usize
     }
 
-    /// Tokens along the shorter side of a stage.
+    /// Tokens along the shorter side of a stage, as the reference counts them.
     pub fn resolution(&self, stage: usize) -> usize {
         self.patch_stride
             .map(|stride| (self.spec_size / stride) >> stage)
             .into_iter()
             .min()
             .unwrap_or(0)
+    }
+
+    /// Tokens of a stage, down and to the right; merging pads an odd side.
+    pub(crate) fn grid(&self, stage: usize) -> [usize; 2] {
+        self.patch_stride.map(|stride| {
+            (0..stage).fold(self.spec_size / stride, |side, _| side.div_ceil(2))
+        })
     }
 
     /// Zeros around the square before it is cut into patches.

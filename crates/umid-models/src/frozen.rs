@@ -13,9 +13,82 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
-use umid_kernels::{Passed, Stack};
+use rayon::prelude::*;
+use umid_kernels::{Block, Groups, Norm, Passed, Stack, Weights, fits};
+
+use crate::config::Activation;
+use crate::model::to_host;
+
+/// What a pre-norm block is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) norm_before: &'a LayerNorm,
+    /// `[width, 3 width]`.
+    pub(crate) qkv: &'a Linear,
+    pub(crate) output: &'a Linear,
+    pub(crate) norm_after: &'a LayerNorm,
+    pub(crate) fc1: &'a Linear,
+    pub(crate) fc2: &'a Linear,
+    pub(crate) heads: usize,
+    pub(crate) activation: Activation,
+    pub(crate) epsilon: f32,
+}
+
+impl Parts<'_> {
+    fn fit(&self) -> bool {
+        let [width, inner] = self.fc1.weight.dims();
+        fits(width, inner, self.heads)
+    }
+
+    fn block(&self, groups: Groups) -> Block {
+        let norm = |norm: &LayerNorm| {
+            let shift = norm.beta.as_ref().expect("norms of blocks have a shift");
+            (to_host(norm.gamma.val()), to_host(shift.val()))
+        };
+        let linear = |linear: &Linear| {
+            (to_host(linear.weight.val()), linear.bias.as_ref().map(|bias| to_host(bias.val())))
+        };
+        let norms = [self.norm_before, self.norm_after].map(norm);
+        let linears = [self.qkv, self.output, self.fc1, self.fc2].map(linear);
+        let norm = |i: usize| Norm { gain: &norms[i].0, shift: &norms[i].1 };
+        let linear = |i: usize| umid_kernels::Linear {
+            weight: &linears[i].0,
+            bias: linears[i].1.as_deref(),
+        };
+        Block::new(&Weights {
+            norm_before: norm(0),
+            qkv: linear(0),
+            output: linear(1),
+            norm_after: norm(1),
+            fc1: linear(2),
+            fc2: linear(3),
+            heads: self.heads,
+            activation: self.activation.kernel(),
+            epsilon: self.epsilon,
+            groups,
+        })
+    }
+}
+
+/// Takes layers over into a stack, one after the other so that no two copies of a model are held;
+/// leaves them where there are none or no kernels for one's shape.
+pub(crate) fn take_over<L: Send + Sync>(
+    layers: &mut Vec<L>,
+    parts: impl Fn(&L) -> Parts<'_> + Sync,
+    groups: impl Fn(&L) -> Groups + Sync,
+) -> Option<Arc<Stack>> {
+    if layers.is_empty() || !layers.iter().all(|layer| parts(layer).fit()) {
+        return None;
+    }
+    let blocks = std::mem::take(layers)
+        .into_par_iter()
+        .map(|layer| parts(&layer).block(groups(&layer)))
+        .collect();
+    Some(Arc::new(Stack::new(blocks)))
+}
 
 /// A stack and how sequences go through it.
 #[derive(Debug, Clone)]
@@ -77,7 +150,7 @@ impl<C: CheckpointStrategy> FrozenOps for Autodiff<Flex, C> {
 /// Rows of a stack's width, without a copy.
 fn tensor(values: Vec<f32>, stack: &Stack) -> FloatTensor<Flex> {
     let shape = [values.len() / stack.width(), stack.width()];
-    Flex::float_from_data(TensorData::new(values, shape), &Default::default())
+    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice::default())
 }
 
 /// Passes sequences through a stack.
@@ -95,4 +168,84 @@ pub(crate) fn forward(
 ) -> Tensor<2> {
     let pass = Pass { stack: Arc::clone(stack), tokens, read: read.map(Arc::from) };
     Tensor::from_dispatch(<Dispatch as FrozenOps>::frozen(hidden.into_dispatch(), pass))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use burn::tensor::Distribution;
+
+    use super::*;
+    use crate::tower::{InputTower, Tower};
+    use crate::{Model, parse_device};
+
+    /// Relative to the largest value: f32 round-off in another order of summation.
+    const TOLERANCE: f32 = 1e-5;
+    const FIXTURES: [&str; 5] =
+        ["hf-sharded", "hf-f16", "openclip-gelu", "openclip-quickgelu", "clap-hf-unfused"];
+
+    fn both(fixture: &str) -> [Model; 2] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+        let device = parse_device("cpu").expect("cpu");
+        [Model::load(&folder, &device), Model::load_trainable(&folder, &device)]
+            .map(|model| model.unwrap_or_else(|e| panic!("{fixture}: {e}")))
+    }
+
+    #[track_caller]
+    fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+        let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert!(largest > 0.0, "{what}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < TOLERANCE * largest, "{what}: {found} {expected}");
+        }
+    }
+
+    #[test]
+    fn published_shapes_have_kernels_and_odd_ones_have_none() {
+        let frozen = |fixture: &str| match &both(fixture)[0].tower {
+            Tower::Image(tower) => vec![tower.encoder.is_frozen()],
+            Tower::Audio(tower) => tower.frozen_stages(),
+        };
+        assert_eq!(frozen("hf-sharded"), [true]);
+        assert_eq!(frozen("openclip-gelu"), [true]);
+        assert_eq!(frozen("hf-gelu"), [false]);
+        // Its first stage is 8 wide.
+        assert_eq!(frozen("clap-hf-unfused"), [false, true, true]);
+        // A window does not fit its sides.
+        assert_eq!(frozen("clap-hf-fused"), [false, false]);
+    }
+
+    #[test]
+    fn kernels_compute_what_burn_does() {
+        for fixture in FIXTURES {
+            let [fast, plain] = both(fixture);
+            let texts = ["a photo of ada lovelace", "a", "0123456789 !"];
+            let [found, expected] =
+                [&fast, &plain].map(|model| model.embed_texts(&texts).expect("embeddings"));
+            for (found, expected) in [
+                (found.embeddings, expected.embeddings),
+                (found.states, expected.states),
+                (found.responses, expected.responses),
+            ] {
+                let [found, expected] = [found, expected].map(|a| a.into_raw_vec_and_offset().0);
+                assert_close(&found, &expected, fixture);
+            }
+
+            let [channels, height, width] = fast.tower.input_shape();
+            let device = fast.device().clone();
+            let normal = Distribution::Normal(0.0, 1.0);
+            let inputs = Tensor::<4>::random([3, channels, height, width], normal, &device);
+            let weights = Tensor::random([3, fast.config.embedding_dim()], normal, &device);
+            let [found, expected] = [&fast, &plain].map(|model| {
+                let inputs = inputs.clone().autodiff().require_grad();
+                let embeddings = model.tower.embed(inputs.clone());
+                let gradients = (embeddings.clone() * weights.clone().autodiff()).sum().backward();
+                let gradient = inputs.grad(&gradients).expect("tracked");
+                (to_host(embeddings.without_autodiff()), to_host(gradient))
+            });
+            assert_close(&found.0, &expected.0, fixture);
+            assert_close(&found.1, &expected.1, fixture);
+        }
+    }
 }

@@ -44,6 +44,7 @@ pub struct Model {
     /// Where the model came from.
     pub source: Source,
     device: Device,
+    trainable: bool,
 }
 
 /// What is known of a checkpoint on disk.
@@ -76,8 +77,8 @@ pub struct TextEmbeddings {
 impl Model {
     /// Loads a checkpoint directory of any layout, with f32 weights on `device`.
     ///
-    /// On a CPU the blocks of its transformers are given to kernels that cannot change or export
-    /// them; see [`Model::load_trainable`].
+    /// On a CPU the blocks of its transformers are given to kernels, which neither change nor
+    /// export them; see [`Model::load_trainable`].
     ///
     /// # Errors
     ///
@@ -87,12 +88,13 @@ impl Model {
         if *device == Device::flex() {
             model.text.use_kernels();
             model.tower.use_kernels();
+            model.trainable = false;
         }
         Ok(model)
     }
 
-    /// As [`Model::load`], with all weights as burn's parameters: for training, and for gradients
-    /// with respect to them.
+    /// As [`Model::load`], with all weights as burn's parameters: for training, for gradients with
+    /// respect to them, and for saving. Slower on a CPU.
     ///
     /// # Errors
     ///
@@ -115,7 +117,17 @@ impl Model {
         let directory = directory.to_owned();
         let source = Source { directory, layout, digest, dtypes, parameter_count };
         let device = device.clone();
-        Ok(Self { config, text, tower, tokenizer, front_end, log_logit_scale, source, device })
+        Ok(Self {
+            config,
+            text,
+            tower,
+            tokenizer,
+            front_end,
+            log_logit_scale,
+            source,
+            device,
+            trainable: true,
+        })
     }
 
     /// What the model reads beside texts.
@@ -147,6 +159,11 @@ impl Model {
                 unreachable!("a layout opens both of one kind")
             }
         }
+    }
+
+    /// Whether all weights are burn's parameters.
+    pub fn is_trainable(&self) -> bool {
+        self.trainable
     }
 
     /// Where the weights are.

@@ -34,7 +34,7 @@ impl Tower {
     pub(crate) fn use_kernels(&mut self) {
         match self {
             Self::Image(tower) => tower.encoder.use_kernels(),
-            Self::Audio(_) => {}
+            Self::Audio(tower) => tower.use_kernels(),
         }
     }
 }

@@ -17,13 +17,13 @@ use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use umid_kernels::{Groups, Norm, Stack};
+use umid_kernels::{Groups, Stack};
 
 use crate::config::{Activation, TransformerConfig};
-use crate::model::to_host;
+use crate::frozen::{self, Parts};
 use crate::save::Export;
 use crate::weights::{Weights, transpose};
-use crate::{Result, frozen};
+use crate::Result;
 
 /// Whether a token may attend to later tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +68,12 @@ impl Transformer {
     /// Gives the blocks to the kernels, if there are some for them. A frozen transformer has no
     /// weights to train or to export.
     pub(crate) fn use_kernels(&mut self) {
-        let layers: Vec<HostBlock> = self.layers.iter().map(Block::to_host).collect();
-        let weights: Vec<umid_kernels::Weights> = layers.iter().map(HostBlock::weights).collect();
-        if !weights.is_empty() && weights.iter().all(umid_kernels::Weights::fit) {
-            self.frozen = Some(Arc::new(Stack::new(&weights)));
-            self.layers.clear();
-        }
+        self.frozen = frozen::take_over(&mut self.layers, Block::parts, Block::groups);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
     }
 
     /// The stream behind the last block, at one token of each sequence.
@@ -96,6 +96,7 @@ impl Transformer {
     }
 
     pub(crate) fn export(&self, out: &mut Export, tower: &str) {
+        assert!(self.frozen.is_none(), "the kernels do not give weights back");
         for (i, layer) in self.layers.iter().enumerate() {
             layer.export(out, &format!("{tower}.encoder.layers.{i}"));
         }
@@ -153,6 +154,24 @@ impl Block {
             epsilon: epsilon as f32,
             causal: attend == Attend::Backwards,
         })
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            norm_before: &self.layer_norm1,
+            qkv: &self.qkv_proj,
+            output: &self.out_proj,
+            norm_after: &self.layer_norm2,
+            fc1: &self.fc1,
+            fc2: &self.fc2,
+            heads: self.heads,
+            activation: self.activation,
+            epsilon: self.epsilon,
+        }
+    }
+
+    fn groups(&self) -> Groups {
+        if self.causal { Groups::Backwards } else { Groups::All }
     }
 
     fn export(&self, out: &mut Export, name: &str) {
@@ -229,58 +248,6 @@ impl Block {
         let hidden = hidden + attended;
         let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
         hidden + self.fc2.forward(self.activation.apply(inner))
-    }
-}
-
-/// A block's weights on the host, for the kernels.
-struct HostBlock {
-    norms: [(Vec<f32>, Vec<f32>); 2],
-    linears: [(Vec<f32>, Option<Vec<f32>>); 4],
-    heads: usize,
-    activation: Activation,
-    epsilon: f32,
-    groups: Groups,
-}
-
-impl Block {
-    fn to_host(&self) -> HostBlock {
-        let norm = |norm: &LayerNorm| {
-            let shift = norm.beta.as_ref().expect("CLIP's norms have a shift");
-            (to_host(norm.gamma.val()), to_host(shift.val()))
-        };
-        let linear = |linear: &Linear| {
-            (to_host(linear.weight.val()), linear.bias.as_ref().map(|bias| to_host(bias.val())))
-        };
-        HostBlock {
-            norms: [&self.layer_norm1, &self.layer_norm2].map(norm),
-            linears: [&self.qkv_proj, &self.out_proj, &self.fc1, &self.fc2].map(linear),
-            heads: self.heads,
-            activation: self.activation,
-            epsilon: self.epsilon,
-            groups: if self.causal { Groups::Backwards } else { Groups::All },
-        }
-    }
-}
-
-impl HostBlock {
-    fn weights(&self) -> umid_kernels::Weights<'_> {
-        let norm = |i: usize| Norm { gain: &self.norms[i].0, shift: &self.norms[i].1 };
-        let linear = |i: usize| umid_kernels::Linear {
-            weight: &self.linears[i].0,
-            bias: self.linears[i].1.as_deref(),
-        };
-        umid_kernels::Weights {
-            norm_before: norm(0),
-            qkv: linear(0),
-            output: linear(1),
-            norm_after: norm(1),
-            fc1: linear(2),
-            fc2: linear(3),
-            heads: self.heads,
-            activation: self.activation.kernel(),
-            epsilon: self.epsilon,
-            groups: self.groups.clone(),
-        }
     }
 }
 

@@ -75,7 +75,7 @@ fn a_saved_checkpoint_gives_identical_embeddings() {
         "openclip-quickgelu",
     ] {
         let source = Checkpoint::copy(fixture);
-        let model = source.load().expect(fixture);
+        let model = source.load_trainable().expect(fixture);
         let saved = tempfile::tempdir().expect("temporary directory");
         let again = saved_again(&source, &model, saved.path());
 
@@ -102,7 +102,7 @@ fn a_saved_clap_keeps_its_embeddings_and_its_front_end() {
         ("clap-laion-pann", Layout::LaionClap),
     ] {
         let source = Checkpoint::copy(fixture);
-        let model = source.load().expect(fixture);
+        let model = source.load_trainable().expect(fixture);
         let saved = tempfile::tempdir().expect("temporary directory");
         let again = saved_again(&source, &model, saved.path());
         assert_eq!(again.source.layout, layout);
@@ -143,7 +143,7 @@ fn saved_again(source: &Checkpoint, model: &Model, folder: &Path) -> Model {
             std::fs::copy(source.path(file), folder.join(file)).expect(file);
         }
     }
-    common::load(folder).unwrap_or_else(|e| panic!("{e}"))
+    common::load_trainable(folder).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Equal but for round-off, relative to the largest.

@@ -55,7 +55,7 @@ impl Toy {
         let weights = initial_weights(&config, &statistics, 1);
         save(&initial, &config, &front_end, &weights, Precision::F32).expect("saved");
         tokenizer.save(&initial).expect("saved");
-        let model = Model::load(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
+        let model = Model::load_trainable(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
         Self { world, tokenizer, model, folder }
     }
 
@@ -138,7 +138,7 @@ fn a_trained_clap_is_saved_whole() {
         let saved = toy.folder.path().join("saved");
         save(&saved, config, front_end, &trained.tensors, Precision::F32).expect("saved");
         toy.tokenizer.save(&saved).expect("saved");
-        let again = Model::load(&saved, toy.model.device()).expect("a model");
+        let again = Model::load_trainable(&saved, toy.model.device()).expect("a model");
         // The next training begins where the last one ended.
         let toy = Toy { model: again, ..toy };
         let mut first = None;

@@ -17,7 +17,7 @@ const WEIGHT_TOLERANCE: f64 = 5e-3;
 fn model() -> Model {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
     let device = parse_device("cpu").expect("cpu");
-    Model::load(&fixtures.join("hf-gelu"), &device).expect("fixture")
+    Model::load_trainable(&fixtures.join("hf-gelu"), &device).expect("fixture")
 }
 
 /// An image of waves, another one for each seed.

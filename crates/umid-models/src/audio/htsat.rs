@@ -4,17 +4,22 @@
 //! mode. Windows of tokens attend among themselves; every second block shifts the windows by half
 //! their side; between stages four neighbours become one token of twice the width.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use umid_kernels::{Groups, Stack, Windows};
 
 use super::fusion::Fusion;
 use super::mel_norm::{EPSILON, MelNorm};
 use super::resize::bicubic_matrix;
 use crate::config::{Activation, HtsatConfig};
+use crate::frozen::{self, Parts};
+use crate::model::to_host;
 use crate::save::Export;
 use crate::transformer::{load_layer_norm, load_linear, parameter, side_by_side};
 use crate::weights::{Weights, transpose};
@@ -90,6 +95,18 @@ impl Htsat {
             stride: config.patch_stride,
             padding: config.padding(),
         })
+    }
+
+    /// Gives the stages' blocks to the kernels, where there are some for them.
+    pub(crate) fn use_kernels(&mut self) {
+        for stage in &mut self.stages {
+            stage.use_kernels();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn frozen_stages(&self) -> Vec<bool> {
+        self.stages.iter().map(|stage| stage.frozen.is_some()).collect()
     }
 
     /// What it is made of, but for a fusion.
@@ -169,8 +186,13 @@ impl Htsat {
 /// Blocks of one resolution, and the merging that follows them.
 #[derive(Module, Debug)]
 struct Stage {
+    /// None where they are frozen.
     blocks: Vec<Block>,
+    #[module(skip)]
+    frozen: Option<Arc<Stack>>,
     merging: Option<Merging>,
+    /// Tokens down and to the right.
+    grid: [usize; 2],
 }
 
 impl Stage {
@@ -187,10 +209,21 @@ impl Stage {
         let merging = (stage + 1 < config.depths.len())
             .then(|| Merging::load(weights, &prefix, config.width_of(stage), device))
             .transpose()?;
-        Ok(Self { blocks, merging })
+        Ok(Self { blocks, frozen: None, merging, grid: config.grid(stage) })
+    }
+
+    /// The kernels know whole windows only.
+    fn use_kernels(&mut self) {
+        let whole = |block: &Block| self.grid.iter().all(|side| side.is_multiple_of(block.window));
+        if self.blocks.iter().all(whole) {
+            let [rows, columns] = self.grid;
+            let groups = |block: &Block| Groups::Windows(block.as_windows(rows, columns));
+            self.frozen = frozen::take_over(&mut self.blocks, Block::parts, groups);
+        }
     }
 
     fn export(&self, out: &mut Export, name: &str) {
+        assert!(self.frozen.is_none(), "the kernels do not give weights back");
         for (i, block) in self.blocks.iter().enumerate() {
             block.export(out, &format!("{name}.blocks.{i}"));
         }
@@ -205,7 +238,15 @@ impl Stage {
     /// - hidden: `[batch, rows, columns, width]`
     /// - output: the same, or `[batch, rows / 2, columns / 2, 2 width]` where a stage follows
     fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
-        let hidden = self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
+        let hidden = match &self.frozen {
+            Some(stack) => {
+                let [batch, rows, columns, width] = hidden.dims();
+                let hidden = hidden.reshape([batch * rows * columns, width]);
+                let hidden = frozen::forward(stack, hidden, rows * columns, None);
+                hidden.reshape([batch, rows, columns, width])
+            }
+            None => self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden)),
+        };
         match &self.merging {
             Some(merging) => merging.forward(hidden),
             None => hidden,
@@ -270,6 +311,7 @@ struct Block {
     shift: usize,
     #[module(skip)]
     activation: Activation,
+    epsilon: f32,
 }
 
 impl Block {
@@ -315,7 +357,41 @@ impl Block {
             window,
             shift: if shifted { window / 2 } else { 0 },
             activation: config.activation,
+            epsilon: config.epsilon as f32,
         })
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            norm_before: &self.norm_before,
+            qkv: &self.qkv,
+            output: &self.output,
+            norm_after: &self.norm_after,
+            fc1: &self.fc1,
+            fc2: &self.fc2,
+            heads: self.heads,
+            activation: self.activation,
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// The block's windows over a grid that they fill, for the kernels.
+    fn as_windows(&self, rows: usize, columns: usize) -> Windows {
+        let token = |(row, column): &(usize, usize)| {
+            (row + self.shift) % rows * columns + (column + self.shift) % columns
+        };
+        let windows = self.window_positions(rows, columns);
+        let regions = (self.shift > 0).then(|| {
+            let regions = windows.iter().map(|window| {
+                window.iter().map(|position| self.region(*position, rows, columns)).collect()
+            });
+            regions.collect()
+        });
+        Windows {
+            tokens: windows.iter().map(|window| window.iter().map(token).collect()).collect(),
+            bias: to_host(self.position_bias()),
+            regions,
+        }
     }
 
     fn export(&self, out: &mut Export, name: &str) {
@@ -411,27 +487,37 @@ impl Block {
 
     /// Keeps tokens apart that the shift brought together: `[windows, window^2, window^2]`.
     fn mask(&self, rows: usize, columns: usize, device: &Device) -> Tensor<3> {
-        let (side, shift) = (self.window, self.shift);
-        let region = |at: usize, length: usize| {
-            usize::from(at >= length - side) + usize::from(at >= length - shift)
-        };
+        let windows = self.window_positions(rows, columns);
         let mut values = Vec::new();
-        for window_row in 0..rows / side {
-            for window_column in 0..columns / side {
-                let tokens: Vec<(usize, usize)> = (0..side * side)
-                    .map(|token| {
-                        let row = window_row * side + token / side;
-                        let column = window_column * side + token % side;
-                        (region(row, rows), region(column, columns))
-                    })
-                    .collect();
-                for one in &tokens {
-                    values.extend(tokens.iter().map(|o| if o == one { 0.0 } else { FAR_APART }));
-                }
+        for window in &windows {
+            let regions: Vec<usize> =
+                window.iter().map(|position| self.region(*position, rows, columns)).collect();
+            for one in &regions {
+                values.extend(regions.iter().map(|o| if o == one { 0.0 } else { FAR_APART }));
             }
         }
-        let windows = (rows / side) * (columns / side);
-        Tensor::from_data(TensorData::new(values, [windows, side * side, side * side]), device)
+        let tokens = self.window * self.window;
+        Tensor::from_data(TensorData::new(values, [windows.len(), tokens, tokens]), device)
+    }
+
+    /// Row and column of each token of each window, after the shift: `[windows][window^2]`.
+    fn window_positions(&self, rows: usize, columns: usize) -> Vec<Vec<(usize, usize)>> {
+        let side = self.window;
+        let window = |top: usize, left: usize| {
+            (0..side * side).map(move |token| (top + token / side, left + token % side)).collect()
+        };
+        (0..rows)
+            .step_by(side)
+            .flat_map(|top| (0..columns).step_by(side).map(move |left| window(top, left)))
+            .collect()
+    }
+
+    /// Which tokens of a window were neighbours before the shift: those of one region.
+    fn region(&self, (row, column): (usize, usize), rows: usize, columns: usize) -> usize {
+        let along = |at: usize, length: usize| {
+            usize::from(at >= length - self.window) + usize::from(at >= length - self.shift)
+        };
+        3 * along(row, rows) + along(column, columns)
     }
 }
 

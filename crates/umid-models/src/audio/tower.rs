@@ -80,6 +80,22 @@ impl AudioTower {
         })
     }
 
+    pub(crate) fn use_kernels(&mut self) {
+        match &mut self.encoder {
+            Encoder::Htsat(tower) => tower.use_kernels(),
+            // Convolutions, for which there are no kernels.
+            Encoder::Cnn14(_) => {}
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn frozen_stages(&self) -> Vec<bool> {
+        match &self.encoder {
+            Encoder::Htsat(tower) => tower.frozen_stages(),
+            Encoder::Cnn14(_) => Vec::new(),
+        }
+    }
+
     pub(crate) fn is_cnn14(&self) -> bool {
         matches!(self.encoder, Encoder::Cnn14(_))
     }

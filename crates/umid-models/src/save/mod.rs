@@ -66,7 +66,8 @@ pub fn tensor_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 ///
 /// # Panics
 ///
-/// If the towers are not of one model.
+/// If the towers are not of one model, or are not those of
+/// [`Model::load_trainable`](crate::Model::load_trainable).
 pub fn export(text: &TextTower, tower: &Tower, log_logit_scale: f32) -> Vec<NamedTensor> {
     let out = match (text, tower) {
         (TextTower::Causal(text), Tower::Image(image)) => {

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use umid_baselines::GradientNorm as Attack;
+use umid_models::Model;
 
 use super::pair_probe::Probe;
 use super::{Method, columns_of};
@@ -35,7 +36,9 @@ impl Method for GradientNorm {
         let known = &probe.known;
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
         let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
-        let attack = Attack::new(&subject.model, captions, photos)?;
+        let source = &subject.model.source.directory;
+        let model = Model::load_trainable(source, subject.model.device())?;
+        let attack = Attack::new(&model, captions, photos)?;
         let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
         let mut readings = Vec::new();
         for (name, of_weights) in [("gradient norm", false), ("gradient norm, weights", true)] {

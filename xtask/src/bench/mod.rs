@@ -1,0 +1,228 @@
+//! `cargo xtask bench`: our inversion loop beside PyTorch's, and both beside what the machine's
+//! matrix products would allow.
+//!
+//! Every contender is a process that is loaded once and asked for one timing after another, in
+//! turn, so that a machine that slows down does so for all of them.
+
+mod contender;
+mod models;
+mod table;
+pub mod worker;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use umid_models::Model;
+
+use self::contender::{Contender, Kind};
+use self::models::{MODELS, Timed, operations};
+use self::worker::Request;
+use crate::suites::workspace_root;
+
+/// Side of the matrices whose product measures the machine.
+const MATRIX_SIDE: usize = 2048;
+/// Seconds that one timing should take at least.
+const LONG_ENOUGH: f64 = 1.5;
+
+/// Time inversion steps, ours and PyTorch's in turn, and set them beside the machine's rate of
+/// matrix products.
+#[derive(Args)]
+pub struct Arguments {
+    /// Where to run: `cpu`, `wgpu` or `cuda` (the latter two as built with their feature).
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Only this model; may be repeated [default: all].
+    #[arg(long, value_name = "NAME")]
+    model: Vec<String>,
+    /// Starts that go through the tower together, instead of each model's own list.
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    batch: Vec<usize>,
+    /// Timings of each contender.
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    rounds: usize,
+    /// A Python with what scripts/requirements.txt lists [default: an environment that is made
+    /// under target/bench].
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// Leave PyTorch out.
+    #[arg(long)]
+    ours_only: bool,
+    /// Leave `torch.compile` out; it takes minutes to compile.
+    #[arg(long)]
+    no_compile: bool,
+    /// Where datasets and scripts are [default: this workspace].
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Where the table goes, as text and as JSON [default: target/bench].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    device: String,
+    cores: usize,
+    rates: Vec<Rate>,
+    rows: Vec<Row>,
+}
+
+/// Matrix products of one library.
+#[derive(Debug, Serialize)]
+struct Rate {
+    contender: String,
+    half: bool,
+    /// Operations a second of each timing.
+    rates: Vec<f64>,
+}
+
+/// Timings of one contender on one model and batch.
+#[derive(Debug, Serialize)]
+struct Row {
+    model: &'static str,
+    batch: usize,
+    contender: String,
+    half: bool,
+    ours: bool,
+    /// Seconds a step of the whole batch.
+    seconds: Vec<f64>,
+    /// Operations of a step of the whole batch.
+    operations: f64,
+    /// Most memory of the process, in MiB.
+    memory: Option<f64>,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    ensure!(arguments.rounds > 0, "--rounds is 0, expected at least 1");
+    let root = arguments.root.clone().unwrap_or_else(workspace_root);
+    let out = arguments.out.clone().unwrap_or_else(|| root.join("target/bench"));
+    fs::create_dir_all(&out)?;
+    let models: Vec<Timed> = if arguments.model.is_empty() {
+        MODELS.to_vec()
+    } else {
+        arguments.model.iter().map(|name| Timed::named(name)).collect::<anyhow::Result<_>>()?
+    };
+    let python = match (&arguments.python, arguments.ours_only) {
+        (_, true) => None,
+        (Some(python), false) => Some(python.clone()),
+        (None, false) => Some(contender::environment(&root, &out)?),
+    };
+    let kinds = match python {
+        None => vec![Kind::Ours],
+        Some(python) => Kind::all(python, &root, !arguments.no_compile),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut report =
+        Report { device: arguments.device.clone(), cores, rates: Vec::new(), rows: Vec::new() };
+    for model in models {
+        time_model(model, &kinds, arguments, &root, &out, &mut report)?;
+        let json = serde_json::to_string_pretty(&report)?;
+        fs::write(out.join("report.json"), json)?;
+        let text = table::table(&report);
+        fs::write(out.join("report.md"), &text)?;
+    }
+    println!("{}", table::table(&report));
+    println!("{}", out.join("report.json").display());
+    Ok(())
+}
+
+fn time_model(
+    model: Timed,
+    kinds: &[Kind],
+    arguments: &Arguments,
+    root: &std::path::Path,
+    out: &std::path::Path,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let checkpoint = model.checkpoint(root, &out.join("models"))?;
+    let config = Model::load(&checkpoint, &umid_models::parse_device("cpu")?)?.config;
+    let operations = operations(&config)?;
+    let batches = if arguments.batch.is_empty() { model.batches } else { &arguments.batch };
+    let mut contenders = kinds
+        .iter()
+        .map(|kind| Contender::start(kind, &checkpoint, &arguments.device))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    if report.rates.is_empty() {
+        report.rates = matrix_rates(&mut contenders, arguments.rounds)?;
+    }
+    for &batch in batches {
+        let bar = ProgressBar::new((contenders.len() * (arguments.rounds + 1)) as u64);
+        bar.set_style(ProgressStyle::with_template(
+            "{prefix} {bar:30} {pos}/{len}, {eta} left, {msg}",
+        )?);
+        bar.set_prefix(format!("{}, batch {batch}", model.title));
+        // The first run of each allocates and compiles; the second says how long a step takes.
+        let mut steps = Vec::new();
+        for contender in &mut contenders {
+            bar.set_message(contender.name());
+            contender.ask(Request::Invert { batch, steps: 1 })?;
+            let seconds = contender.ask(Request::Invert { batch, steps: 1 })? / 1.5;
+            steps.push((LONG_ENOUGH / seconds).ceil().clamp(1.0, 200.0) as usize);
+            bar.inc(1);
+        }
+        let mut timings = vec![Vec::new(); contenders.len()];
+        for round in 0..arguments.rounds {
+            for place in 0..contenders.len() {
+                // Nobody always follows the same one.
+                let i = (place + round) % contenders.len();
+                bar.set_message(contenders[i].name());
+                let seconds = contenders[i].ask(Request::Invert { batch, steps: steps[i] })?;
+                // The last embedding costs one way forward, half a step.
+                timings[i].push(seconds / (steps[i] as f64 + 0.5));
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        for (contender, seconds) in contenders.iter_mut().zip(timings) {
+            report.rows.push(Row {
+                model: model.title,
+                batch,
+                contender: contender.name(),
+                half: contender.half(),
+                ours: contender.is_ours(),
+                seconds,
+                operations: 2.0 * operations * batch as f64,
+                memory: contender.memory(&arguments.device)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What each library makes of one large product, in turn.
+fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<Vec<Rate>> {
+    let operations = 2.0 * (MATRIX_SIDE as f64).powi(3);
+    // Compiling changes nothing about one product.
+    let mut plain: Vec<&mut Contender> =
+        contenders.iter_mut().filter(|contender| !contender.compiles()).collect();
+    let mut rates: Vec<Rate> = plain
+        .iter()
+        .map(|contender| Rate {
+            contender: contender.name(),
+            half: contender.half(),
+            rates: Vec::new(),
+        })
+        .collect();
+    for round in 0..=rounds {
+        for (contender, rate) in plain.iter_mut().zip(&mut rates) {
+            let seconds = contender.ask(Request::Multiply { side: MATRIX_SIDE })?;
+            // The first one is a warm-up.
+            if round > 0 {
+                rate.rates.push(operations / seconds);
+            }
+        }
+    }
+    Ok(rates)
+}
+
+/// Runs a command to its end.
+fn run_to_end(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}

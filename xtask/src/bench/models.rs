@@ -1,0 +1,250 @@
+//! The models that are timed: published shapes with random weights, and the bundled targets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
+use umid_models::config::{
+    Activation, AudioConfig, ClapConfig, ClipConfig, HtsatConfig, ImageConfig, ModelConfig,
+    Pooling, ProjectionConfig, RobertaConfig, TextConfig, TransformerConfig,
+};
+use umid_models::save::{Precision, save};
+use umid_models::{
+    CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
+};
+use umid_testbed::{
+    CaptionTokenizer, InputStatistics, NameLists, TokenizerFamily, TokenizerParams, World,
+    WorldParams, initial_weights,
+};
+
+/// Seed of the random weights.
+const SEED: u64 = 0;
+
+/// A model to time.
+#[derive(Debug, Clone, Copy)]
+pub struct Timed {
+    pub name: &'static str,
+    /// What a table calls it.
+    pub title: &'static str,
+    /// Batches that are timed unless others are asked for.
+    pub batches: &'static [usize],
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// A folder of the repository.
+    Bundled(&'static str),
+    /// An image tower of a published shape: patch, width, layers, joint space.
+    Vit { patch: usize, width: usize, layers: usize, dim: usize },
+    /// The audio tower of a published shape.
+    Htsat,
+}
+
+/// All of them, in the order of a table.
+pub const MODELS: [Timed; 5] = [
+    Timed {
+        name: "vit-b-32",
+        title: "ViT-B/32",
+        batches: &[8, 32],
+        source: Source::Vit { patch: 32, width: 768, layers: 12, dim: 512 },
+    },
+    Timed {
+        name: "vit-l-14",
+        title: "ViT-L/14",
+        batches: &[4],
+        source: Source::Vit { patch: 14, width: 1024, layers: 24, dim: 768 },
+    },
+    Timed { name: "htsat", title: "HTSAT", batches: &[4, 8], source: Source::Htsat },
+    Timed {
+        name: "demo",
+        title: "bundled CLIP",
+        batches: &[16, 64],
+        source: Source::Bundled("datasets/zoo/demo"),
+    },
+    Timed {
+        name: "clap-htsat",
+        title: "bundled CLAP (HTSAT)",
+        batches: &[16, 64],
+        source: Source::Bundled("datasets/zoo/clap-htsat"),
+    },
+];
+
+impl Timed {
+    pub fn named(name: &str) -> anyhow::Result<Self> {
+        let found = MODELS.into_iter().find(|model| model.name == name);
+        let names = MODELS.map(|model| model.name).join(", ");
+        found.with_context(|| format!("no model `{name}` to time; there are {names}"))
+    }
+
+    /// Where the checkpoint is; it is written first if it has to be.
+    pub fn checkpoint(&self, root: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+        let (config, front_end, family) = match self.source {
+            Source::Bundled(folder) => return Ok(root.join(folder)),
+            Source::Vit { patch, width, layers, dim } => {
+                (clip(patch, width, layers, dim), pixels(), TokenizerFamily::Clip)
+            }
+            Source::Htsat => (clap(), log_mels()?, TokenizerFamily::Roberta),
+        };
+        let folder = work.join(self.name);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        eprintln!("{}: writing {}", self.title, folder.display());
+        let half_done = work.join(format!("{}.part", self.name));
+        if half_done.is_dir() {
+            fs::remove_dir_all(&half_done)?;
+        }
+        let captions = ["a photo of a person".to_owned()];
+        let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
+        let tokenizer = CaptionTokenizer::train(params, &captions)?;
+        let medium = match front_end {
+            FrontEnd::Image(_) => umid_testbed::Medium::Photos,
+            FrontEnd::Audio(_) => umid_testbed::Medium::Clips,
+        };
+        let params = WorldParams { medium, members: 2, non_members: 2, ..WorldParams::default() };
+        let world = World::draw(params, &NameLists::bundled())?;
+        let statistics = InputStatistics::measure(&world, &front_end)?;
+        let weights = initial_weights(&config, &statistics, SEED);
+        save(&half_done, &config, &front_end, &weights, Precision::F32)?;
+        tokenizer.save(&half_done)?;
+        fs::rename(&half_done, &folder)?;
+        Ok(folder)
+    }
+}
+
+/// Tokens of a text; the text tower is a small one, as no text is timed.
+const CONTEXT: usize = 16;
+/// 256 bytes, 256 bytes that end a word, one merge, start and end; RoBERTa has two more.
+const VOCABULARY: usize = 515;
+
+fn transformer(width: usize, layers: usize) -> TransformerConfig {
+    TransformerConfig {
+        width,
+        layers,
+        heads: width / 64,
+        mlp_width: 4 * width,
+        activation: Activation::QuickGelu,
+        layer_norm_epsilon: 1e-5,
+    }
+}
+
+fn clip(patch_size: usize, width: usize, layers: usize, embedding_dim: usize) -> ModelConfig {
+    ModelConfig::Clip(ClipConfig {
+        embedding_dim,
+        text: TextConfig {
+            vocabulary: VOCABULARY,
+            context: CONTEXT,
+            pooling: Pooling::FirstOf(VOCABULARY as u32 - 1),
+            transformer: transformer(64, 1),
+        },
+        image: ImageConfig {
+            image_size: 224,
+            patch_size,
+            channels: 3,
+            transformer: transformer(width, layers),
+        },
+    })
+}
+
+fn pixels() -> FrontEnd {
+    FrontEnd::Image(Preprocess {
+        resize: Resize::ShortestEdge(224),
+        filter: Filter::Bicubic,
+        crop: Some(224),
+        crop_rounding: CropRounding::Down,
+        transparency: Transparency::OverWhite,
+        mean: OPENAI_MEAN,
+        std: OPENAI_STD,
+    })
+}
+
+/// clap-htsat-unfused, but for the text tower.
+fn clap() -> ModelConfig {
+    ModelConfig::Clap(ClapConfig {
+        projection: ProjectionConfig { embedding_dim: 512, activation: Activation::Relu },
+        text: RobertaConfig {
+            vocabulary: VOCABULARY + 2,
+            positions: CONTEXT + 2,
+            padding_id: 1,
+            token_types: 1,
+            width: 64,
+            layers: 1,
+            heads: 1,
+            mlp_width: 256,
+            activation: Activation::Gelu,
+            epsilon: 1e-5,
+        },
+        audio: AudioConfig::Htsat(HtsatConfig {
+            mel_bins: 64,
+            spec_size: 256,
+            patch_size: [4, 4],
+            patch_stride: [4, 4],
+            patch_norm: true,
+            width: 96,
+            depths: vec![2, 2, 6, 2],
+            heads: vec![4, 8, 16, 32],
+            window: 8,
+            mlp_ratio: 4.0,
+            qkv_bias: true,
+            activation: Activation::Gelu,
+            epsilon: 1e-5,
+            fusion: None,
+        }),
+    })
+}
+
+fn log_mels() -> anyhow::Result<FrontEnd> {
+    Ok(FrontEnd::Audio(LogMel::new(LogMelParams {
+        sample_rate: 48_000,
+        window: 1024,
+        hop: 480,
+        bins: 64,
+        lowest: 50.0,
+        highest: 14_000.0,
+        samples: 480_000,
+        truncation: Truncation::RandTrunc,
+        padding: Padding::RepeatPad,
+    })?))
+}
+
+/// Floating-point operations of the matrix products of one input's way forward; a product and the
+/// addition that follows it are two. The way back to the input costs as many.
+pub fn operations(config: &ModelConfig) -> anyhow::Result<f64> {
+    let products = match config {
+        ModelConfig::Clip(config) => {
+            let (image, t) = (&config.image, &config.image.transformer);
+            let (patches, patch) = (image.patches(), image.patch_size);
+            let tokens = patches + 1;
+            patches * image.channels * patch * patch * t.width
+                + t.layers * block(tokens, tokens, t.width, t.mlp_width)
+                + t.width * config.embedding_dim
+        }
+        ModelConfig::Clap(ClapConfig { audio: AudioConfig::Htsat(htsat), projection, .. }) => {
+            let stage = |stage: usize| {
+                let (width, side) = (htsat.width_of(stage), htsat.resolution(stage));
+                let inner = (width as f64 * htsat.mlp_ratio) as usize;
+                let tokens = side * side;
+                let merging = if stage + 1 < htsat.depths.len() {
+                    tokens / 4 * (4 * width) * (2 * width)
+                } else {
+                    0
+                };
+                htsat.depths[stage] * block(tokens, htsat.window.pow(2), width, inner) + merging
+            };
+            let [rows, columns] = htsat.patch_size;
+            let patches = htsat.resolution(0).pow(2) * rows * columns * htsat.width;
+            let width = htsat.width_of(htsat.depths.len() - 1);
+            let dim = projection.embedding_dim;
+            patches + (0..htsat.depths.len()).map(stage).sum::<usize>() + width * dim + dim * dim
+        }
+        ModelConfig::Clap(_) => bail!("operations of Cnn14 are not counted"),
+    };
+    Ok(2.0 * products as f64)
+}
+
+/// Products of a block whose tokens each attend to `seen` tokens.
+fn block(tokens: usize, seen: usize, width: usize, inner: usize) -> usize {
+    tokens * (4 * width * width + 2 * width * inner + 2 * seen * width)
+}

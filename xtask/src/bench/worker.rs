@@ -1,0 +1,90 @@
+//! One side of the comparison in a process of its own, so that its memory can be told from the
+//! other's: reads requests, a JSON object a line, and answers each with one.
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use burn::tensor::{Device, Distribution, Tensor};
+use clap::Args;
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use umid_invert::{InputSpace, InvertParams, Inverter, KeepInputs};
+use umid_models::{Model, parse_device, to_host};
+
+/// Answer the requests of `bench`.
+#[derive(Args)]
+pub struct Arguments {
+    /// A checkpoint.
+    #[arg(long)]
+    model: PathBuf,
+    /// Where to run.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+}
+
+/// What a worker is asked to do.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// An inversion of one text: that many steps of that many starts, and the last embedding.
+    Invert { batch: usize, steps: usize },
+    /// A product of two square matrices of that side.
+    Multiply { side: usize },
+    /// The most memory that was in use so far.
+    Memory,
+}
+
+/// What a worker answers: seconds, or mebibytes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Answer {
+    pub value: Option<f64>,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let device = parse_device(&arguments.device)?;
+    let model = Model::load(&arguments.model, &device)?;
+    let mut answers = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let value = match serde_json::from_str(&line?)? {
+            Request::Invert { batch, steps } => Some(invert(&model, batch, steps)?),
+            Request::Multiply { side } => Some(multiply(&device, side)),
+            Request::Memory => peak_mebibytes(),
+        };
+        writeln!(answers, "{}", serde_json::to_string(&Answer { value })?)?;
+        answers.flush()?;
+    }
+    Ok(())
+}
+
+fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
+    let space = InputSpace::new(&model.input_units(), model.device());
+    let params =
+        InvertParams { restarts: batch, batch_rows: batch, steps, ..InvertParams::default() };
+    let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
+    let text = Array2::from_shape_fn((1, model.config.embedding_dim()), |(_, i)| {
+        (i as f32 * 0.7).sin()
+    });
+    let starts = inverter.starts();
+    let started = Instant::now();
+    inverter.invert_from(text.view(), starts.view(), KeepInputs::No)?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+fn multiply(device: &Device, side: usize) -> f64 {
+    let random = || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), device);
+    let (left, right) = (random(), random());
+    let corner = |tensor: Tensor<2>| to_host(tensor.narrow(0, 0, 1).narrow(1, 0, 1));
+    corner(left.clone());
+    corner(right.clone());
+    let started = Instant::now();
+    corner(left.matmul(right));
+    started.elapsed().as_secs_f64()
+}
+
+/// Linux tells; nobody else does without a library.
+fn peak_mebibytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kibibytes| kibibytes / 1024.0)
+}
