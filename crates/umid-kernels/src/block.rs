@@ -67,7 +67,7 @@ pub fn fits(width: usize, inner: usize, heads: usize) -> bool {
 }
 
 /// A linear layer, laid out for the way forward and, when it is first asked for, for the way back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Layer {
     forward: Packed,
     backward: OnceLock<Packed>,
@@ -111,7 +111,7 @@ impl Layer {
 }
 
 /// A block, laid out for the way forward and, when it is first asked for, for the way back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Block {
     query: Layer,
     key_value: Layer,

@@ -351,9 +351,8 @@ impl HtsatConfig {
 
     /// Tokens of a stage, down and to the right; merging pads an odd side.
     pub(crate) fn grid(&self, stage: usize) -> [usize; 2] {
-        self.patch_stride.map(|stride| {
-            (0..stage).fold(self.spec_size / stride, |side, _| side.div_ceil(2))
-        })
+        self.patch_stride
+            .map(|stride| (0..stage).fold(self.spec_size / stride, |side, _| side.div_ceil(2)))
     }
 
     /// Zeros around the square before it is cut into patches.

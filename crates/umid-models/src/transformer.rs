@@ -19,11 +19,11 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use umid_kernels::{Groups, Stack};
 
+use crate::Result;
 use crate::config::{Activation, TransformerConfig};
 use crate::frozen::{self, Parts};
 use crate::save::Export;
 use crate::weights::{Weights, transpose};
-use crate::Result;
 
 /// Whether a token may attend to later tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

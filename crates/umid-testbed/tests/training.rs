@@ -55,7 +55,8 @@ impl Toy {
         let weights = initial_weights(&config, &statistics, 1);
         save(&initial, &config, &front_end, &weights, Precision::F32).expect("saved");
         tokenizer.save(&initial).expect("saved");
-        let model = Model::load_trainable(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
+        let model =
+            Model::load_trainable(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
         Self { world, tokenizer, model, folder }
     }
 

@@ -125,8 +125,8 @@ impl Contender {
         if self.answers.read_line(&mut line)? == 0 {
             bail!("{name} ended without an answer: {}", self.child.wait()?);
         }
-        let answer: Answer = serde_json::from_str(&line)
-            .with_context(|| format!("{name} answered {line:?}"))?;
+        let answer: Answer =
+            serde_json::from_str(&line).with_context(|| format!("{name} answered {line:?}"))?;
         Ok(answer.value)
     }
 }

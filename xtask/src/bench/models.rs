@@ -96,7 +96,7 @@ impl Timed {
         if half_done.is_dir() {
             fs::remove_dir_all(&half_done)?;
         }
-        let captions = ["a photo of a person".to_owned()];
+        let captions = ["a photo of a photo".to_owned()];
         let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
         let tokenizer = CaptionTokenizer::train(params, &captions)?;
         let medium = match front_end {

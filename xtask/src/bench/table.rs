@@ -29,8 +29,8 @@ pub fn table(report: &Report) -> String {
         let eager = report.rows.iter().find(|other| {
             other.model == row.model && other.batch == row.batch && other.contender == "PyTorch f32"
         });
-        let against =
-            eager.map_or("-".to_owned(), |eager| format!("{:.2}", median(&eager.seconds) / seconds));
+        let against = eager
+            .map_or("-".to_owned(), |eager| format!("{:.2}", median(&eager.seconds) / seconds));
         let of_floor = floor(row, &report.rates)
             .map_or("-".to_owned(), |floor| format!("{:.0} %", 100.0 * floor / seconds));
         let memory = row.memory.map_or("-".to_owned(), |mebibytes| format!("{mebibytes:.0}"));

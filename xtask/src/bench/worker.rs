@@ -62,9 +62,8 @@ fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
     let params =
         InvertParams { restarts: batch, batch_rows: batch, steps, ..InvertParams::default() };
     let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
-    let text = Array2::from_shape_fn((1, model.config.embedding_dim()), |(_, i)| {
-        (i as f32 * 0.7).sin()
-    });
+    let text =
+        Array2::from_shape_fn((1, model.config.embedding_dim()), |(_, i)| (i as f32 * 0.7).sin());
     let starts = inverter.starts();
     let started = Instant::now();
     inverter.invert_from(text.view(), starts.view(), KeepInputs::No)?;

@@ -38,14 +38,6 @@ impl Checkpoint {
     pub fn load(&self) -> Result<Model> {
         load(self.0.path())
     }
-
-    pub fn load_trainable(&self) -> Result<Model> {
-        load_trainable(self.0.path())
-    }
-}
-
-pub fn load_trainable(directory: &Path) -> Result<Model> {
-    Model::load_trainable(directory, &parse_device("cpu").expect("cpu"))
 }
 
 pub fn load(directory: &Path) -> Result<Model> {

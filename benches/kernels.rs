@@ -1,0 +1,95 @@
+//! The kernels alone: stacks of published shapes, forward and back.
+//!
+//! Throughput is in operations of the matrix products; a product and the addition that follows it
+//! are two.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use umid_kernels::{Activation, Block, Groups, Linear, Norm, Stack, Weights, Windows};
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args().sample_size(10);
+    let vit = Shape { width: 768, heads: 12, blocks: 12, tokens: 50, seen: 50 };
+    bench(&mut criterion, "ViT-B/32", vit, &Groups::All, &[2, 8, 32]);
+    let side = 64;
+    let stage = Shape { width: 96, heads: 4, blocks: 2, tokens: side * side, seen: 64 };
+    bench(&mut criterion, "HTSAT's first stage", stage, &windows(side, 8, 4), &[4]);
+    let side = 16;
+    let stage = Shape { width: 384, heads: 16, blocks: 6, tokens: side * side, seen: 64 };
+    bench(&mut criterion, "HTSAT's third stage", stage, &windows(side, 8, 16), &[4]);
+    criterion.final_summary();
+}
+
+/// Shape of a stack; perceptrons are four times as wide as the stream.
+struct Shape {
+    width: usize,
+    heads: usize,
+    blocks: usize,
+    tokens: usize,
+    /// Tokens that each attends to.
+    seen: usize,
+}
+
+fn bench(criterion: &mut Criterion, name: &str, shape: Shape, groups: &Groups, batches: &[usize]) {
+    let Shape { width, heads, blocks, tokens, seen } = shape;
+    let spread = (width as f32).sqrt().recip();
+    let (gain, shift) = (waves(width, 0.2, 1.0), waves(width, 0.1, 0.0));
+    let (qkv, output) = (waves(3 * width * width, spread, 0.0), waves(width * width, spread, 0.0));
+    let inner = waves(4 * width * width, spread, 0.0);
+    let bias = waves(4 * width, 0.1, 0.0);
+    let norm = Norm { gain: &gain, shift: &shift };
+    let block = Block::new(&Weights {
+        norm_before: norm,
+        qkv: Linear { weight: &qkv, bias: Some(&bias[..3 * width]) },
+        output: Linear { weight: &output, bias: Some(&bias[..width]) },
+        norm_after: norm,
+        fc1: Linear { weight: &inner, bias: Some(&bias) },
+        fc2: Linear { weight: &inner, bias: Some(&bias[..width]) },
+        heads,
+        activation: Activation::Gelu,
+        epsilon: 1e-5,
+        groups: groups.clone(),
+    });
+    // Blocks of their own, as a model's weights do not all fit the cache.
+    let stack = Stack::new(vec![block; blocks]);
+    let each = 2.0 * (tokens * blocks * (12 * width * width + 2 * seen * width)) as f64;
+    let mut group = criterion.benchmark_group(name);
+    for &batch in batches {
+        let hidden = waves(batch * tokens * width, 1.0, 0.0);
+        group.throughput(Throughput::Elements((batch as f64 * each) as u64));
+        group.bench_function(BenchmarkId::new("forward", batch), |b| {
+            b.iter(|| stack.forward(black_box(&hidden), tokens, None));
+        });
+        group.throughput(Throughput::Elements((2.0 * batch as f64 * each) as u64));
+        group.bench_function(BenchmarkId::new("forward and back", batch), |b| {
+            b.iter(|| {
+                let (output, passed) = stack.forward_for_backward(black_box(&hidden), tokens, None);
+                stack.backward(&output, &passed)
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Numbers that look random enough.
+fn waves(count: usize, size: f32, centre: f32) -> Vec<f32> {
+    (0..count).map(|i| centre + size * (i as f32 * 12.9898).sin()).collect()
+}
+
+/// Windows over a square grid.
+fn windows(side: usize, window: usize, heads: usize) -> Groups {
+    let starts = || (0..side).step_by(window);
+    let tokens = starts().flat_map(|top| {
+        starts().map(move |left| {
+            let token = |t: usize| (top + t / window) * side + left + t % window;
+            (0..window * window).map(token).collect()
+        })
+    });
+    let pairs = window.pow(4);
+    Groups::Windows(Windows {
+        tokens: tokens.collect(),
+        bias: waves(heads * pairs, 0.1, 0.0),
+        regions: None,
+    })
+}
