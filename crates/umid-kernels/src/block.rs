@@ -1,6 +1,7 @@
 //! A pre-norm residual block with frozen weights: attention, then a two-layer perceptron, forward
 //! and back to its input.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
@@ -186,15 +187,19 @@ impl Block {
 
         let mut normed_before = buffers.take(rows * width);
         let mut scales_before = buffers.take(rows);
-        norm(&hidden, width, self.epsilon, &mut normed_before, &mut scales_before);
         let mut keys_values = buffers.take(rows * 2 * width);
-        self.key_value.pass(&normed_before, &mut keys_values);
         let mut queries = buffers.take(kept * width);
-        let hidden = match read {
-            None => {
-                self.query.pass(&normed_before, &mut queries);
-                hidden
+        for chunk in chunks(rows) {
+            let normed = part_mut(&mut normed_before, &chunk, width);
+            let scales = &mut scales_before[chunk.clone()];
+            norm(part(&hidden, &chunk, width), width, self.epsilon, normed, scales);
+            self.key_value.pass(normed, part_mut(&mut keys_values, &chunk, 2 * width));
+            if read.is_none() {
+                self.query.pass(normed, part_mut(&mut queries, &chunk, width));
             }
+        }
+        let mut hidden = match read {
+            None => hidden,
             Some(read) => {
                 let mut normed_read = buffers.take(kept * width);
                 copy_read(&normed_before, width, tokens, read, &mut normed_read);
@@ -219,18 +224,22 @@ impl Block {
             let context = &mut context[sequence * kept_each..][..kept_each];
             attention::forward(self.heads, &self.groups, operands, context, scratch);
         }
-        let mut hidden = hidden;
-        self.output.add(&context, &mut hidden);
-
         let mut normed_after = context;
         let mut scales_after = buffers.take(kept);
-        norm(&hidden, width, self.epsilon, &mut normed_after, &mut scales_after);
         let inner_width = self.fc1.bias.len();
         let mut inner = buffers.take(kept * inner_width);
-        self.fc1.pass(&normed_after, &mut inner);
-        let mut activated = buffers.take(kept * inner_width);
-        activate(self.activation, &inner, &mut activated);
-        self.fc2.add(&activated, &mut hidden);
+        let mut activated = buffers.take(longest_chunk(kept) * inner_width);
+        for chunk in chunks(kept) {
+            let hidden = part_mut(&mut hidden, &chunk, width);
+            let normed = part_mut(&mut normed_after, &chunk, width);
+            self.output.add(normed, hidden);
+            norm(hidden, width, self.epsilon, normed, &mut scales_after[chunk.clone()]);
+            let inner = part_mut(&mut inner, &chunk, inner_width);
+            self.fc1.pass(normed, inner);
+            let activated = &mut activated[..inner.len()];
+            activate(self.activation, inner, activated);
+            self.fc2.add(activated, hidden);
+        }
         buffers.give(activated);
         let saved = Saved {
             normed_before,
@@ -260,16 +269,28 @@ impl Block {
         let kept = saved.scales_after.len();
         let mut gradient = gradient;
 
-        let mut inner = buffers.take(saved.inner.len());
-        self.fc2.back(&gradient, &mut inner, false);
-        activate_backward(self.activation, &saved.inner, &mut inner);
-        let mut normed = buffers.take(kept * width);
-        self.fc1.back(&inner, &mut normed, false);
+        let inner_width = self.fc1.bias.len();
+        let mut inner = buffers.take(longest_chunk(kept) * inner_width);
+        let mut context = buffers.take(kept * width);
+        for chunk in chunks(kept) {
+            let gradient = part_mut(&mut gradient, &chunk, width);
+            let inner = &mut inner[..chunk.len() * inner_width];
+            self.fc2.back(gradient, inner, false);
+            activate_backward(self.activation, part(&saved.inner, &chunk, inner_width), inner);
+            let normed = part_mut(&mut context, &chunk, width);
+            self.fc1.back(inner, normed, false);
+            let scales = &saved.scales_after[chunk.clone()];
+            norm_backward(
+                part(&saved.normed_after, &chunk, width),
+                scales,
+                width,
+                normed,
+                gradient,
+            );
+            self.output.back(gradient, normed, false);
+        }
         buffers.give(inner);
-        norm_backward(&saved.normed_after, &saved.scales_after, width, &normed, &mut gradient);
 
-        let mut context = normed;
-        self.output.back(&gradient, &mut context, false);
         let mut queries = buffers.take(kept * width);
         let mut keys_values = buffers.take(rows * 2 * width);
         let each = tokens * width;
@@ -291,34 +312,34 @@ impl Block {
             );
         }
         let mut normed = buffers.take(rows * width);
-        self.key_value.back(&keys_values, &mut normed, false);
-        buffers.give(keys_values);
-        let gradient = match read {
-            None => {
-                self.query.back(&queries, &mut normed, true);
-                gradient
+        let mut whole = gradient;
+        if let Some(read) = read {
+            // The other tokens' queries and outputs are not there.
+            self.query.back(&queries, &mut context, false);
+            let gradient = std::mem::replace(&mut whole, buffers.take(rows * width));
+            whole.fill(0.0);
+            normed.fill(0.0);
+            for (sequence, read) in read.iter().enumerate() {
+                let (from, to) = (sequence * width, (sequence * tokens + read) * width);
+                whole[to..to + width].copy_from_slice(&gradient[from..from + width]);
+                normed[to..to + width].copy_from_slice(&context[from..from + width]);
             }
-            Some(read) => {
-                self.query.back(&queries, &mut context, false);
-                let mut whole = buffers.take(rows * width);
-                whole.fill(0.0);
-                for (sequence, read) in read.iter().enumerate() {
-                    let (from, to) = (sequence * width, (sequence * tokens + read) * width);
-                    whole[to..to + width].copy_from_slice(&gradient[from..from + width]);
-                    for (normed, own) in normed[to..to + width].iter_mut().zip(&context[from..]) {
-                        *normed += own;
-                    }
-                }
-                buffers.give(gradient);
-                whole
+            buffers.give(gradient);
+        }
+        for chunk in chunks(rows) {
+            let normed = part_mut(&mut normed, &chunk, width);
+            if read.is_none() {
+                self.query.back(part(&queries, &chunk, width), normed, false);
             }
-        };
-        let mut gradient = gradient;
-        norm_backward(&saved.normed_before, &saved.scales_before, width, &normed, &mut gradient);
-        for buffer in [context, normed, queries] {
+            self.key_value.back(part(&keys_values, &chunk, 2 * width), normed, true);
+            let (before, scales) =
+                (part(&saved.normed_before, &chunk, width), &saved.scales_before[chunk.clone()]);
+            norm_backward(before, scales, width, normed, part_mut(&mut whole, &chunk, width));
+        }
+        for buffer in [context, keys_values, normed, queries] {
             buffers.give(buffer);
         }
-        gradient
+        whole
     }
 }
 
@@ -373,6 +394,28 @@ impl Layer {
             start,
         );
     }
+}
+
+/// Rows that go through what is done row by row together, so that they stay in a core's cache.
+const CHUNK: usize = 320;
+
+/// Chunks of nearly the same length.
+fn chunks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows)
+        .step_by(longest_chunk(rows))
+        .map(move |first| first..(first + longest_chunk(rows)).min(rows))
+}
+
+fn longest_chunk(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(CHUNK).max(1)).max(1)
+}
+
+fn part<'a>(rows: &'a [f32], chunk: &Range<usize>, width: usize) -> &'a [f32] {
+    &rows[chunk.start * width..chunk.end * width]
+}
+
+fn part_mut<'a>(rows: &'a mut [f32], chunk: &Range<usize>, width: usize) -> &'a mut [f32] {
+    &mut rows[chunk.start * width..chunk.end * width]
 }
 
 fn copy_read(rows: &[f32], width: usize, tokens: usize, read: &[usize], to: &mut [f32]) {
