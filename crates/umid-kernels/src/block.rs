@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
 use crate::buffers::Buffers;
-use crate::elementwise::{Activation, activate, activate_backward, norm, norm_backward};
+use crate::elementwise::{Activation, activate, multiply, norm, norm_backward};
 use crate::product::{LANES, Packed, Rows, Start, product};
 
 /// A linear layer: `[input, output]` and `[output]`.
@@ -134,7 +134,8 @@ pub(crate) struct Saved {
     keys_values: Vec<f32>,
     normed_after: Vec<f32>,
     scales_after: Vec<f32>,
-    inner: Vec<f32>,
+    /// Derivatives of the activations.
+    slopes: Vec<f32>,
 }
 
 impl Block {
@@ -227,14 +228,14 @@ impl Block {
         let mut normed_after = context;
         let mut scales_after = buffers.take(kept);
         let inner_width = self.fc1.bias.len();
-        let mut inner = buffers.take(kept * inner_width);
+        let mut slopes = buffers.take(kept * inner_width);
         let mut activated = buffers.take(longest_chunk(kept) * inner_width);
         for chunk in chunks(kept) {
             let hidden = part_mut(&mut hidden, &chunk, width);
             let normed = part_mut(&mut normed_after, &chunk, width);
             self.output.add(normed, hidden);
             norm(hidden, width, self.epsilon, normed, &mut scales_after[chunk.clone()]);
-            let inner = part_mut(&mut inner, &chunk, inner_width);
+            let inner = part_mut(&mut slopes, &chunk, inner_width);
             self.fc1.pass(normed, inner);
             let activated = &mut activated[..inner.len()];
             activate(self.activation, inner, activated);
@@ -248,7 +249,7 @@ impl Block {
             keys_values,
             normed_after,
             scales_after,
-            inner,
+            slopes,
         };
         (hidden, saved)
     }
@@ -276,7 +277,7 @@ impl Block {
             let gradient = part_mut(&mut gradient, &chunk, width);
             let inner = &mut inner[..chunk.len() * inner_width];
             self.fc2.back(gradient, inner, false);
-            activate_backward(self.activation, part(&saved.inner, &chunk, inner_width), inner);
+            multiply(part(&saved.slopes, &chunk, inner_width), inner);
             let normed = part_mut(&mut context, &chunk, width);
             self.fc1.back(inner, normed, false);
             let scales = &saved.scales_after[chunk.clone()];
@@ -352,7 +353,7 @@ impl Saved {
             self.keys_values,
             self.normed_after,
             self.scales_after,
-            self.inner,
+            self.slopes,
         ] {
             buffers.give(buffer);
         }

@@ -81,57 +81,47 @@ fn normal(x: f32) -> (f32, f32) {
 }
 
 at_best_level! {
-    /// `outputs = activation(inputs)`.
-    pub(crate) fn activate(activation: Activation, inputs: &[f32], outputs: &mut [f32]) = activate_at
+    /// `outputs = activation(inputs)`; the inputs become the activation's derivatives, which is all
+    /// that the way back needs of them.
+    pub(crate) fn activate(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) = activate_at
 }
 
 #[inline(always)]
-fn activate_at(activation: Activation, inputs: &[f32], outputs: &mut [f32]) {
+fn activate_at(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) {
     match activation {
         Activation::QuickGelu => {
-            for (input, output) in inputs.iter().zip(outputs) {
-                *output = *input / (1.0 + exp(-QUICK_GELU_SLOPE * *input));
+            for (input, output) in inputs.iter_mut().zip(outputs) {
+                let scaled = QUICK_GELU_SLOPE * *input;
+                let sigmoid = 1.0 / (1.0 + exp(-scaled));
+                *output = *input * sigmoid;
+                *input = sigmoid * fma(scaled, 1.0 - sigmoid, 1.0);
             }
         }
         Activation::Gelu => {
-            for (input, output) in inputs.iter().zip(outputs) {
-                *output = *input * normal(*input).0;
+            for (input, output) in inputs.iter_mut().zip(outputs) {
+                let (share, density) = normal(*input);
+                *output = *input * share;
+                *input = fma(*input, density, share);
             }
         }
         Activation::Relu => {
-            for (input, output) in inputs.iter().zip(outputs) {
+            for (input, output) in inputs.iter_mut().zip(outputs) {
                 *output = input.max(0.0);
+                *input = if *input > 0.0 { 1.0 } else { 0.0 };
             }
         }
     }
 }
 
 at_best_level! {
-    /// Multiplies gradients with the activation's derivative at its inputs.
-    pub(crate) fn activate_backward(activation: Activation, inputs: &[f32], gradients: &mut [f32]) = activate_backward_at
+    /// `values *= factors`.
+    pub(crate) fn multiply(factors: &[f32], values: &mut [f32]) = multiply_at
 }
 
 #[inline(always)]
-fn activate_backward_at(activation: Activation, inputs: &[f32], gradients: &mut [f32]) {
-    match activation {
-        Activation::QuickGelu => {
-            for (input, gradient) in inputs.iter().zip(gradients) {
-                let scaled = QUICK_GELU_SLOPE * *input;
-                let sigmoid = 1.0 / (1.0 + exp(-scaled));
-                *gradient *= sigmoid * fma(scaled, 1.0 - sigmoid, 1.0);
-            }
-        }
-        Activation::Gelu => {
-            for (input, gradient) in inputs.iter().zip(gradients) {
-                let (share, density) = normal(*input);
-                *gradient *= fma(*input, density, share);
-            }
-        }
-        Activation::Relu => {
-            for (input, gradient) in inputs.iter().zip(gradients) {
-                *gradient = if *input > 0.0 { *gradient } else { 0.0 };
-            }
-        }
+fn multiply_at(factors: &[f32], values: &mut [f32]) {
+    for (factor, value) in factors.iter().zip(values) {
+        *value *= *factor;
     }
 }
 
