@@ -155,7 +155,7 @@ impl<C: CheckpointStrategy> FrozenOps for Autodiff<Flex, C> {
 /// Rows of a stack's width, without a copy.
 fn tensor(values: Vec<f32>, stack: &Stack) -> FloatTensor<Flex> {
     let shape = [values.len() / stack.width(), stack.width()];
-    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice::default())
+    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 /// Passes sequences through a stack.

@@ -26,12 +26,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn all(python: PathBuf, root: &Path, compile: bool) -> Vec<Self> {
+    pub fn all(python: &Path, root: &Path, compile: bool) -> Vec<Self> {
         let script = root.join("scripts/bench_pytorch.py");
         let mut kinds = vec![Self::Ours];
         for half in [false, true] {
             for compile in [false, true].into_iter().filter(|c| compile || !c) {
-                let (python, script) = (python.clone(), script.clone());
+                let (python, script) = (python.to_owned(), script.clone());
                 kinds.push(Self::PyTorch { python, script, compile, half });
             }
         }

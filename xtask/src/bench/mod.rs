@@ -10,7 +10,7 @@ mod table;
 pub mod worker;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -114,7 +114,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let kinds = match python {
         None => vec![Kind::Ours],
-        Some(python) => Kind::all(python, &root, !arguments.no_compile),
+        Some(python) => Kind::all(&python, &root, !arguments.no_compile),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut report =
@@ -135,8 +135,8 @@ fn time_model(
     model: Timed,
     kinds: &[Kind],
     arguments: &Arguments,
-    root: &std::path::Path,
-    out: &std::path::Path,
+    root: &Path,
+    out: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let checkpoint = model.checkpoint(root, &out.join("models"))?;
