@@ -22,6 +22,7 @@ fn main() {
 }
 
 /// Shape of a stack; perceptrons are four times as wide as the stream.
+#[derive(Clone, Copy)]
 struct Shape {
     width: usize,
     heads: usize,

@@ -24,4 +24,5 @@ mod stack;
 pub use attention::{Groups, Windows};
 pub use block::{Block, Linear, Norm, Weights, fits};
 pub use elementwise::Activation;
+pub use product::Matrix;
 pub use stack::{Passed, Stack};

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Columns of a panel: one head of a published CLIP.
 pub(crate) const PANEL: usize = 64;
@@ -16,6 +17,8 @@ pub(crate) const LANES: usize = 16;
 /// Rows of the weight that go by while a tile is in registers. A panel of them stays in the cache
 /// of a core.
 const DEPTH: usize = 768;
+/// Rows of a product that one core computes together.
+const PART: usize = 240;
 /// Rows of a tile.
 const TILE_ROWS: usize = 6;
 
@@ -56,6 +59,43 @@ impl Packed {
         let first = column / PANEL * PANEL;
         let width = panel_width(self.columns, first);
         self.panels[first * self.rows + row * width + column - first]
+    }
+}
+
+/// A weight by itself, on all cores: what products cost when nothing stands between them.
+#[derive(Debug, Clone)]
+pub struct Matrix(Packed);
+
+impl Matrix {
+    /// Lays out `[rows, columns]` in row-major order.
+    ///
+    /// # Panics
+    ///
+    /// If the columns are no multiple of 16, or do not fill the values.
+    #[must_use]
+    pub fn new(values: &[f32], columns: usize) -> Self {
+        assert!(columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
+        Self(Packed::new(values.len() / columns, columns, |row, column| {
+            values[row * columns + column]
+        }))
+    }
+
+    /// `left * self`.
+    ///
+    /// # Shapes
+    ///
+    /// - left: `[count, rows]`
+    /// - output: `[count, columns]`
+    #[must_use]
+    pub fn multiply(&self, left: &[f32]) -> Vec<f32> {
+        let Packed { rows, columns, .. } = self.0;
+        let mut output = vec![0.0; left.len() / rows * columns];
+        let parts = left.par_chunks(PART * rows).zip(output.par_chunks_mut(PART * columns));
+        parts.for_each(|(left, output)| {
+            let left = Rows::new(left, rows, left.len() / rows);
+            product(left, &self.0, output, columns, Start::Zero);
+        });
+        output
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use umid_kernels::{Activation, Block, Groups, Linear, Norm, Stack, Weights, Windows};
+use umid_kernels::{Activation, Block, Groups, Linear, Matrix, Norm, Stack, Weights, Windows};
 
 /// A block's weights, owned.
 struct Owned {
@@ -296,4 +296,16 @@ fn a_sequence_that_is_not_finite_stays_by_itself() {
     assert!(output[5 * 32..10 * 32].iter().all(|x| x.is_nan()));
     assert_eq!(output[..5 * 32], clean[..5 * 32]);
     assert_eq!(output[10 * 32..], clean[10 * 32..]);
+}
+
+#[test]
+fn a_product_is_what_its_definition_says() {
+    // More rows than a part, more depth than a tile walks through at once.
+    for (count, rows, columns) in [(1, 1, 16), (7, 33, 80), (500, 900, 208)] {
+        let (left, values) = (hidden(count * rows, 1), hidden(rows * columns, 2));
+        let exact: Vec<f64> = left.iter().map(|x| f64::from(*x)).collect();
+        let expected = linear(&exact, rows, &Linear { weight: &values, bias: None });
+        let found = relative(&Matrix::new(&values, columns).multiply(&left), &expected);
+        assert!(found < 2e-6, "{count} x {rows} x {columns}: {found}");
+    }
 }

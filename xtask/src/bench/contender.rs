@@ -94,10 +94,6 @@ impl Contender {
         matches!(self.kind, Kind::PyTorch { compile: true, .. })
     }
 
-    pub fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::Ours)
-    }
-
     /// Seconds that a request took.
     pub fn ask(&mut self, request: Request) -> anyhow::Result<f64> {
         self.answer(request)?.with_context(|| format!("{} did not say", self.name()))

@@ -88,7 +88,6 @@ struct Row {
     batch: usize,
     contender: String,
     half: bool,
-    ours: bool,
     /// Seconds a step of the whole batch.
     seconds: Vec<f64>,
     /// Operations of a step of the whole batch.
@@ -184,7 +183,6 @@ fn time_model(
                 batch,
                 contender: contender.name(),
                 half: contender.half(),
-                ours: contender.is_ours(),
                 seconds,
                 operations: 2.0 * operations * batch as f64,
                 memory: contender.memory(&arguments.device)?,

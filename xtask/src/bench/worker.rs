@@ -10,6 +10,7 @@ use clap::Args;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use umid_invert::{InputSpace, InvertParams, Inverter, KeepInputs};
+use umid_kernels::Matrix;
 use umid_models::{Model, parse_device, to_host};
 
 /// Answer the requests of `bench`.
@@ -70,7 +71,16 @@ fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
+/// On a CPU through the kernels, elsewhere through burn.
 fn multiply(device: &Device, side: usize) -> f64 {
+    if *device == Device::flex() {
+        let wave = |i: usize| (i as f32 * 0.7).sin();
+        let values: Vec<f32> = (0..side * side).map(wave).collect();
+        let matrix = Matrix::new(&values, side);
+        let started = Instant::now();
+        std::hint::black_box(matrix.multiply(&values));
+        return started.elapsed().as_secs_f64();
+    }
     let random = || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), device);
     let (left, right) = (random(), random());
     let corner = |tensor: Tensor<2>| to_host(tensor.narrow(0, 0, 1).narrow(1, 0, 1));
