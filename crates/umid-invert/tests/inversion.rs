@@ -9,7 +9,7 @@ use umid_invert::{
     Clamp, InputSpace, Inversion, InvertError, InvertParams, Inverter, KeepInputs, Optimiser,
     Outcome, Space, Starts,
 };
-use umid_models::{InputTower, InputUnits, Model, parse_device};
+use umid_models::{InputTower, InputUnits, Model, default_device};
 
 /// Largest difference between the same row computed in batches of different size. The matrix
 /// kernels choose their blocking by the number of rows, so sums are taken in another order;
@@ -19,7 +19,7 @@ const BATCH_TOLERANCE: f32 = 2e-4;
 fn model() -> Model {
     let fixture = "../umid-models/tests/fixtures/hf-quickgelu-legacy-eos";
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(fixture);
-    Model::load(&directory, &parse_device("cpu").expect("cpu")).expect("fixture")
+    Model::load(&directory, &default_device().expect("a device")).expect("fixture")
 }
 
 fn texts(model: &Model) -> Array2<f32> {

@@ -7,12 +7,12 @@ use ndarray::{Array2, ArrayView2};
 use umid_invert::{
     InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space, WaveformSpace,
 };
-use umid_models::{FrontEnd, Model, parse_device, to_host};
+use umid_models::{FrontEnd, Model, default_device, to_host};
 
 fn model() -> Model {
     let bundled = "../../datasets/zoo/clap-htsat";
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(bundled);
-    Model::load(&directory, &parse_device("cpu").expect("cpu")).expect("a target")
+    Model::load(&directory, &default_device().expect("a device")).expect("a target")
 }
 
 fn waveforms(model: &Model) -> WaveformSpace {

@@ -40,6 +40,18 @@ pub fn parse_device(name: &str) -> Result<Device> {
     }
 }
 
+/// Name of the variable that [`default_device`] reads.
+pub const DEVICE_VARIABLE: &str = "UMID_DEVICE";
+
+/// The device that the environment variable `UMID_DEVICE` names, or else `cpu`.
+///
+/// # Errors
+///
+/// As of [`parse_device`].
+pub fn default_device() -> Result<Device> {
+    parse_device(&std::env::var(DEVICE_VARIABLE).unwrap_or_else(|_| "cpu".to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

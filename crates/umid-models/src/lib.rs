@@ -35,7 +35,7 @@ mod tower;
 mod transformer;
 mod weights;
 
-pub use device::parse_device;
+pub use device::{DEVICE_VARIABLE, default_device, parse_device};
 pub use error::{ModelError, Result};
 pub use front_end::{FrontEnd, Input, InputUnits, Modality};
 pub use image::ImageTower;

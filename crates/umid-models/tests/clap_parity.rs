@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use umid_models::audio::{LogMel, LogMelTensors, Padding};
-use umid_models::{FrontEnd, Input, InputTower, Model, parse_device, to_host};
+use umid_models::{FrontEnd, Input, InputTower, Model, default_device, parse_device, to_host};
 
 /// As for CLIP (`parity.rs`).
 const EMBEDDING_TOLERANCE: f32 = 1e-4;
@@ -29,7 +29,7 @@ impl Case {
         let json = std::fs::read(directory.join("expected.json")).expect("expected.json");
         let json = serde_json::from_slice(&json).expect("JSON");
         let bytes = std::fs::read(directory.join("expected.safetensors")).expect("expected values");
-        let model = Model::load(directory, &parse_device("cpu").expect("cpu"))
+        let model = Model::load(directory, &default_device().expect("a device"))
             .unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
         Self { json, bytes, model }
     }
@@ -276,7 +276,7 @@ fn gradients_with_respect_to_the_waveform_agree() {
         if case.has("fused_audio_embeds") && case.is_hugging_face() {
             continue;
         }
-        let tensors = case.front_end().on(&parse_device("cpu").expect("cpu").autodiff());
+        let tensors = case.front_end().on(&default_device().expect("a device").autodiff());
         let (_, cosines) = case.expected("waveform_cosines");
         let clips = case.indices("gradient_clips");
         for (i, text) in case.indices("gradient_texts").into_iter().enumerate() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use umid_models::{InputTower, Model, parse_device, to_host};
+use umid_models::{InputTower, Model, default_device, to_host};
 
 /// Largest difference of an embedding relative to its norm. f32 round-off through a dozen
 /// layers is near 1e-6; a wrong activation or pooling moves the fixtures by more than 1e-2.
@@ -29,7 +29,7 @@ impl Case {
         let json = std::fs::read(directory.join("expected.json")).expect("expected.json");
         let json = serde_json::from_slice(&json).expect("JSON");
         let bytes = std::fs::read(directory.join("expected.safetensors")).expect("expected values");
-        let model = Model::load(&directory, &parse_device("cpu").expect("cpu"))
+        let model = Model::load(&directory, &default_device().expect("a device"))
             .unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
         Self { directory, json, bytes, model }
     }

@@ -22,7 +22,7 @@ use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
 use umid::templates::Templates;
 use umid_invert::InvertParams;
-use umid_models::{Modality, Model, parse_device};
+use umid_models::{Modality, Model, default_device};
 use umid_signals::Signal;
 
 /// Both layouts and both activations.
@@ -51,7 +51,7 @@ const OF_INVERSIONS: [Signal; 6] = [
 ];
 
 fn load(case: &str) -> Model {
-    Model::load(&fixture(case), &parse_device("cpu").unwrap()).unwrap()
+    Model::load(&fixture(case), &default_device().unwrap()).unwrap()
 }
 
 fn query(text: &str) -> Query {

@@ -21,7 +21,7 @@ pub(crate) struct ModelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// Where to compute: cpu, wgpu[:index] or cuda[:index]
-    #[arg(long, default_value = "cpu", value_name = "NAME")]
+    #[arg(long, default_value = "cpu", env = umid_models::DEVICE_VARIABLE, value_name = "NAME")]
     pub(crate) device: String,
 }
 
