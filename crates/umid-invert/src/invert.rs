@@ -26,8 +26,11 @@ pub enum KeepInputs {
 /// The inversion of one text, a row a restart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inversion {
-    /// Cosine with the text before each step and after the last: `[restarts, steps + 1]`.
+    /// Cosine with the text before each step and after the last: `[restarts, steps + 1]`. A restart
+    /// that stopped keeps its last cosine.
     pub cosines: Array2<f32>,
+    /// Steps that each restart took.
+    pub steps: Vec<usize>,
     /// Final embeddings, not normalised: `[restarts, embedding_dim]`.
     pub embeddings: Array2<f32>,
     /// Norm of the gradient of the cosine with respect to the variable at the last step.
@@ -43,7 +46,7 @@ pub struct Inversion {
 /// How one restart ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All steps were taken and every number is finite.
+    /// All steps were taken, or as many as were needed, and every number is finite.
     Finished,
     /// A value was not finite.
     NonFinite {
@@ -170,7 +173,7 @@ impl<'a, T: InputTower, S: Space> Inverter<'a, T, S> {
             let batch: Vec<usize> = (first..(first + self.params.batch_rows).min(rows)).collect();
             let variables = self.gather(&starts_on_device, batch.iter().map(|r| r % restarts));
             let targets = self.gather(&texts_on_device, batch.iter().map(|r| r / restarts));
-            batches.push(self.run(variables, &targets, keep));
+            batches.push(self.run(variables, targets, keep));
         }
         let whole = Batch::concatenate(&batches, texts.ncols());
         Ok((0..texts.nrows()).map(|text| whole.text(text, restarts)).collect())
@@ -182,34 +185,87 @@ impl<'a, T: InputTower, S: Space> Inverter<'a, T, S> {
     ///
     /// - variables: `[rows, dim]`
     /// - targets: `[rows, embedding_dim]`, unit rows
-    fn run(&self, variables: Tensor<2>, targets: &Tensor<2>, keep: KeepInputs) -> Batch {
+    fn run(&self, variables: Tensor<2>, targets: Tensor<2>, keep: KeepInputs) -> Batch {
+        let ([count, dim], [_, embedding_dim]) = (variables.dims(), targets.dims());
+        let kept = (keep == KeepInputs::Yes).then(|| Kept {
+            inputs: Array2::zeros((count, self.tower.input_shape().iter().product())),
+            variables: Array2::zeros((count, dim)),
+        });
+        let mut batch = Batch::new(count, self.params.steps, embedding_dim, kept);
         let mut stepper = Stepper::new(self.params.optimiser, &variables);
+        let mut rows: Vec<usize> = (0..count).collect();
         let mut variables = self.clamp(variables);
-        let mut cosines = Vec::with_capacity(self.params.steps + 1);
+        let mut targets = targets;
+        let mut cosines = Vec::with_capacity(self.params.steps);
         let mut gradient_norms = None;
-        for _ in 0..self.params.steps {
+        for step in 0..self.params.steps {
             // Only the variable is tracked; the tower's weights stay constants, so the
             // backward pass computes no weight gradient.
             let tracked = variables.clone().autodiff().require_grad();
             let embeddings = self.tower.embed(self.space.inputs(tracked.clone()));
-            let cosine = cosine(embeddings, targets.clone());
-            cosines.push(cosine.clone().without_autodiff());
+            let cosine = cosine(embeddings.clone(), targets.clone());
+            let now = cosine.clone().without_autodiff();
             let mut gradients = cosine.sum().backward();
-            let gradient =
+            let mut gradient =
                 tracked.grad_remove(&mut gradients).expect("the variable requires its gradient");
-            let norms = row_norms(gradient.clone());
+            let mut norms = row_norms(gradient.clone());
+            match self.params.stop_at {
+                None => cosines.push(now),
+                Some(stop_at) => {
+                    let now = to_host(now);
+                    batch.note(step, &rows, &now);
+                    let there = |place: &usize| now[*place] >= stop_at;
+                    let (done, going): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(there);
+                    if !done.is_empty() {
+                        let part = |tensor: Tensor<2>, places: &[usize]| {
+                            self.gather(&tensor, places.iter().copied())
+                        };
+                        let done_rows: Vec<usize> = done.iter().map(|place| rows[*place]).collect();
+                        let ended = Ended {
+                            embeddings: part(embeddings.without_autodiff(), &done),
+                            gradient_norms: part(norms.clone(), &done),
+                            variables: part(variables.clone(), &done),
+                        };
+                        self.end(&mut batch, step, &done_rows, ended);
+                        rows = going.iter().map(|place| rows[*place]).collect();
+                        if rows.is_empty() {
+                            return batch;
+                        }
+                        stepper.keep(&self.places(going.iter().copied()));
+                        for tensor in [&mut variables, &mut targets, &mut gradient, &mut norms] {
+                            *tensor = part(tensor.clone(), &going);
+                        }
+                    }
+                }
+            }
             variables = self.clamp(stepper.step(variables, gradient, norms.clone()));
             gradient_norms = Some(norms);
         }
-        let inputs = self.space.inputs(variables.clone());
-        let embeddings = self.tower.embed(inputs.clone());
-        cosines.push(cosine(embeddings.clone(), targets.clone()));
-        Batch {
-            cosines: host_matrix(Tensor::cat(cosines, 1)),
-            embeddings: host_matrix(embeddings),
-            gradient_norms: gradient_norms.map(to_host).unwrap_or_default(),
-            inputs: (keep == KeepInputs::Yes).then(|| host_matrix(inputs.flatten(1, 3))),
-            variables: (keep == KeepInputs::Yes).then(|| host_matrix(variables)),
+        if !cosines.is_empty() {
+            batch.note_all(&host_matrix(Tensor::cat(cosines, 1)));
+        }
+        let embeddings = self.tower.embed(self.space.inputs(variables.clone()));
+        let steps = self.params.steps;
+        batch.note(steps, &rows, &to_host(cosine(embeddings.clone(), targets)));
+        let gradient_norms = gradient_norms.expect("at least one step");
+        self.end(&mut batch, steps, &rows, Ended { embeddings, gradient_norms, variables });
+        batch
+    }
+
+    /// Takes down how rows ended, after some steps.
+    fn end(&self, batch: &mut Batch, steps: usize, rows: &[usize], ended: Ended) {
+        if let Some(Kept { inputs, variables }) = &mut batch.kept {
+            let ended_inputs = self.space.inputs(ended.variables.clone()).flatten(1, 3);
+            scatter(inputs, rows, &host_matrix(ended_inputs));
+            scatter(variables, rows, &host_matrix(ended.variables));
+        }
+        scatter(&mut batch.embeddings, rows, &host_matrix(ended.embeddings));
+        for (row, norm) in rows.iter().zip(to_host(ended.gradient_norms)) {
+            batch.gradient_norms[*row] = norm;
+            batch.steps[*row] = steps;
+            // What stands still keeps its cosine.
+            let last = batch.cosines[[*row, steps]];
+            batch.cosines.slice_mut(s![*row, steps..]).fill(last);
         }
     }
 
@@ -226,24 +282,62 @@ impl<'a, T: InputTower, S: Space> Inverter<'a, T, S> {
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
-    fn gather(&self, rows: &Tensor<2>, indices: impl Iterator<Item = usize>) -> Tensor<2> {
-        let indices: Vec<i64> = indices.map(|i| i as i64).collect();
-        let shape = [indices.len()];
-        let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, shape), &self.device);
-        rows.clone().select(0, indices)
+    fn gather(&self, rows: &Tensor<2>, places: impl Iterator<Item = usize>) -> Tensor<2> {
+        rows.clone().select(0, self.places(places))
     }
+
+    fn places(&self, places: impl Iterator<Item = usize>) -> Tensor<1, Int> {
+        let places: Vec<i64> = places.map(|i| i as i64).collect();
+        let shape = [places.len()];
+        Tensor::from_data(TensorData::new(places, shape), &self.device)
+    }
+}
+
+/// Where rows are when they end, on the device.
+struct Ended {
+    embeddings: Tensor<2>,
+    gradient_norms: Tensor<2>,
+    variables: Tensor<2>,
 }
 
 /// Results of consecutive rows.
 struct Batch {
     cosines: Array2<f32>,
+    steps: Vec<usize>,
     embeddings: Array2<f32>,
     gradient_norms: Vec<f32>,
-    inputs: Option<Array2<f32>>,
-    variables: Option<Array2<f32>>,
+    /// Where they are asked for.
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    inputs: Array2<f32>,
+    variables: Array2<f32>,
 }
 
 impl Batch {
+    fn new(rows: usize, steps: usize, embedding_dim: usize, kept: Option<Kept>) -> Self {
+        Self {
+            cosines: Array2::zeros((rows, steps + 1)),
+            steps: vec![0; rows],
+            embeddings: Array2::zeros((rows, embedding_dim)),
+            gradient_norms: vec![0.0; rows],
+            kept,
+        }
+    }
+
+    /// Cosines of some rows before a step.
+    fn note(&mut self, step: usize, rows: &[usize], cosines: &[f32]) {
+        for (row, cosine) in rows.iter().zip(cosines) {
+            self.cosines[[*row, step]] = *cosine;
+        }
+    }
+
+    /// Cosines of all rows before each of the first steps.
+    fn note_all(&mut self, cosines: &Array2<f32>) {
+        self.cosines.slice_mut(s![.., ..cosines.ncols()]).assign(cosines);
+    }
+
     fn concatenate(batches: &[Self], embedding_dim: usize) -> Self {
         let join = |part: &dyn Fn(&Self) -> Option<ArrayView2<f32>>| {
             let parts: Vec<_> = batches.iter().filter_map(part).collect();
@@ -252,11 +346,13 @@ impl Batch {
         };
         Self {
             cosines: join(&|b| Some(b.cosines.view())).unwrap_or_default(),
+            steps: batches.iter().flat_map(|b| b.steps.clone()).collect(),
             embeddings: join(&|b| Some(b.embeddings.view()))
                 .unwrap_or_else(|| Array2::zeros((0, embedding_dim))),
             gradient_norms: batches.iter().flat_map(|b| b.gradient_norms.clone()).collect(),
-            inputs: join(&|b| b.inputs.as_ref().map(Array2::view)),
-            variables: join(&|b| b.variables.as_ref().map(Array2::view)),
+            kept: join(&|b| Some(b.kept.as_ref()?.inputs.view()))
+                .zip(join(&|b| Some(b.kept.as_ref()?.variables.view())))
+                .map(|(inputs, variables)| Kept { inputs, variables }),
         }
     }
 
@@ -265,10 +361,12 @@ impl Batch {
         let cosines = self.cosines.slice(s![rows.clone(), ..]).to_owned();
         let embeddings = self.embeddings.slice(s![rows.clone(), ..]).to_owned();
         let gradient_norms = Array1::from(self.gradient_norms[rows.clone()].to_vec());
-        let kept = |values: &Option<Array2<f32>>| {
-            values.as_ref().map(|values| values.slice(s![rows.clone(), ..]).to_owned())
+        let steps = self.steps[rows.clone()].to_vec();
+        let kept = |values: fn(&Kept) -> &Array2<f32>| {
+            let values = values(self.kept.as_ref()?);
+            Some(values.slice(s![rows.clone(), ..]).to_owned())
         };
-        let (inputs, variables) = (kept(&self.inputs), kept(&self.variables));
+        let (inputs, variables) = (kept(|k| &k.inputs), kept(|k| &k.variables));
         let outcomes = (0..restarts)
             .map(|r| {
                 let step = cosines.row(r).iter().position(|c| !c.is_finite());
@@ -281,7 +379,7 @@ impl Batch {
                 }
             })
             .collect();
-        Inversion { cosines, embeddings, gradient_norms, inputs, variables, outcomes }
+        Inversion { cosines, steps, embeddings, gradient_norms, inputs, variables, outcomes }
     }
 }
 
@@ -294,6 +392,13 @@ impl Batch {
 fn cosine(embeddings: Tensor<2>, targets: Tensor<2>) -> Tensor<2> {
     let norms = row_norms(embeddings.clone());
     (embeddings * targets).sum_dim(1) / norms
+}
+
+/// Puts rows where they belong.
+fn scatter(to: &mut Array2<f32>, rows: &[usize], values: &Array2<f32>) {
+    for (row, values) in rows.iter().zip(values.rows()) {
+        to.row_mut(*row).assign(&values);
+    }
 }
 
 fn host_matrix(tensor: Tensor<2>) -> Array2<f32> {

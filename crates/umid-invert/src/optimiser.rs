@@ -1,7 +1,7 @@
 //! One step upwards, row by row. Nothing here mixes rows, so a row's path does not depend on
 //! the rows beside it.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::params::Optimiser;
 
@@ -43,6 +43,21 @@ impl Stepper {
             Optimiser::GradientAscent { step } => Self::GradientAscent { step },
             Optimiser::Adam { learning_rate } => {
                 Self::Adam { learning_rate, moments: None, taken: 0 }
+            }
+        }
+    }
+
+    /// Goes on with some of the rows.
+    pub(crate) fn keep(&mut self, rows: &Tensor<1, Int>) {
+        let kept = |tensor: &mut Tensor<2>| *tensor = tensor.clone().select(0, rows.clone());
+        match self {
+            Self::NormalisedGradient { length } => kept(length),
+            Self::GradientAscent { .. } => {}
+            Self::Adam { moments, .. } => {
+                if let Some((mean, variance)) = moments {
+                    kept(mean);
+                    kept(variance);
+                }
             }
         }
     }

@@ -10,8 +10,12 @@ use crate::{InvertError, Result};
 pub struct InvertParams {
     /// Random starts of each text.
     pub restarts: usize,
-    /// Optimiser steps of each start.
+    /// Optimiser steps of each start, at most.
     pub steps: usize,
+    /// A start that has reached this cosine takes no more steps, and leaves its batch. None: every
+    /// start takes all steps. On a GPU it costs a round trip to the host at every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<f32>,
     /// How the gradient becomes a step.
     pub optimiser: Optimiser,
     /// Where the starts come from.
@@ -31,6 +35,7 @@ impl Default for InvertParams {
         Self {
             restarts: 4,
             steps: 20,
+            stop_at: None,
             optimiser: Optimiser::NormalisedGradient { step: 0.07 },
             starts: Starts::Gaussian,
             clamp: Clamp::ValidRange,
@@ -115,6 +120,11 @@ impl InvertParams {
         at_least_one("restarts", self.restarts)?;
         at_least_one("steps", self.steps)?;
         at_least_one("batch_rows", self.batch_rows)?;
+        if let Some(cosine) = self.stop_at
+            && !(cosine > -1.0 && cosine < 1.0)
+        {
+            return Err(invalid("stop_at", &cosine, "a cosine between -1 and 1"));
+        }
         let (name, size) = match self.optimiser {
             Optimiser::NormalisedGradient { step } | Optimiser::GradientAscent { step } => {
                 ("step", step)
@@ -160,6 +170,13 @@ mod tests {
     #[test]
     fn no_rows() {
         refused(|p| p.batch_rows = 0, "batch_rows");
+    }
+
+    #[test]
+    fn a_stop_that_is_no_cosine() {
+        for cosine in [1.0, -1.0, f32::NAN] {
+            refused(|p| p.stop_at = Some(cosine), "stop_at");
+        }
     }
 
     #[test]

@@ -123,6 +123,49 @@ fn starts_are_the_same_for_every_text_and_do_not_depend_on_their_number() {
 }
 
 #[test]
+fn a_start_that_is_there_stops_and_the_others_go_on() {
+    let model = model();
+    let texts = texts(&model);
+    for optimiser in [InvertParams::default().optimiser, Optimiser::Adam { learning_rate: 0.1 }] {
+        let params = InvertParams { optimiser, ..Default::default() };
+        let whole = invert(&model, params.clone(), &texts);
+        // A cosine that some starts reach on the way and some do not.
+        let mut reached: Vec<f32> = whole.iter().flat_map(Inversion::final_cosines).collect();
+        reached.sort_by(f32::total_cmp);
+        let stop_at = reached[reached.len() / 2];
+        let stopped = invert(&model, InvertParams { stop_at: Some(stop_at), ..params }, &texts);
+        let (mut early, mut late) = (0, 0);
+        for (whole, stopped) in whole.iter().zip(&stopped) {
+            for (row, &steps) in stopped.steps.iter().enumerate() {
+                let (path, stopped_path) = (whole.cosines.row(row), stopped.cosines.row(row));
+                let expected = path.iter().take(20).position(|c| *c >= stop_at).unwrap_or(20);
+                assert_eq!(steps, expected);
+                if steps < 20 {
+                    early += 1;
+                } else {
+                    late += 1;
+                }
+                for (step, found) in stopped_path.iter().enumerate() {
+                    assert!((found - path[step.min(steps)]).abs() < BATCH_TOLERANCE);
+                }
+                // The embedding is that of the input it ends with.
+                let input = stopped.inputs.as_ref().expect("kept").row(row).to_owned();
+                let [channels, height, width] = model.tower.input_shape();
+                let input =
+                    burn::tensor::TensorData::new(input.to_vec(), [1, channels, height, width]);
+                let again = model.tower.embed(Tensor::from_data(input, model.device()));
+                let again = umid_models::to_host(again);
+                let embedding = stopped.embeddings.row(row);
+                for (found, expected) in embedding.iter().zip(again) {
+                    assert!((found - expected).abs() < BATCH_TOLERANCE);
+                }
+            }
+        }
+        assert!(early > 3 && late > 3, "{early} stopped, {late} did not");
+    }
+}
+
+#[test]
 fn given_starts_replay_an_inversion() {
     let model = model();
     let space = space(&model);

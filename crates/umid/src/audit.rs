@@ -438,6 +438,7 @@ fn run_info(
             templates: options.templates.as_slice().to_vec(),
             restarts: inversion.map_or(0, |p| p.restarts),
             steps: inversion.map_or(0, |p| p.steps),
+            stop_at: inversion.and_then(|p| p.stop_at),
             optimiser: inversion.map_or_else(String::new, |p| p.optimiser.to_string()),
             starts: inversion.map_or_else(String::new, |p| p.starts.to_string()),
             clamp: inversion.is_some_and(|p| p.clamp == umid_invert::Clamp::ValidRange),

@@ -115,8 +115,11 @@ pub struct Parameters {
     pub templates: Vec<String>,
     /// Restarts of each inversion; 0 leaves inversions out, and the paper's reading with them.
     pub restarts: usize,
-    /// Steps of each inversion.
+    /// Steps of each inversion, at most.
     pub steps: usize,
+    /// The cosine at which a restart stops; `None` where all steps are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<f32>,
     /// Optimiser in words with its step size, such as `normalised-gradient(0.07)`.
     pub optimiser: String,
     /// `gaussian` or `uniform`.

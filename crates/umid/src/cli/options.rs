@@ -43,6 +43,9 @@ pub(crate) struct InversionArgs {
     /// Optimiser steps a start. More is not better: saturated inversions tell nothing
     #[arg(long, default_value_t = 20, value_name = "N")]
     steps: usize,
+    /// A start that has reached this cosine takes no more steps
+    #[arg(long, value_name = "COSINE")]
+    stop_at: Option<f32>,
     /// How a gradient becomes a step
     #[arg(long, value_enum, default_value_t = OptimiserName::NormalisedGradient)]
     optimiser: OptimiserName,
@@ -92,6 +95,7 @@ impl InversionArgs {
         let params = InvertParams {
             restarts: self.restarts,
             steps: self.steps,
+            stop_at: self.stop_at,
             optimiser,
             starts: match self.starts {
                 StartsName::Gaussian => Starts::Gaussian,

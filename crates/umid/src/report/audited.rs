@@ -2,7 +2,7 @@
 
 use super::embedded::signals_by_weight;
 use super::markup::{count, escape, missing, percent, trimmed, words};
-use crate::record::{ReferenceInfo, RunInfo};
+use crate::record::{Parameters, ReferenceInfo, RunInfo};
 
 /// Leading characters of a digest that identify it to a reader.
 const SHORT_DIGEST: usize = 16;
@@ -57,7 +57,7 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
         rows.push(("Inversions", "none; no paper reading".to_owned()));
     } else {
         rows.extend([
-            ("Inversions", format!("{} restarts of {} steps", p.restarts, p.steps)),
+            ("Inversions", inversions(p)),
             ("Optimiser", escape(&p.optimiser)),
             ("Optimised variable", escape(&p.space)),
             ("Starts", escape(&p.starts)),
@@ -67,6 +67,11 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
     }
     rows.push(("Redacted", yes_no(p.redact)));
     rows
+}
+
+fn inversions(p: &Parameters) -> String {
+    let stop = p.stop_at.map(|cosine| format!(", until a cosine of {cosine}"));
+    format!("{} restarts of {} steps{}", p.restarts, p.steps, stop.unwrap_or_default())
 }
 
 fn reference_rows(run: &RunInfo) -> Vec<(&'static str, String)> {

@@ -35,6 +35,7 @@ pub fn run(reference: usize) -> RunInfo {
             templates: vec!["a photo of {}".to_owned(), "a portrait of {}".to_owned()],
             restarts: 4,
             steps: 25,
+            stop_at: None,
             optimiser: "normalised-gradient(0.07)".to_owned(),
             starts: "gaussian".to_owned(),
             clamp: true,

@@ -71,6 +71,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             templates: vec!["a photo of {}".to_owned()],
             restarts: 4,
             steps: 20,
+            stop_at: None,
             optimiser: "normalised-gradient(0.07)".to_owned(),
             starts: "gaussian".to_owned(),
             clamp: true,

@@ -6,7 +6,7 @@
 
 mod axis;
 mod canvas;
-mod exposure;
+mod curve;
 mod forest;
 mod mark;
 mod roc;
@@ -14,7 +14,7 @@ mod scatter;
 
 use serde::Serialize;
 
-pub use exposure::{ExposureCurve, ExposurePoint, ExposureSeries};
+pub use curve::{AreaCurve, CurvePoint, CurveSeries};
 pub use forest::{Forest, ForestItem, Reading};
 pub use roc::{RocFigure, RocSeries};
 pub use scatter::{Group, SignalScatter};

@@ -56,6 +56,9 @@ pub struct Settings {
     /// As in [`InvertParams`].
     pub steps: usize,
     /// As in [`InvertParams`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<f32>,
+    /// As in [`InvertParams`].
     pub optimiser: Optimiser,
     /// Whether pixels are kept in their range.
     pub clamp: bool,
@@ -78,6 +81,7 @@ impl Default for Settings {
         Self {
             restarts: params.restarts,
             steps: params.steps,
+            stop_at: params.stop_at,
             optimiser: params.optimiser,
             clamp: params.clamp == Clamp::ValidRange,
             seed: 0,
@@ -94,6 +98,7 @@ impl Settings {
         InvertParams {
             restarts: self.restarts,
             steps: self.steps,
+            stop_at: self.stop_at,
             optimiser: self.optimiser,
             clamp: if self.clamp { Clamp::ValidRange } else { Clamp::Off },
             seed: self.seed,
@@ -139,18 +144,21 @@ impl Probe {
         let reader = Reader::new(subject, settings);
         let started = Instant::now();
         let mut rows = Vec::with_capacity(lists.len());
+        let mut steps = Steps::default();
         for list in &lists {
-            rows.push(reader.rows(list)?);
+            let (list, taken) = reader.rows(list)?;
+            rows.push(list);
+            steps = steps + taken;
         }
         let texts: usize = lists.iter().map(Vec::len).sum();
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
         let latency = reader.latency(&lists[0])?;
         let (names, gibberish) = (rows.pop().unwrap_or_default(), rows.pop().unwrap_or_default());
-        let passes = (settings.restarts * settings.steps) as f64;
+        let a_text = |count: usize| count as f64 / texts as f64;
         let cost = Cost {
             // The text in every template, each step, and the embedding of the result.
-            forward: reader.templates.len() as f64 + passes + settings.restarts as f64,
-            backward: passes,
+            forward: (reader.templates.len() + settings.restarts) as f64 + a_text(steps.taken),
+            backward: a_text(steps.taken + steps.not_taken),
             seconds: Some(seconds),
             latency: Some(latency),
         };
@@ -160,6 +168,22 @@ impl Probe {
             names,
             cost,
         })
+    }
+}
+
+/// Gradients of an inversion.
+#[derive(Debug, Clone, Copy, Default)]
+struct Steps {
+    taken: usize,
+    /// A start that stops has computed the gradient of a step that it does not take.
+    not_taken: usize,
+}
+
+impl std::ops::Add for Steps {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { taken: self.taken + other.taken, not_taken: self.not_taken + other.not_taken }
     }
 }
 
@@ -188,13 +212,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
-    fn rows(&self, texts: &[Query]) -> anyhow::Result<Vec<Row>> {
-        let chunks: anyhow::Result<Vec<Vec<Row>>> =
-            texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk)).collect();
-        Ok(chunks?.concat())
+    fn rows(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+        let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
+        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<anyhow::Result<_>>()?;
+        let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
+        Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
     }
 
-    fn chunk(&self, texts: &[Query]) -> anyhow::Result<Vec<Row>> {
+    fn chunk(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
         let captions: Vec<String> = texts
             .iter()
             .flat_map(|q| self.templates.iter().map(|t| umid_testbed::caption::fill(t, &q.text)))
@@ -206,7 +231,12 @@ impl<'a> Reader<'a> {
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
         let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
         let inversions = inversion_signals::invert(&inverter, &names)?;
-        inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?)).collect()
+        let taken = inversions.iter().flat_map(|inversion| &inversion.steps);
+        let steps = taken.fold(Steps::default(), |all, &taken| {
+            all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
+        });
+        let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
+        Ok((rows.collect::<anyhow::Result<_>>()?, steps))
     }
 
     /// Median seconds of a text alone.

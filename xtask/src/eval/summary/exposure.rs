@@ -1,7 +1,7 @@
 //! How the signal grows with the number of times a name was shown.
 
 use super::results::{Results, Which, area_cell, standing};
-use crate::eval::figure::{ExposureCurve, ExposurePoint, ExposureSeries, Label};
+use crate::eval::figure::{AreaCurve, CurvePoint, CurveSeries, Label};
 use crate::eval::page::{Part, Section};
 use crate::eval::table::{Cell, Column, Table};
 use crate::suites::{Role, Target};
@@ -69,13 +69,13 @@ fn figure(results: &Results<'_>, world: &[&Target], shown: &[Which<'_>]) -> Part
     let name = world[0].name.split('-').next().unwrap_or_default();
     let series = shown
         .iter()
-        .map(|which| ExposureSeries {
+        .map(|which| CurveSeries {
             name: which.reading.to_owned(),
             points: world
                 .iter()
                 .filter_map(|target| {
                     let area = results.auc(target, *which).ok()?;
-                    Some(ExposurePoint { exposures: exposures(target), area })
+                    Some(CurvePoint { count: exposures(target), area })
                 })
                 .collect(),
         })
@@ -86,7 +86,7 @@ fn figure(results: &Results<'_>, world: &[&Target], shown: &[Which<'_>]) -> Part
         &format!("Exposure in the world {name}"),
         "Area under the ROC curve against the number of times each name was shown in training.",
     );
-    match (ExposureCurve { label, series }).draw() {
+    match (AreaCurve { label, axis: "exposures a name".to_owned(), series }).draw() {
         Ok(figure) => Part::Figure(figure),
         Err(error) => Part::Warning(format!("the exposure figure failed: {error}")),
     }

@@ -9,6 +9,7 @@ mod effectiveness;
 mod exposure;
 mod output;
 mod results;
+mod steps;
 mod verdict;
 
 pub use output::write;
@@ -26,6 +27,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         confound::section,
         controls::section,
         ablations::section,
+        steps::section,
         cost::section,
     ]
     .into_iter()

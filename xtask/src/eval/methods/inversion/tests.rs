@@ -31,7 +31,7 @@ fn a_text_has_the_same_signals_wherever_it_stands() {
         of(Group::Member).into_iter().zip(of(Group::NonMember)).flat_map(|(m, n)| [n, m]).collect();
     let read = |texts: &[Query]| -> HashMap<String, Row> {
         let ids = texts.iter().map(|text| text.id.clone());
-        ids.zip(reader.rows(texts).unwrap()).collect()
+        ids.zip(reader.rows(texts).unwrap().0).collect()
     };
     let first = read(&members_first);
     for other in [read(&members_last), read(&mixed)] {

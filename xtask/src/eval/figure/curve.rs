@@ -1,4 +1,4 @@
-//! How the area under the ROC curve grows with the number of times a name was shown in training.
+//! How the area under the ROC curve changes with something that is counted, such as exposures.
 
 use anyhow::ensure;
 use umid_detect::Interval;
@@ -12,42 +12,44 @@ const HEIGHT: i32 = 520;
 const CHANCE: f64 = 0.5;
 /// The vertical axis starts here unless an interval reaches lower.
 const LOWEST: f64 = 0.4;
-/// Sideways distance between series at the same number of exposures, so that bars stay apart.
+/// Sideways distance between series at the same place, so that bars stay apart.
 const APART: i32 = 14;
 const CAP: i32 = 8;
 
-/// Area against exposures, a line a series.
+/// Area against a count, a line a series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ExposureCurve {
+pub struct AreaCurve {
     /// What the figure is called.
     pub label: Label,
+    /// What is counted.
+    pub axis: String,
     /// The lines.
-    pub series: Vec<ExposureSeries>,
+    pub series: Vec<CurveSeries>,
 }
 
 /// A method or a model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ExposureSeries {
+pub struct CurveSeries {
     /// Name in the legend.
     pub name: String,
     /// What was measured. Where a measurement failed there is no point.
-    pub points: Vec<ExposurePoint>,
+    pub points: Vec<CurvePoint>,
 }
 
-/// What one number of exposures gave.
+/// What was measured at one place.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ExposurePoint {
-    /// Exposures per name, above 0.
-    pub exposures: f64,
+pub struct CurvePoint {
+    /// How many, above 0.
+    pub count: f64,
     /// Area under the ROC curve.
     pub area: Interval,
 }
 
-impl ExposureCurve {
+impl AreaCurve {
     /// Draws the figure.
     ///
     /// # Errors
-    /// When there is no point, exposures are not above 0 or a value is not finite.
+    /// When there is no point, a count is not above 0 or a value is not finite.
     pub fn draw(&self) -> anyhow::Result<Figure> {
         let plot = self.plot()?;
         let entries = self.entries();
@@ -62,12 +64,12 @@ impl ExposureCurve {
                 let look = Look::of(i);
                 // Twice the distance from the middle series.
                 let side = 2 * i as i32 + 1 - self.series.len() as i32;
-                let at = |point: &ExposurePoint, area: f64| {
-                    let (x, y) = plot.at(point.exposures, area);
+                let at = |point: &CurvePoint, area: f64| {
+                    let (x, y) = plot.at(point.count, area);
                     (x + side * APART / 2, y)
                 };
                 let mut points = series.points.clone();
-                points.sort_by(|a, b| a.exposures.total_cmp(&b.exposures));
+                points.sort_by(|a, b| a.count.total_cmp(&b.count));
                 let line: Vec<_> = points.iter().map(|p| at(p, p.area.estimate)).collect();
                 canvas.line(&line, look.colour, 3, look.dashes)?;
                 for point in &points {
@@ -95,12 +97,12 @@ impl ExposureCurve {
         for point in points() {
             let Interval { estimate, low, high } = point.area;
             ensure!(
-                point.exposures > 0.0 && [estimate, low, high].iter().all(|x| x.is_finite()),
+                point.count > 0.0 && [estimate, low, high].iter().all(|x| x.is_finite()),
                 "figure {}: the point {point:?} cannot be drawn; leave it out",
                 self.label.id
             );
         }
-        let mut ticks: Vec<f64> = points().map(|point| point.exposures).collect();
+        let mut ticks: Vec<f64> = points().map(|point| point.count).collect();
         ticks.sort_by(f64::total_cmp);
         ticks.dedup();
         let ends = ticks.first().zip(ticks.last()).map(|(&low, &high)| (low, high));
@@ -108,7 +110,7 @@ impl ExposureCurve {
         // A margin of a tenth of the length keeps bars off the frame.
         let margin = (high / low).powf(0.1).max(1.5);
         let x = Axis::new(
-            "exposures per name (logarithmic)",
+            &format!("{} (logarithmic)", self.axis),
             (low / margin, high * margin),
             Scale::Logarithmic,
             ticks,
@@ -124,18 +126,22 @@ impl ExposureCurve {
 mod tests {
     use super::*;
 
-    fn point(exposures: f64, estimate: f64) -> ExposurePoint {
+    fn point(count: f64, estimate: f64) -> CurvePoint {
         let area = Interval { estimate, low: estimate - 0.05, high: (estimate + 0.05).min(1.0) };
-        ExposurePoint { exposures, area }
+        CurvePoint { count, area }
     }
 
-    fn curve(points: Vec<ExposurePoint>) -> ExposureCurve {
+    fn curve(points: Vec<CurvePoint>) -> AreaCurve {
         let label = Label::new("exposure", "Exposures", "AUC rises.");
-        ExposureCurve { label, series: vec![ExposureSeries { name: "vote".to_owned(), points }] }
+        AreaCurve {
+            label,
+            axis: "exposures a name".to_owned(),
+            series: vec![CurveSeries { name: "vote".to_owned(), points }],
+        }
     }
 
     #[test]
-    fn measured_exposures_are_the_ticks() {
+    fn measured_counts_are_the_ticks() {
         let svg = curve(vec![point(64.0, 0.8), point(4.0, 0.55)]).draw().expect("drawn").svg;
         for text in ["\n4\n", "\n64\n", "\nvote\n", "\nchance\n"] {
             assert!(svg.contains(text), "{text:?} in {svg}");
