@@ -50,6 +50,35 @@ impl ModelConfig {
         }
     }
 
+    /// Numbers that the way back needs of one input's way through the blocks of the input tower,
+    /// whose input has this shape.
+    pub(crate) fn numbers_kept(&self, [_, height, width]: [usize; 3]) -> usize {
+        // Of a token: two norms, queries, keys, values and the perceptron's slopes.
+        let block = |width: usize, inner: usize| 5 * width + inner;
+        match self {
+            Self::Clip(config) => {
+                let (image, t) = (&config.image, &config.image.transformer);
+                (image.patches() + 1) * t.layers * block(t.width, t.mlp_width)
+            }
+            Self::Clap(config) => match &config.audio {
+                AudioConfig::Htsat(htsat) => {
+                    let stage = |stage: usize| {
+                        let tokens: usize = htsat.grid(stage).into_iter().product();
+                        let of_block = block(htsat.width_of(stage), htsat.mlp_width(stage));
+                        tokens * htsat.depths[stage] * of_block
+                    };
+                    (0..htsat.depths.len()).map(stage).sum()
+                }
+                AudioConfig::Cnn14(cnn14) => {
+                    // Two convolutions, each with its positive part, between halvings of both sides.
+                    let halved = |block: usize| (height >> block) * (width >> block);
+                    let widths = cnn14.widths.iter().enumerate();
+                    widths.map(|(block, width)| 4 * width * halved(block)).sum()
+                }
+            },
+        }
+    }
+
     /// The architecture in words, such as
     /// `CLIP ViT-B/32 at 224 px (12 x 768, text 12 x 512)`.
     pub fn architecture(&self) -> String {

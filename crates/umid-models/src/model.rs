@@ -166,6 +166,19 @@ impl Model {
         self.trainable
     }
 
+    /// Bytes that one input takes up on its way forward and back, roughly: what is kept of each
+    /// block, and the input with its gradient and their copies.
+    pub fn bytes_per_input(&self) -> u64 {
+        /// Input, gradient, step, patches and theirs, each once before and once after.
+        const COPIES: usize = 10;
+        /// burn keeps the parts of a block that the kernels fuse.
+        const UNFUSED: usize = 3;
+        let shape = self.tower.input_shape();
+        let kept = self.config.numbers_kept(shape);
+        let kept = if self.device == Device::flex() { kept } else { UNFUSED * kept };
+        (size_of::<f32>() * (kept + COPIES * shape.iter().product::<usize>())) as u64
+    }
+
     /// Where the weights are.
     pub fn device(&self) -> &Device {
         &self.device

@@ -9,7 +9,7 @@ use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
-use umid_models::Modality;
+use umid_models::Model;
 
 use super::Outcome;
 use super::options::{InversionArgs, ModelArgs};
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
     let model = args.model.load()?;
-    let options = options(args, &queries, model.modality())?;
+    let options = options(args, &queries, &model)?;
     let progress = watcher(args.quiet);
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     if args.json {
@@ -110,7 +110,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn options(args: &Args, queries: &NameFile, modality: Modality) -> anyhow::Result<AuditOptions> {
+fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {
+    let modality = model.modality();
     let (paper, calibrated) = references(args, queries)?;
     let templates = if args.template.is_empty() {
         Templates::of(modality)
@@ -123,7 +124,7 @@ fn options(args: &Args, queries: &NameFile, modality: Modality) -> anyhow::Resul
     };
     Ok(AuditOptions {
         templates,
-        inversion: args.inversion.params(args.seed)?,
+        inversion: args.inversion.params(args.seed, model)?,
         siblings,
         bank: args.bank.clone(),
         alpha: args.alpha,

@@ -57,11 +57,11 @@ enum SearchSpace {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+    let model = args.model.load()?;
     let params = args
         .inversion
-        .params(args.seed)?
+        .params(args.seed, &model)?
         .ok_or_else(|| anyhow::anyhow!("--restarts is 0, expected at least 1"))?;
-    let model = args.model.load()?;
     match (args.space, &model.front_end) {
         (SearchSpace::Input, _) => {
             let space = InputSpace::new(&model.input_units(), model.device());

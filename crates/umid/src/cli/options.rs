@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
 use umid_models::Model;
@@ -59,9 +60,13 @@ pub(crate) struct InversionArgs {
     /// Let pixels leave their valid range
     #[arg(long)]
     no_clamp: bool,
-    /// Texts times starts that share a device batch; bounds memory
-    #[arg(long, default_value_t = 16, value_name = "ROWS")]
-    batch: usize,
+    /// Texts times starts that go through the model together [default: as many as --max-memory
+    /// has room for, at most 16]
+    #[arg(long, value_name = "ROWS")]
+    batch: Option<usize>,
+    /// Memory for inversions, roughly, besides the model's own
+    #[arg(long, default_value = "2GiB", value_name = "SIZE", conflicts_with = "batch")]
+    max_memory: ByteSize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,10 +84,14 @@ enum StartsName {
 
 impl InversionArgs {
     /// `None` for 0 restarts.
-    pub(crate) fn params(&self, seed: u64) -> anyhow::Result<Option<InvertParams>> {
+    pub(crate) fn params(&self, seed: u64, model: &Model) -> anyhow::Result<Option<InvertParams>> {
         if self.restarts == 0 {
             return Ok(None);
         }
+        let batch_rows = match self.batch {
+            Some(rows) => rows,
+            None => rows_that_fit(self.max_memory, model.bytes_per_input())?,
+        };
         let optimiser = match self.optimiser {
             OptimiserName::NormalisedGradient => {
                 Optimiser::NormalisedGradient { step: self.step.unwrap_or(0.07) }
@@ -103,9 +112,33 @@ impl InversionArgs {
             },
             clamp: if self.no_clamp { Clamp::Off } else { Clamp::ValidRange },
             seed,
-            batch_rows: self.batch,
+            batch_rows,
         };
         params.check()?;
         Ok(Some(params))
+    }
+}
+
+/// Rows of a batch that fit a budget. More than the default of [`InvertParams`] are no faster.
+fn rows_that_fit(budget: ByteSize, bytes_per_row: u64) -> anyhow::Result<usize> {
+    let rows = usize::try_from(budget.as_u64() / bytes_per_row.max(1)).unwrap_or(usize::MAX);
+    anyhow::ensure!(
+        rows > 0,
+        "--max-memory is {budget}; one start alone takes about {} on this model",
+        ByteSize(bytes_per_row)
+    );
+    Ok(rows.min(InvertParams::default().batch_rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_fits_its_budget_and_is_no_larger_than_it_pays() {
+        assert_eq!(rows_that_fit(ByteSize::mib(100), 30 << 20).unwrap(), 3);
+        assert_eq!(rows_that_fit(ByteSize::gib(100), 30 << 20).unwrap(), 16);
+        let error = rows_that_fit(ByteSize::mib(20), 30 << 20).unwrap_err().to_string();
+        assert!(error.contains("20.0 MiB") && error.contains("30.0 MiB"), "{error}");
     }
 }
