@@ -251,6 +251,13 @@ mod tests {
         }
     }
 
+    /// Neither crate may depend on the other.
+    #[test]
+    fn an_audit_asks_in_the_captions_that_the_testbed_trains_on() {
+        assert_eq!(umid::templates::PHOTO_TEMPLATES, umid_testbed::caption::NAME_TEMPLATES);
+        assert_eq!(umid::templates::SOUND_TEMPLATES, umid_testbed::VOICE_NAME_TEMPLATES);
+    }
+
     #[test]
     fn stops_of_one_training_share_their_work_and_other_trainings_do_not() {
         let suite = Suite::load("clip").unwrap();

@@ -23,6 +23,9 @@ pub struct AreaCurve {
     pub label: Label,
     /// What is counted.
     pub axis: String,
+    /// Whether marks at the same place are moved apart sideways, for series whose intervals would
+    /// lie on one another.
+    pub apart: bool,
     /// The lines.
     pub series: Vec<CurveSeries>,
 }
@@ -63,7 +66,7 @@ impl AreaCurve {
             for (i, series) in self.series.iter().enumerate() {
                 let look = Look::of(i);
                 // Twice the distance from the middle series.
-                let side = 2 * i as i32 + 1 - self.series.len() as i32;
+                let side = if self.apart { 2 * i as i32 + 1 - self.series.len() as i32 } else { 0 };
                 let at = |point: &CurvePoint, area: f64| {
                     let (x, y) = plot.at(point.count, area);
                     (x + side * APART / 2, y)
@@ -136,6 +139,7 @@ mod tests {
         AreaCurve {
             label,
             axis: "exposures a name".to_owned(),
+            apart: true,
             series: vec![CurveSeries { name: "vote".to_owned(), points }],
         }
     }

@@ -86,7 +86,7 @@ fn figure(results: &Results<'_>, world: &[&Target], shown: &[Which<'_>]) -> Part
         &format!("Exposure in the world {name}"),
         "Area under the ROC curve against the number of times each name was shown in training.",
     );
-    match (AreaCurve { label, axis: "exposures a name".to_owned(), series }).draw() {
+    match (AreaCurve { label, axis: "exposures a name".to_owned(), apart: true, series }).draw() {
         Ok(figure) => Part::Figure(figure),
         Err(error) => Part::Warning(format!("the exposure figure failed: {error}")),
     }

@@ -115,7 +115,7 @@ fn figure(results: &Results<'_>, target: &Target, runs: &[Run<'_>]) -> Part {
         "Area under the ROC curve against the gradients of a query, for inversions of a fixed \
          number of steps and for ones whose starts stop at a cosine.",
     );
-    match (AreaCurve { label, axis: "gradients a query".to_owned(), series }).draw() {
+    match (AreaCurve { label, axis: "gradients a query".to_owned(), apart: false, series }).draw() {
         Ok(figure) => Part::Figure(figure),
         Err(error) => Part::Warning(format!("the figure of steps failed: {error}")),
     }
