@@ -80,22 +80,19 @@ impl Matrix {
         }))
     }
 
-    /// `left * self`.
+    /// `output = left * self`.
     ///
     /// # Shapes
     ///
     /// - left: `[count, rows]`
     /// - output: `[count, columns]`
-    #[must_use]
-    pub fn multiply(&self, left: &[f32]) -> Vec<f32> {
+    pub fn multiply(&self, left: &[f32], output: &mut [f32]) {
         let Packed { rows, columns, .. } = self.0;
-        let mut output = vec![0.0; left.len() / rows * columns];
         let parts = left.par_chunks(PART * rows).zip(output.par_chunks_mut(PART * columns));
         parts.for_each(|(left, output)| {
             let left = Rows::new(left, rows, left.len() / rows);
             product(left, &self.0, output, columns, Start::Zero);
         });
-        output
     }
 }
 

@@ -13,7 +13,10 @@ use super::worker::{Answer, Request};
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// This program.
-    Ours,
+    Ours {
+        /// Without the kernels of frozen blocks.
+        unfused: bool,
+    },
     /// PyTorch.
     PyTorch {
         python: PathBuf,
@@ -26,9 +29,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn all(python: &Path, root: &Path, compile: bool) -> Vec<Self> {
+    pub fn of_pytorch(python: &Path, root: &Path, compile: bool) -> Vec<Self> {
         let script = root.join("scripts/bench_pytorch.py");
-        let mut kinds = vec![Self::Ours];
+        let mut kinds = Vec::new();
         for half in [false, true] {
             for compile in [false, true].into_iter().filter(|c| compile || !c) {
                 let (python, script) = (python.to_owned(), script.clone());
@@ -50,9 +53,12 @@ pub struct Contender {
 impl Contender {
     pub fn start(kind: &Kind, checkpoint: &Path, device: &str) -> anyhow::Result<Self> {
         let mut command = match kind {
-            Kind::Ours => {
+            Kind::Ours { unfused } => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("bench-worker");
+                if *unfused {
+                    command.arg("--unfused");
+                }
                 command
             }
             Kind::PyTorch { python, script, compile, half } => {
@@ -77,7 +83,8 @@ impl Contender {
 
     pub fn name(&self) -> String {
         match &self.kind {
-            Kind::Ours => "umid f32".to_owned(),
+            Kind::Ours { unfused: false } => "umid f32".to_owned(),
+            Kind::Ours { unfused: true } => "umid f32, unfused".to_owned(),
             Kind::PyTorch { compile, half, .. } => format!(
                 "PyTorch {}{}",
                 if *compile { "compiled " } else { "" },
@@ -90,8 +97,9 @@ impl Contender {
         matches!(self.kind, Kind::PyTorch { half: true, .. })
     }
 
-    pub fn compiles(&self) -> bool {
-        matches!(self.kind, Kind::PyTorch { compile: true, .. })
+    /// Whether it multiplies matrices as another one does.
+    pub fn is_variant(&self) -> bool {
+        matches!(self.kind, Kind::PyTorch { compile: true, .. } | Kind::Ours { unfused: true })
     }
 
     /// Seconds that a request took.

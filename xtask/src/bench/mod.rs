@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Leave `torch.compile` out; it takes minutes to compile.
     #[arg(long)]
     no_compile: bool,
+    /// Time our loop without the kernels of frozen blocks too.
+    #[arg(long)]
+    unfused: bool,
     /// Where datasets and scripts are [default: this workspace].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -111,10 +114,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (Some(python), false) => Some(python.clone()),
         (None, false) => Some(contender::environment(&root, &out)?),
     };
-    let kinds = match python {
-        None => vec![Kind::Ours],
-        Some(python) => Kind::all(&python, &root, !arguments.no_compile),
-    };
+    let mut kinds = vec![Kind::Ours { unfused: false }];
+    if arguments.unfused {
+        kinds.push(Kind::Ours { unfused: true });
+    }
+    if let Some(python) = python {
+        kinds.extend(Kind::of_pytorch(&python, &root, !arguments.no_compile));
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut report =
         Report { device: arguments.device.clone(), cores, rates: Vec::new(), rows: Vec::new() };
@@ -195,9 +201,8 @@ fn time_model(
 /// What each library makes of one large product, in turn.
 fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<Vec<Rate>> {
     let operations = 2.0 * (MATRIX_SIDE as f64).powi(3);
-    // Compiling changes nothing about one product.
     let mut plain: Vec<&mut Contender> =
-        contenders.iter_mut().filter(|contender| !contender.compiles()).collect();
+        contenders.iter_mut().filter(|contender| !contender.is_variant()).collect();
     let mut rates: Vec<Rate> = plain
         .iter()
         .map(|contender| Rate {
@@ -206,13 +211,10 @@ fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<V
             rates: Vec::new(),
         })
         .collect();
-    for round in 0..=rounds {
+    for _ in 0..rounds {
         for (contender, rate) in plain.iter_mut().zip(&mut rates) {
             let seconds = contender.ask(Request::Multiply { side: MATRIX_SIDE })?;
-            // The first one is a warm-up.
-            if round > 0 {
-                rate.rates.push(operations / seconds);
-            }
+            rate.rates.push(operations / seconds);
         }
     }
     Ok(rates)

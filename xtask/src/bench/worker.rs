@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Where to run.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Leave the kernels of frozen blocks out.
+    #[arg(long)]
+    unfused: bool,
 }
 
 /// What a worker is asked to do.
@@ -44,7 +47,11 @@ pub struct Answer {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = parse_device(&arguments.device)?;
-    let model = Model::load(&arguments.model, &device)?;
+    let model = if arguments.unfused {
+        Model::load_trainable(&arguments.model, &device)?
+    } else {
+        Model::load(&arguments.model, &device)?
+    };
     let mut answers = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let value = match serde_json::from_str(&line?)? {
@@ -71,24 +78,31 @@ fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// On a CPU through the kernels, elsewhere through burn.
+/// Seconds of a product, on a CPU through the kernels, elsewhere through burn.
 fn multiply(device: &Device, side: usize) -> f64 {
     if *device == Device::flex() {
-        let wave = |i: usize| (i as f32 * 0.7).sin();
-        let values: Vec<f32> = (0..side * side).map(wave).collect();
-        let matrix = Matrix::new(&values, side);
-        let started = Instant::now();
-        std::hint::black_box(matrix.multiply(&values));
-        return started.elapsed().as_secs_f64();
+        let values: Vec<f32> = (0..side * side).map(|i| (i as f32 * 0.7).sin()).collect();
+        let (matrix, mut output) = (Matrix::new(&values, side), vec![0.0; side * side]);
+        return repeated(|| matrix.multiply(&values, &mut output));
     }
     let random = || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), device);
     let (left, right) = (random(), random());
-    let corner = |tensor: Tensor<2>| to_host(tensor.narrow(0, 0, 1).narrow(1, 0, 1));
-    corner(left.clone());
-    corner(right.clone());
-    let started = Instant::now();
-    corner(left.matmul(right));
-    started.elapsed().as_secs_f64()
+    repeated(|| {
+        let product = left.clone().matmul(right.clone());
+        to_host(product.narrow(0, 0, 1).narrow(1, 0, 1));
+    })
+}
+
+/// Mean seconds of some work that is done over and over for a while, after once for warmth.
+fn repeated(mut work: impl FnMut()) -> f64 {
+    const WHILE: f64 = 0.5;
+    work();
+    let (started, mut times) = (Instant::now(), 0);
+    while started.elapsed().as_secs_f64() < WHILE {
+        work();
+        times += 1;
+    }
+    started.elapsed().as_secs_f64() / f64::from(times)
 }
 
 /// Linux tells; nobody else does without a library.
