@@ -2,8 +2,9 @@
 //! text's (UMID, arXiv 2603.14222; TUNI, arXiv 2405.14517).
 //!
 //! Rows (text, start) are independent and share device batches. Inside the loop nothing is
-//! copied to the host: cosines stay on the device until a batch is done, and a row that turns
-//! non-finite stays so without touching the others and is reported at the end.
+//! copied to the host: cosines stay on the device until a batch is done, unless rows are to stop
+//! at a cosine, which is then read at every step. A row that turns non-finite stays so without
+//! touching the others and is reported at the end.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ndarray::{Array1, Array2, ArrayView2, s};

@@ -26,7 +26,7 @@ pub struct InvertParams {
     pub seed: u64,
     /// Rows (text, start) that go through the tower together. It bounds memory; results
     /// depend on it only through the round-off of the matrix products. On a CPU, more than the
-    /// default is slower: activations leave the cache.
+    /// default gain little or nothing (`docs/speed.md`).
     pub batch_rows: usize,
 }
 

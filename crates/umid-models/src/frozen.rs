@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(frozen("hf-gelu"), [false]);
         // Its first stage is 8 wide.
         assert_eq!(frozen("clap-hf-unfused"), [false, true, true]);
-        // A window does not fit its sides.
+        // Its stages are 12 and 24 wide.
         assert_eq!(frozen("clap-hf-fused"), [false, false]);
     }
 
