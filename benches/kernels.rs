@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use umid_kernels::{Activation, Block, Groups, Linear, Norm, Stack, Weights, Windows};
+use umid_kernels::{Activation, Block, Groups, Linear, Norm, Precision, Stack, Weights, Windows};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
@@ -33,6 +33,23 @@ struct Shape {
 }
 
 fn bench(criterion: &mut Criterion, name: &str, shape: Shape, groups: &Groups, batches: &[usize]) {
+    for (precision, name) in
+        [(Precision::F32, name.to_owned()), (Precision::Bf16, format!("{name}, bf16"))]
+    {
+        if precision.is_available() {
+            bench_in(precision, criterion, &name, shape, groups, batches);
+        }
+    }
+}
+
+fn bench_in(
+    precision: Precision,
+    criterion: &mut Criterion,
+    name: &str,
+    shape: Shape,
+    groups: &Groups,
+    batches: &[usize],
+) {
     let Shape { width, heads, blocks, tokens, seen } = shape;
     let spread = (width as f32).sqrt().recip();
     let (gain, shift) = (waves(width, 0.2, 1.0), waves(width, 0.1, 0.0));
@@ -51,6 +68,7 @@ fn bench(criterion: &mut Criterion, name: &str, shape: Shape, groups: &Groups, b
         activation: Activation::Gelu,
         epsilon: 1e-5,
         groups: groups.clone(),
+        precision,
     });
     // Blocks of their own, as a model's weights do not all fit the cache.
     let stack = Stack::new(vec![block; blocks]);

@@ -42,9 +42,10 @@ impl Heads {
     }
 }
 
-/// Room for one head of one group.
+/// Room for one head of one group, and for a rounded operand.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    pub(crate) rounded: Vec<u32>,
     queries: Vec<f32>,
     keys: Vec<f32>,
     keys_across: Vec<f32>,

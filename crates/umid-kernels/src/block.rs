@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
 use crate::buffers::Buffers;
 use crate::elementwise::{Activation, activate, multiply, norm, norm_backward};
-use crate::product::{LANES, Packed, Rows, Start, product};
+use crate::product::{LANES, Start};
+use crate::weight::{Precision, Weight};
 
 /// A linear layer: `[input, output]` and `[output]`.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,8 @@ pub struct Weights<'a> {
     pub epsilon: f32,
     /// Who attends to whom.
     pub groups: Groups,
+    /// Of the products with weights.
+    pub precision: Precision,
 }
 
 impl Weights<'_> {
@@ -70,8 +73,8 @@ pub fn fits(width: usize, inner: usize, heads: usize) -> bool {
 /// A linear layer, laid out for the way forward and, when it is first asked for, for the way back.
 #[derive(Debug, Clone)]
 struct Layer {
-    forward: Packed,
-    backward: OnceLock<Packed>,
+    forward: Weight,
+    backward: OnceLock<Weight>,
     bias: Vec<f32>,
 }
 
@@ -83,6 +86,7 @@ impl Layer {
         (first, count): (usize, usize),
         norm: Option<Norm>,
         factor: f32,
+        precision: Precision,
     ) -> Self {
         let rows = linear.weight.len() / columns;
         let at = |row: usize, column: usize| {
@@ -104,7 +108,7 @@ impl Layer {
             }
         }
         Self {
-            forward: Packed::new(rows, count, at),
+            forward: Weight::new(precision, rows, count, at),
             backward: OnceLock::new(),
             bias: bias.into_iter().map(|bias| (bias * f64::from(factor)) as f32).collect(),
         }
@@ -143,20 +147,25 @@ impl Block {
     ///
     /// # Panics
     ///
-    /// If there are no kernels for its shape; see [`fits`].
+    /// If there are no kernels for its shape ([`fits`]) or its precision
+    /// ([`Precision::is_available`]).
     #[must_use]
     pub fn new(weights: &Weights) -> Self {
         let (width, inner) = weights.widths();
         assert!(fits(width, inner, weights.heads), "no kernels for {width} and {inner} columns");
+        assert!(weights.precision.is_available(), "no kernels for {:?} here", weights.precision);
         let heads = Heads { count: weights.heads, width: width / weights.heads };
         let (before, after) = (Some(weights.norm_before), Some(weights.norm_after));
         let scale = 1.0 / (heads.width as f32).sqrt();
+        let layer = |linear: Linear, columns, part, norm, factor| {
+            Layer::new(linear, columns, part, norm, factor, weights.precision)
+        };
         Self {
-            query: Layer::new(weights.qkv, 3 * width, (0, width), before, scale),
-            key_value: Layer::new(weights.qkv, 3 * width, (width, 2 * width), before, 1.0),
-            output: Layer::new(weights.output, width, (0, width), None, 1.0),
-            fc1: Layer::new(weights.fc1, inner, (0, inner), after, 1.0),
-            fc2: Layer::new(weights.fc2, width, (0, width), None, 1.0),
+            query: layer(weights.qkv, 3 * width, (0, width), before, scale),
+            key_value: layer(weights.qkv, 3 * width, (width, 2 * width), before, 1.0),
+            output: layer(weights.output, width, (0, width), None, 1.0),
+            fc1: layer(weights.fc1, inner, (0, inner), after, 1.0),
+            fc2: layer(weights.fc2, width, (0, width), None, 1.0),
             heads,
             activation: weights.activation,
             epsilon: weights.epsilon,
@@ -194,9 +203,17 @@ impl Block {
             let normed = part_mut(&mut normed_before, &chunk, width);
             let scales = &mut scales_before[chunk.clone()];
             norm(part(&hidden, &chunk, width), width, self.epsilon, normed, scales);
-            self.key_value.pass(normed, part_mut(&mut keys_values, &chunk, 2 * width));
+            self.key_value.pass(
+                normed,
+                part_mut(&mut keys_values, &chunk, 2 * width),
+                &mut scratch.rounded,
+            );
             if read.is_none() {
-                self.query.pass(normed, part_mut(&mut queries, &chunk, width));
+                self.query.pass(
+                    normed,
+                    part_mut(&mut queries, &chunk, width),
+                    &mut scratch.rounded,
+                );
             }
         }
         let mut hidden = match read {
@@ -204,7 +221,7 @@ impl Block {
             Some(read) => {
                 let mut normed_read = buffers.take(kept * width);
                 copy_read(&normed_before, width, tokens, read, &mut normed_read);
-                self.query.pass(&normed_read, &mut queries);
+                self.query.pass(&normed_read, &mut queries, &mut scratch.rounded);
                 buffers.give(normed_read);
                 let mut hidden_read = buffers.take(kept * width);
                 copy_read(&hidden, width, tokens, read, &mut hidden_read);
@@ -233,13 +250,13 @@ impl Block {
         for chunk in chunks(kept) {
             let hidden = part_mut(&mut hidden, &chunk, width);
             let normed = part_mut(&mut normed_after, &chunk, width);
-            self.output.add(normed, hidden);
+            self.output.add(normed, hidden, &mut scratch.rounded);
             norm(hidden, width, self.epsilon, normed, &mut scales_after[chunk.clone()]);
             let inner = part_mut(&mut slopes, &chunk, inner_width);
-            self.fc1.pass(normed, inner);
+            self.fc1.pass(normed, inner, &mut scratch.rounded);
             let activated = &mut activated[..inner.len()];
             activate(self.activation, inner, activated);
-            self.fc2.add(activated, hidden);
+            self.fc2.add(activated, hidden, &mut scratch.rounded);
         }
         buffers.give(activated);
         let saved = Saved {
@@ -276,10 +293,10 @@ impl Block {
         for chunk in chunks(kept) {
             let gradient = part_mut(&mut gradient, &chunk, width);
             let inner = &mut inner[..chunk.len() * inner_width];
-            self.fc2.back(gradient, inner, false);
+            self.fc2.back(gradient, inner, false, &mut scratch.rounded);
             multiply(part(&saved.slopes, &chunk, inner_width), inner);
             let normed = part_mut(&mut context, &chunk, width);
-            self.fc1.back(inner, normed, false);
+            self.fc1.back(inner, normed, false, &mut scratch.rounded);
             let scales = &saved.scales_after[chunk.clone()];
             norm_backward(
                 part(&saved.normed_after, &chunk, width),
@@ -288,7 +305,7 @@ impl Block {
                 normed,
                 gradient,
             );
-            self.output.back(gradient, normed, false);
+            self.output.back(gradient, normed, false, &mut scratch.rounded);
         }
         buffers.give(inner);
 
@@ -316,7 +333,7 @@ impl Block {
         let mut whole = gradient;
         if let Some(read) = read {
             // The other tokens' queries and outputs are not there.
-            self.query.back(&queries, &mut context, false);
+            self.query.back(&queries, &mut context, false, &mut scratch.rounded);
             let gradient = std::mem::replace(&mut whole, buffers.take(rows * width));
             whole.fill(0.0);
             normed.fill(0.0);
@@ -330,9 +347,14 @@ impl Block {
         for chunk in chunks(rows) {
             let normed = part_mut(&mut normed, &chunk, width);
             if read.is_none() {
-                self.query.back(part(&queries, &chunk, width), normed, false);
+                self.query.back(part(&queries, &chunk, width), normed, false, &mut scratch.rounded);
             }
-            self.key_value.back(part(&keys_values, &chunk, 2 * width), normed, true);
+            self.key_value.back(
+                part(&keys_values, &chunk, 2 * width),
+                normed,
+                true,
+                &mut scratch.rounded,
+            );
             let (before, scales) =
                 (part(&saved.normed_before, &chunk, width), &saved.scales_before[chunk.clone()]);
             norm_backward(before, scales, width, normed, part_mut(&mut whole, &chunk, width));
@@ -362,38 +384,25 @@ impl Saved {
 
 impl Layer {
     /// `outputs = inputs * weight + bias`.
-    fn pass(&self, inputs: &[f32], outputs: &mut [f32]) {
-        let stride = self.bias.len();
-        let width = self.forward.rows();
-        let rows = Rows::new(inputs, width, inputs.len() / width);
-        product(rows, &self.forward, outputs, stride, Start::Bias(&self.bias));
+    fn pass(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<u32>) {
+        self.forward.multiply(inputs, outputs, Start::Bias(&self.bias), rounded);
     }
 
     /// `outputs += inputs * weight + bias`.
-    fn add(&self, inputs: &[f32], outputs: &mut [f32]) {
-        let stride = self.bias.len();
-        for row in outputs.chunks_exact_mut(stride) {
+    fn add(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<u32>) {
+        for row in outputs.chunks_exact_mut(self.bias.len()) {
             for (output, bias) in row.iter_mut().zip(&self.bias) {
                 *output += bias;
             }
         }
-        let width = self.forward.rows();
-        let rows = Rows::new(inputs, width, inputs.len() / width);
-        product(rows, &self.forward, outputs, stride, Start::Stored);
+        self.forward.multiply(inputs, outputs, Start::Stored, rounded);
     }
 
     /// Gradients of the inputs from those of the outputs, set or added.
-    fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool) {
-        let (stride, width) = (self.forward.rows(), self.bias.len());
-        let rows = Rows::new(outputs, width, outputs.len() / width);
+    fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool, rounded: &mut Vec<u32>) {
         let start = if add { Start::Stored } else { Start::Zero };
-        product(
-            rows,
-            self.backward.get_or_init(|| self.forward.transposed()),
-            inputs,
-            stride,
-            start,
-        );
+        let weight = self.backward.get_or_init(|| self.forward.transposed());
+        weight.multiply(outputs, inputs, start, rounded);
     }
 }
 

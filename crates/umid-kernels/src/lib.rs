@@ -9,20 +9,24 @@
 //! blocks on one core, and what is computed for a row does not depend on the part it is in: a
 //! sequence has the same result alone as in any batch, on any number of cores, to the last bit.
 //!
-//! Everything is f32. The crate knows nothing of tensors, models or files.
+//! Everything is f32, but that products with weights can be of numbers rounded to bf16 where the
+//! processor has an instruction for that ([`Precision`]). The crate knows nothing of tensors,
+//! models or files.
 
 // Only what is inlined into a function of a vector level is compiled for that level.
 #![expect(clippy::inline_always, reason = "vector instructions are chosen at run time")]
 
 mod attention;
+mod bf16;
 mod block;
 mod buffers;
 mod elementwise;
 mod product;
 mod stack;
+mod weight;
 
 pub use attention::{Groups, Windows};
 pub use block::{Block, Linear, Norm, Weights, fits};
 pub use elementwise::Activation;
-pub use product::Matrix;
 pub use stack::{Passed, Stack};
+pub use weight::{Matrix, Precision};

@@ -8,7 +8,6 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// Columns of a panel: one head of a published CLIP.
 pub(crate) const PANEL: usize = 64;
@@ -17,8 +16,6 @@ pub(crate) const LANES: usize = 16;
 /// Rows of the weight that go by while a tile is in registers. A panel of them stays in the cache
 /// of a core.
 const DEPTH: usize = 768;
-/// Rows of a product that one core computes together.
-const PART: usize = 240;
 /// Rows of a tile.
 const TILE_ROWS: usize = 6;
 
@@ -50,6 +47,10 @@ impl Packed {
         self.rows
     }
 
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The transposed matrix, laid out in the same way.
     pub(crate) fn transposed(&self) -> Self {
         Self::new(self.columns, self.rows, |column, row| self.at(row, column))
@@ -59,40 +60,6 @@ impl Packed {
         let first = column / PANEL * PANEL;
         let width = panel_width(self.columns, first);
         self.panels[first * self.rows + row * width + column - first]
-    }
-}
-
-/// A weight by itself, on all cores: what products cost when nothing stands between them.
-#[derive(Debug, Clone)]
-pub struct Matrix(Packed);
-
-impl Matrix {
-    /// Lays out `[rows, columns]` in row-major order.
-    ///
-    /// # Panics
-    ///
-    /// If the columns are no multiple of 16, or do not fill the values.
-    #[must_use]
-    pub fn new(values: &[f32], columns: usize) -> Self {
-        assert!(columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
-        Self(Packed::new(values.len() / columns, columns, |row, column| {
-            values[row * columns + column]
-        }))
-    }
-
-    /// `output = left * self`.
-    ///
-    /// # Shapes
-    ///
-    /// - left: `[count, rows]`
-    /// - output: `[count, columns]`
-    pub fn multiply(&self, left: &[f32], output: &mut [f32]) {
-        let Packed { rows, columns, .. } = self.0;
-        let parts = left.par_chunks(PART * rows).zip(output.par_chunks_mut(PART * columns));
-        parts.for_each(|(left, output)| {
-            let left = Rows::new(left, rows, left.len() / rows);
-            product(left, &self.0, output, columns, Start::Zero);
-        });
     }
 }
 
@@ -138,19 +105,12 @@ pub(crate) enum Start<'a> {
 /// # Shapes
 ///
 /// - rows: `[count, weight rows]`
-/// - output: row-major with `stride`, `[count, weight columns]`; its rows have room for columns
-///   up to a multiple of 16, which hold anything afterwards
-pub(crate) fn product(
-    rows: Rows,
-    weight: &Packed,
-    output: &mut [f32],
-    stride: usize,
-    start: Start,
-) {
+/// - output: `[count, weight columns]`
+pub(crate) fn product(rows: Rows, weight: &Packed, output: &mut [f32], start: Start) {
     for first in (0..weight.rows).step_by(DEPTH) {
         let depth = first..(first + DEPTH).min(weight.rows);
         let start = if first == 0 { start } else { Start::Stored };
-        product_part(rows, weight, depth, output, stride, start);
+        product_part(rows, weight, depth, output, start);
     }
 }
 
@@ -160,7 +120,6 @@ fn product_part(
     weight: &Packed,
     depth: Range<usize>,
     output: &mut [f32],
-    stride: usize,
     start: Start,
 ) {
     let mut panel_start = 0;
@@ -174,7 +133,7 @@ fn product_part(
             other => other,
         };
         let left = Rows { data: &rows.data[depth.start..], ..rows };
-        strip(left, right, depth.len(), width, &mut output[first..], stride, bias);
+        strip(left, right, depth.len(), width, &mut output[first..], weight.columns, bias);
     }
 }
 

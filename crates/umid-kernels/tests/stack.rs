@@ -2,7 +2,9 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use umid_kernels::{Activation, Block, Groups, Linear, Matrix, Norm, Stack, Weights, Windows};
+use umid_kernels::{
+    Activation, Block, Groups, Linear, Matrix, Norm, Precision, Stack, Weights, Windows,
+};
 
 /// A block's weights, owned.
 struct Owned {
@@ -10,6 +12,7 @@ struct Owned {
     heads: usize,
     activation: Activation,
     groups: Groups,
+    precision: Precision,
 }
 
 impl Owned {
@@ -40,7 +43,7 @@ impl Owned {
             draw(inner * width, spread, 0.0),
             draw(width, 0.3, 0.0),
         ];
-        Self { vectors, heads, activation, groups }
+        Self { vectors, heads, activation, groups, precision: Precision::F32 }
     }
 
     fn weights(&self) -> Weights<'_> {
@@ -57,6 +60,7 @@ impl Owned {
             activation: self.activation,
             epsilon: 1e-5,
             groups: self.groups.clone(),
+            precision: self.precision,
         }
     }
 }
@@ -180,7 +184,13 @@ fn relative(found: &[f32], expected: &[f64]) -> f64 {
     difference / largest
 }
 
-/// Output and gradient of two blocks, for sequences of some length, against the definition.
+/// Those that this processor has.
+fn precisions() -> impl Iterator<Item = Precision> {
+    [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available())
+}
+
+/// Output and gradient of two blocks, for sequences of some length, against the definition, in
+/// every precision.
 fn check(
     width: usize,
     inner: usize,
@@ -190,8 +200,32 @@ fn check(
     groups: &Groups,
     read: Option<&[usize]>,
 ) {
-    let blocks: Vec<Owned> =
-        (0..2).map(|i| Owned::random(width, inner, heads, activation, groups.clone(), i)).collect();
+    for precision in precisions() {
+        check_in(precision, width, inner, heads, tokens, activation, groups, read);
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "as many as a block has properties")]
+fn check_in(
+    precision: Precision,
+    width: usize,
+    inner: usize,
+    heads: usize,
+    tokens: usize,
+    activation: Activation,
+    groups: &Groups,
+    read: Option<&[usize]>,
+) {
+    // A factor of bf16 is off by up to 2^-9 of itself, and is one of a sum of many.
+    let (output_tolerance, gradient_tolerance) = match precision {
+        Precision::F32 => (2e-6, 3e-6),
+        Precision::Bf16 => (1e-2, 1e-2),
+    };
+    let block = |i| Owned {
+        precision,
+        ..Owned::random(width, inner, heads, activation, groups.clone(), i)
+    };
+    let blocks: Vec<Owned> = (0..2).map(block).collect();
     let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
     let stack = Stack::new(weights.iter().map(Block::new).collect());
     let sequences = 3;
@@ -208,7 +242,8 @@ fn check(
     };
     let exact: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
     let (output, passed) = stack.forward_for_backward(&input, tokens, read);
-    assert!(relative(&output, &whole(&exact)) < 2e-6, "{}", relative(&output, &whole(&exact)));
+    let found = relative(&output, &whole(&exact));
+    assert!(found < output_tolerance, "{precision:?}: {found}");
     assert_eq!(output, stack.forward(&input, tokens, read));
 
     let above = hidden(output.len(), 8);
@@ -227,7 +262,10 @@ fn check(
         let size = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt()
             * direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
         let found: f64 = products.sum();
-        assert!((found - expected).abs() < 3e-6 * size, "{found} and {expected} of {size}");
+        assert!(
+            (found - expected).abs() < gradient_tolerance * size,
+            "{precision:?}: {found} and {expected} of {size}"
+        );
     }
 }
 
@@ -267,21 +305,24 @@ fn tokens_attend_within_windows() {
 
 #[test]
 fn a_sequence_has_the_same_result_in_any_company() {
-    let blocks: Vec<Owned> =
-        (0..2).map(|i| Owned::random(64, 128, 4, Activation::Gelu, Groups::All, i)).collect();
-    let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
-    let stack = Stack::new(weights.iter().map(Block::new).collect());
-    let (tokens, each) = (13, 13 * 64);
-    let input = hidden(40 * each, 1);
-    let above = hidden(40 * 64, 2);
-    let (output, passed) = stack.forward_for_backward(&input, tokens, Some(&[0; 40]));
-    let gradient = stack.backward(&above, &passed);
-    for sequence in [0, 17, 39] {
-        let (alone, passed) =
-            stack.forward_for_backward(&input[sequence * each..][..each], tokens, Some(&[0]));
-        assert_eq!(alone, output[sequence * 64..][..64]);
-        let alone = stack.backward(&above[sequence * 64..][..64], &passed);
-        assert_eq!(alone, gradient[sequence * each..][..each]);
+    for precision in precisions() {
+        let block =
+            |i| Owned { precision, ..Owned::random(64, 128, 4, Activation::Gelu, Groups::All, i) };
+        let blocks: Vec<Owned> = (0..2).map(block).collect();
+        let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
+        let stack = Stack::new(weights.iter().map(Block::new).collect());
+        let (tokens, each) = (13, 13 * 64);
+        let input = hidden(40 * each, 1);
+        let above = hidden(40 * 64, 2);
+        let (output, passed) = stack.forward_for_backward(&input, tokens, Some(&[0; 40]));
+        let gradient = stack.backward(&above, &passed);
+        for sequence in [0, 17, 39] {
+            let (alone, passed) =
+                stack.forward_for_backward(&input[sequence * each..][..each], tokens, Some(&[0]));
+            assert_eq!(alone, output[sequence * 64..][..64]);
+            let alone = stack.backward(&above[sequence * 64..][..64], &passed);
+            assert_eq!(alone, gradient[sequence * each..][..each]);
+        }
     }
 }
 
@@ -300,14 +341,25 @@ fn a_sequence_that_is_not_finite_stays_by_itself() {
 
 #[test]
 fn a_product_is_what_its_definition_says() {
-    // More rows than a part, more depth than a tile walks through at once.
-    for (count, rows, columns) in [(1, 1, 16), (7, 33, 80), (500, 900, 208)] {
-        let (left, values) = (hidden(count * rows, 1), hidden(rows * columns, 2));
-        let exact: Vec<f64> = left.iter().map(|x| f64::from(*x)).collect();
-        let expected = linear(&exact, rows, &Linear { weight: &values, bias: None });
-        let mut output = vec![0.0; count * columns];
-        Matrix::new(&values, columns).multiply(&left, &mut output);
-        let found = relative(&output, &expected);
-        assert!(found < 2e-6, "{count} x {rows} x {columns}: {found}");
+    for precision in precisions() {
+        // More rows than a part, more depth than a tile walks through at once, and odd ones.
+        for (count, rows, columns) in [(1, 1, 16), (7, 33, 80), (500, 901, 208)] {
+            let (left, values) = (hidden(count * rows, 1), hidden(rows * columns, 2));
+            let factors = |values: &[f32]| -> Vec<f32> {
+                match precision {
+                    Precision::F32 => values.to_vec(),
+                    Precision::Bf16 => {
+                        values.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
+                    }
+                }
+            };
+            let exact: Vec<f64> = factors(&left).iter().map(|x| f64::from(*x)).collect();
+            let weight = factors(&values);
+            let expected = linear(&exact, rows, &Linear { weight: &weight, bias: None });
+            let mut output = vec![0.0; count * columns];
+            Matrix::new(&values, columns, precision).multiply(&left, &mut output);
+            let found = relative(&output, &expected);
+            assert!(found < 2e-6, "{precision:?}, {count} x {rows} x {columns}: {found}");
+        }
     }
 }
