@@ -26,7 +26,7 @@ from transformers import AutoConfig, ClapFeatureExtractor, ClapModel, CLIPModel
 from transformers.utils import logging
 
 Tower = Callable[[torch.Tensor], torch.Tensor]
-PRECISIONS = {"f32": torch.float32, "bf16": torch.bfloat16}
+PRECISIONS = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 STEP = 0.07
 VALID_RANGE = (-2.0, 2.0)
 # Seconds over which products are repeated.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
-use umid_models::save::Precision;
+use umid_models::Precision;
 use umid_testbed::{
     Architecture, CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe,
     TokenizerParams, TrainParams, WorldParams,

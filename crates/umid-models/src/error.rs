@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::precision::Precision;
+
 /// Errors of this crate. Each names the file or value at fault and what to try.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -231,6 +233,20 @@ pub enum ModelError {
         found: Vec<usize>,
         /// Shape that the model takes, in words.
         expected: String,
+    },
+    /// The device or the processor does not compute an input tower in some precision.
+    #[error("cannot compute in {precision}: {reason}; f32 always works")]
+    Precision {
+        /// What was asked for.
+        precision: Precision,
+        /// Why it cannot be had.
+        reason: &'static str,
+    },
+    /// A precision that is not known.
+    #[error("unknown precision `{found}`; use f32, f16 or bf16")]
+    UnknownPrecision {
+        /// The name as given.
+        found: String,
     },
     /// A device name that is not known or not compiled in.
     #[error("unknown device `{found}`; use {available}")]

@@ -18,7 +18,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use umid_kernels::{Block, Groups, Norm, Passed, Stack, Weights, fits};
+use umid_kernels::{Block, Groups, Norm, Passed, Precision, Stack, Weights, fits};
 
 use crate::config::Activation;
 use crate::model::to_host;
@@ -43,7 +43,7 @@ impl Parts<'_> {
         fits(width, inner, self.heads)
     }
 
-    fn block(&self, groups: Groups) -> Block {
+    fn block(&self, groups: Groups, precision: Precision) -> Block {
         let norm = |norm: &LayerNorm| {
             let shift = norm.beta.as_ref().expect("norms of blocks have a shift");
             (to_host(norm.gamma.val()), to_host(shift.val()))
@@ -69,6 +69,7 @@ impl Parts<'_> {
             activation: self.activation.kernel(),
             epsilon: self.epsilon,
             groups,
+            precision,
         })
     }
 }
@@ -79,13 +80,14 @@ pub(crate) fn take_over<L: Send + Sync>(
     layers: &mut Vec<L>,
     parts: impl Fn(&L) -> Parts<'_> + Sync,
     groups: impl Fn(&L) -> Groups + Sync,
+    precision: Precision,
 ) -> Option<Arc<Stack>> {
     if layers.is_empty() || !layers.iter().all(|layer| parts(layer).fit()) {
         return None;
     }
     let blocks = std::mem::take(layers)
         .into_par_iter()
-        .map(|layer| parts(&layer).block(groups(&layer)))
+        .map(|layer| parts(&layer).block(groups(&layer), precision))
         .collect();
     Some(Arc::new(Stack::new(blocks)))
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::Result;
 use crate::config::ImageConfig;
+use crate::precision::normed;
 use crate::transformer::{Attend, Transformer, load_layer_norm, load_projection, parameter};
 use crate::weights::{Weights, transpose};
 
@@ -95,6 +96,7 @@ impl ImageTower {
     /// - output: `[batch, embedding_dim]`
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
         let batch = pixels.dims()[0];
+        let pixels = pixels.cast(self.patch_embedding.val().dtype());
         let patches = self.patches(pixels).matmul(self.patch_embedding.val());
         let [rows, width] = patches.dims();
         let patches = patches.reshape([batch, rows / batch, width]);
@@ -102,8 +104,8 @@ impl ImageTower {
         let positions = self.position_embedding.val().unsqueeze_dim(0);
         let hidden = Tensor::cat(vec![class, patches], 1) + positions;
         let hidden = hidden.reshape([rows + batch, width]);
-        let class = self.encoder.forward(self.pre_layer_norm.forward(hidden), &vec![0; batch]);
-        self.post_layer_norm.forward(class).matmul(self.visual_projection.val())
+        let class = self.encoder.forward(normed(&self.pre_layer_norm, hidden), &vec![0; batch]);
+        normed(&self.post_layer_norm, class).matmul(self.visual_projection.val())
     }
 
     /// Cuts images into patches, row by row.

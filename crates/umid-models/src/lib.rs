@@ -26,6 +26,7 @@ mod frozen;
 mod image;
 mod layout;
 mod model;
+mod precision;
 mod preprocess;
 mod projection;
 pub mod save;
@@ -41,6 +42,7 @@ pub use front_end::{FrontEnd, Input, InputUnits, Modality};
 pub use image::ImageTower;
 pub use layout::Layout;
 pub use model::{Model, Source, TextEmbeddings, to_host};
+pub use precision::Precision;
 pub use preprocess::{
     CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };

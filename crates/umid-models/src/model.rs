@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -13,6 +14,7 @@ use crate::config::ModelConfig;
 use crate::front_end::{FrontEnd, Input, InputUnits, Modality};
 use crate::image::ImageTower;
 use crate::layout::{self, Layout, Opened};
+use crate::precision::Precision;
 use crate::text::{CausalText, Roberta, TextTower};
 use crate::tokenizer::{TextTokenizer, Tokens};
 use crate::tower::{InputTower, Tower};
@@ -44,6 +46,7 @@ pub struct Model {
     /// Where the model came from.
     pub source: Source,
     device: Device,
+    precision: Precision,
     trainable: bool,
 }
 
@@ -75,7 +78,7 @@ pub struct TextEmbeddings {
 }
 
 impl Model {
-    /// Loads a checkpoint directory of any layout, with f32 weights on `device`.
+    /// Loads a checkpoint directory of any layout, to compute in f32 on `device`.
     ///
     /// On a CPU the blocks of its transformers are given to kernels, which neither change nor
     /// export them; see [`Model::load_trainable`].
@@ -84,12 +87,30 @@ impl Model {
     ///
     /// Any [`ModelError`]; every tensor of the checkpoint is accounted for.
     pub fn load(directory: &Path, device: &Device) -> Result<Self> {
+        Self::load_in(directory, device, Precision::F32)
+    }
+
+    /// As [`Model::load`], with an input tower that computes in some precision: of a CPU the blocks
+    /// that have kernels, elsewhere everything but norms.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Model::load`], and [`ModelError::Precision`] where the device does not compute so or
+    /// the tower has no blocks for the kernels.
+    pub fn load_in(directory: &Path, device: &Device, precision: Precision) -> Result<Self> {
         let mut model = Self::load_trainable(directory, device)?;
         if *device == Device::flex() {
             model.text.use_kernels();
-            model.tower.use_kernels();
-            model.trainable = false;
+            model.tower.use_kernels(precision.of_kernels()?);
+            if precision != Precision::F32 && !model.tower.is_frozen() {
+                let reason = "this model's input tower has no blocks that the kernels fit";
+                return Err(ModelError::Precision { precision, reason });
+            }
+        } else {
+            model.tower = precision.apply(model.tower, device)?;
         }
+        model.precision = precision;
+        model.trainable = precision == Precision::F32 && *device != Device::flex();
         Ok(model)
     }
 
@@ -126,6 +147,7 @@ impl Model {
             log_logit_scale,
             source,
             device,
+            precision: Precision::F32,
             trainable: true,
         })
     }
@@ -161,7 +183,12 @@ impl Model {
         }
     }
 
-    /// Whether all weights are burn's parameters.
+    /// In which precision the input tower computes.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Whether all weights are burn's parameters, in f32.
     pub fn is_trainable(&self) -> bool {
         self.trainable
     }
@@ -175,8 +202,13 @@ impl Model {
         const UNFUSED: usize = 3;
         let shape = self.tower.input_shape();
         let kept = self.config.numbers_kept(shape);
-        let kept = if self.device == Device::flex() { kept } else { UNFUSED * kept };
-        (size_of::<f32>() * (kept + COPIES * shape.iter().product::<usize>())) as u64
+        // The kernels keep f32 in every precision.
+        let kept = match (self.device == Device::flex(), self.precision) {
+            (true, _) => size_of::<f32>() * kept,
+            (false, Precision::F32) => size_of::<f32>() * UNFUSED * kept,
+            (false, Precision::F16 | Precision::Bf16) => size_of::<f16>() * UNFUSED * kept,
+        };
+        (kept + size_of::<f32>() * COPIES * shape.iter().product::<usize>()) as u64
     }
 
     /// Where the weights are.

@@ -1,7 +1,7 @@
 //! Input towers: what an inversion differentiates through.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::audio::AudioTower;
 use crate::image::ImageTower;
@@ -31,10 +31,18 @@ pub enum Tower {
 }
 
 impl Tower {
-    pub(crate) fn use_kernels(&mut self) {
+    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
         match self {
-            Self::Image(tower) => tower.encoder.use_kernels(),
-            Self::Audio(tower) => tower.use_kernels(),
+            Self::Image(tower) => tower.encoder.use_kernels(precision),
+            Self::Audio(tower) => tower.use_kernels(precision),
+        }
+    }
+
+    /// Whether the kernels have a part of it.
+    pub(crate) fn is_frozen(&self) -> bool {
+        match self {
+            Self::Image(tower) => tower.encoder.is_frozen(),
+            Self::Audio(tower) => tower.frozen_stages().contains(&true),
         }
     }
 }
@@ -48,9 +56,10 @@ impl InputTower for Tower {
     }
 
     fn embed(&self, inputs: Tensor<4>) -> Tensor<2> {
-        match self {
+        let embeddings = match self {
             Self::Image(tower) => tower.forward(inputs),
             Self::Audio(tower) => tower.forward(inputs),
-        }
+        };
+        embeddings.cast(FloatDType::F32)
     }
 }

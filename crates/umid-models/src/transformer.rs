@@ -22,6 +22,7 @@ use umid_kernels::{Groups, Stack};
 use crate::Result;
 use crate::config::{Activation, TransformerConfig};
 use crate::frozen::{self, Parts};
+use crate::precision::normed;
 use crate::save::Export;
 use crate::weights::{Weights, transpose};
 
@@ -67,11 +68,10 @@ impl Transformer {
 
     /// Gives the blocks to the kernels, if there are some for them. A frozen transformer has no
     /// weights to train or to export.
-    pub(crate) fn use_kernels(&mut self) {
-        self.frozen = frozen::take_over(&mut self.layers, Block::parts, Block::groups);
+    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
+        self.frozen = frozen::take_over(&mut self.layers, Block::parts, Block::groups, precision);
     }
 
-    #[cfg(test)]
     pub(crate) fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
@@ -188,7 +188,7 @@ impl Block {
     ///
     /// - hidden, output: `[batch * tokens, width]`
     fn forward(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
-        let qkv = self.qkv_proj.forward(self.layer_norm1.forward(hidden.clone()));
+        let qkv = self.qkv_proj.forward(normed(&self.layer_norm1, hidden.clone()));
         let [q, k, v] = self.heads(qkv, batch);
         let options = AttentionModuleOptions { is_causal: self.causal, ..Default::default() };
         self.finish(hidden, attention(q, k, v, None, None, options))
@@ -203,9 +203,9 @@ impl Block {
     /// - output: `[batch, width]`
     fn forward_at(&self, hidden: Tensor<2>, read: &[usize]) -> Tensor<2> {
         let (batch, [rows, width]) = (read.len(), hidden.dims());
-        let normed = self.layer_norm1.forward(hidden.clone());
-        let [k, v] = self.heads(self.project(normed.clone(), width, 2 * width), batch);
-        let [q] = self.heads(self.project(rows_read(normed, read), 0, width), batch);
+        let before = normed(&self.layer_norm1, hidden.clone());
+        let [k, v] = self.heads(self.project(before.clone(), width, 2 * width), batch);
+        let [q] = self.heads(self.project(rows_read(before, read), 0, width), batch);
         let mask = self.causal.then(|| later_than(read, rows / batch, &hidden.device()));
         let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
         self.finish(rows_read(hidden, read), context)
@@ -246,7 +246,7 @@ impl Block {
     fn finish(&self, hidden: Tensor<2>, context: Tensor<4>) -> Tensor<2> {
         let attended = self.out_proj.forward(context.swap_dims(1, 2).reshape(hidden.dims()));
         let hidden = hidden + attended;
-        let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
+        let inner = self.fc1.forward(normed(&self.layer_norm2, hidden.clone()));
         hidden + self.fc2.forward(self.activation.apply(inner))
     }
 }

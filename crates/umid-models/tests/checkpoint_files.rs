@@ -6,7 +6,8 @@ use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};
 use common::Checkpoint;
-use umid_models::save::{Precision, export, save};
+use umid_models::Precision;
+use umid_models::save::{export, save};
 use umid_models::{FrontEnd, InputTower, Layout, Model, ModelError, parse_device, to_host};
 
 const TEXTS: [&str; 4] = ["a", "a photo of ada lovelace", "two words", "0123456789 !"];

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use umid_models::Precision;
 use umid_models::config::ModelConfig;
-use umid_models::save::Precision;
 
 use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;

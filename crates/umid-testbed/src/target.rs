@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use umid_models::save::{Precision, save};
+use umid_models::Precision;
+use umid_models::save::save;
 use umid_models::{Model, parse_device};
 
 use crate::architecture::Architecture;

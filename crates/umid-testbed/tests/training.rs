@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use umid_models::Precision;
 use umid_models::config::{AudioConfig, ModelConfig, TransformerConfig};
-use umid_models::save::{Precision, save};
+use umid_models::save::save;
 use umid_models::{Model, parse_device};
 use umid_testbed::{
     Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress,

@@ -285,6 +285,7 @@ fn cache_key(
         options.templates.as_slice(),
         options.siblings.describe(),
         &options.device,
+        model.precision(),
     );
     CacheKey::new(&model.source.digest, &(shared, more), names)
 }

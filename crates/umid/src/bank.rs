@@ -63,7 +63,13 @@ pub(crate) fn load_bank(
     let device = format!("{:?}", model.device());
     let key = CacheKey::new(
         &model.source.digest,
-        &(SCHEMA_VERSION, "bank", fingerprint(directory, model.modality())?, device),
+        &(
+            SCHEMA_VERSION,
+            "bank",
+            fingerprint(directory, model.modality())?,
+            device,
+            model.precision(),
+        ),
         &[],
     );
     let found = cache.load::<Cached>(&key);

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use umid_models::Precision;
 
 /// Version of the layout of `results.jsonl` and `run.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -113,6 +114,9 @@ pub struct Parameters {
     pub seed: u64,
     /// Caption templates, each with one `{}`. The first is the one that is inverted.
     pub templates: Vec<String>,
+    /// In which precision the input tower computes.
+    #[serde(default)]
+    pub precision: Precision,
     /// Restarts of each inversion; 0 leaves inversions out, and the paper's reading with them.
     pub restarts: usize,
     /// Steps of each inversion, at most.

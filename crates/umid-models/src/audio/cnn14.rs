@@ -71,7 +71,7 @@ impl Cnn14 {
     /// - log_mels: `[batch, 1, frames, mel_bins]`
     /// - output: `[batch, output_width]`
     pub(crate) fn forward(&self, log_mels: Tensor<4>) -> Tensor<2> {
-        let hidden = self.mel_norm.forward(log_mels);
+        let hidden = self.mel_norm.forward(log_mels).cast(self.fc1.weight.val().dtype());
         let hidden = self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
         let [batch, width, frames, _] = hidden.dims();
         let hidden = hidden.mean_dim(3).reshape([batch, width, frames]);

@@ -79,7 +79,8 @@ impl Fusion {
             .reshape([batch, width, rows, CROPS * columns]);
         let missing = whole.dims()[3] - CROPS * columns;
         let crops = if missing > 0 {
-            let zeros = Tensor::zeros([batch, width, rows, missing], &crops.device());
+            let zeros =
+                Tensor::zeros([batch, width, rows, missing], (&crops.device(), crops.dtype()));
             Tensor::cat(vec![crops, zeros], 3)
         } else {
             crops

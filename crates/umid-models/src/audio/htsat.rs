@@ -20,6 +20,7 @@ use super::resize::bicubic_matrix;
 use crate::config::{Activation, HtsatConfig};
 use crate::frozen::{self, Parts};
 use crate::model::to_host;
+use crate::precision::normed;
 use crate::save::Export;
 use crate::transformer::{load_layer_norm, load_linear, parameter, side_by_side};
 use crate::weights::{Weights, transpose};
@@ -98,13 +99,12 @@ impl Htsat {
     }
 
     /// Gives the stages' blocks to the kernels, where there are some for them.
-    pub(crate) fn use_kernels(&mut self) {
+    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
         for stage in &mut self.stages {
-            stage.use_kernels();
+            stage.use_kernels(precision);
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn frozen_stages(&self) -> Vec<bool> {
         self.stages.iter().map(|stage| stage.frozen.is_some()).collect()
     }
@@ -131,17 +131,18 @@ impl Htsat {
     /// - output: `[batch, output_width]`
     pub(crate) fn forward(&self, log_mel: Tensor<4>) -> Tensor<2> {
         let square = self.folded(self.mel_norm.forward(log_mel));
+        let square = square.cast(self.patch_kernel.val().dtype());
         let hidden = self.patches(square);
         let [batch, width, rows, columns] = hidden.dims();
         let hidden = hidden.reshape([batch, width, rows * columns]).swap_dims(1, 2);
         let hidden = match &self.patch_norm {
-            Some(norm) => norm.forward(hidden),
+            Some(norm) => normed(norm, hidden),
             None => hidden,
         };
         let hidden = hidden.reshape([batch, rows, columns, width]);
         let hidden = self.stages.iter().fold(hidden, |hidden, stage| stage.forward(hidden));
         let [batch, rows, columns, width] = hidden.dims();
-        let hidden = self.norm.forward(hidden.reshape([batch, rows * columns, width]));
+        let hidden = normed(&self.norm, hidden.reshape([batch, rows * columns, width]));
         hidden.mean_dim(1).reshape([batch, width])
     }
 
@@ -213,12 +214,12 @@ impl Stage {
     }
 
     /// The kernels know whole windows only.
-    fn use_kernels(&mut self) {
+    fn use_kernels(&mut self, precision: umid_kernels::Precision) {
         let whole = |block: &Block| self.grid.iter().all(|side| side.is_multiple_of(block.window));
         if self.blocks.iter().all(whole) {
             let [rows, columns] = self.grid;
             let groups = |block: &Block| Groups::Windows(block.as_windows(rows, columns));
-            self.frozen = frozen::take_over(&mut self.blocks, Block::parts, groups);
+            self.frozen = frozen::take_over(&mut self.blocks, Block::parts, groups, precision);
         }
     }
 
@@ -283,7 +284,7 @@ impl Merging {
             .reshape([batch, rows / 2, 2, columns / 2, 2, width])
             .permute([0, 1, 3, 4, 2, 5])
             .reshape([batch * (rows / 2) * (columns / 2), 4 * width]);
-        self.norm.forward(merged).matmul(self.reduction.val()).reshape([
+        normed(&self.norm, merged).matmul(self.reduction.val()).reshape([
             batch,
             rows / 2,
             columns / 2,
@@ -412,9 +413,9 @@ impl Block {
         let [batch, rows, columns, width] = hidden.dims();
         let (all_rows, all_columns) =
             (rows.next_multiple_of(self.window), columns.next_multiple_of(self.window));
-        let normed = padded(self.norm_before.forward(hidden.clone()), all_rows, all_columns);
-        let normed = rolled(normed, self.shift);
-        let windows = self.windows(normed);
+        let before = normed(&self.norm_before, hidden.clone());
+        let before = rolled(padded(before, all_rows, all_columns), self.shift);
+        let windows = self.windows(before);
         let attended = self.attend(windows, all_rows, all_columns);
         let attended = self.unwindowed(attended, [batch, all_rows, all_columns, width]);
         let back = |side: usize| (side - self.shift) % side;
@@ -423,7 +424,7 @@ impl Block {
             .narrow(2, 0, columns);
         let hidden = hidden + attended;
         let rows_of = hidden.clone().reshape([batch * rows * columns, width]);
-        let inner = self.fc1.forward(self.norm_after.forward(rows_of));
+        let inner = self.fc1.forward(normed(&self.norm_after, rows_of));
         let inner = self.fc2.forward(self.activation.apply(inner));
         hidden + inner.reshape([batch, rows, columns, width])
     }
@@ -461,11 +462,12 @@ impl Block {
             .permute([2, 0, 3, 1, 4]);
         let part = |i| qkv.clone().narrow(0, i, 1).reshape([count, self.heads, tokens, head]);
         let scores = part(0).matmul(part(1).swap_dims(2, 3)) * (head as f64).sqrt().recip();
+        let dtype = scores.dtype();
         let scores = scores + self.position_bias().unsqueeze_dim(0);
         let scores = if self.shift == 0 {
             scores
         } else {
-            let mask = self.mask(rows, columns, &scores.device());
+            let mask = self.mask(rows, columns, &scores.device()).cast(dtype);
             let windows_each = mask.dims()[0];
             let shape = scores.dims();
             let scores =
@@ -537,14 +539,14 @@ fn pair_offsets(window: usize, device: &Device) -> Tensor<1, Int> {
 /// Zeros below and to the right, up to a size.
 fn padded(hidden: Tensor<4>, rows: usize, columns: usize) -> Tensor<4> {
     let [batch, found_rows, found_columns, width] = hidden.dims();
-    let device = hidden.device();
+    let options = (&hidden.device(), hidden.dtype());
     let mut hidden = hidden;
     if found_columns < columns {
-        let zeros = Tensor::zeros([batch, found_rows, columns - found_columns, width], &device);
+        let zeros = Tensor::zeros([batch, found_rows, columns - found_columns, width], options);
         hidden = Tensor::cat(vec![hidden, zeros], 2);
     }
     if found_rows < rows {
-        let zeros = Tensor::zeros([batch, rows - found_rows, columns, width], &device);
+        let zeros = Tensor::zeros([batch, rows - found_rows, columns, width], options);
         hidden = Tensor::cat(vec![hidden, zeros], 1);
     }
     hidden

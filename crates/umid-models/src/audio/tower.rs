@@ -80,15 +80,15 @@ impl AudioTower {
         })
     }
 
-    pub(crate) fn use_kernels(&mut self) {
+    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
         match &mut self.encoder {
-            Encoder::Htsat(tower) => tower.use_kernels(),
+            Encoder::Htsat(tower) => tower.use_kernels(precision),
             // Convolutions, for which there are no kernels.
             Encoder::Cnn14(_) => {}
         }
     }
 
-    #[cfg(test)]
+    /// Which stages the kernels have.
     pub(crate) fn frozen_stages(&self) -> Vec<bool> {
         match &self.encoder {
             Encoder::Htsat(tower) => tower.frozen_stages(),

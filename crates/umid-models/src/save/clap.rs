@@ -5,11 +5,12 @@
 
 use serde_json::{Value, json};
 
-use super::Precision;
 use super::clip::activation;
 use super::export::Export;
+use super::torch_name;
 use crate::audio::{AudioTower, LogMelParams, Padding, Truncation};
 use crate::config::{AudioConfig, ClapConfig, Cnn14Config, HtsatConfig, RobertaConfig};
+use crate::precision::Precision;
 use crate::text::Roberta;
 
 /// Names of the two factors on cosines: for ranking texts by a sound, and sounds by a text.
@@ -175,7 +176,7 @@ pub(super) fn config_json(config: &ClapConfig, audio: &HtsatConfig, precision: P
         "model_type": "clap",
         "projection_dim": dim,
         "projection_hidden_act": between,
-        "torch_dtype": precision.name(),
+        "torch_dtype": torch_name(precision),
         "text_config": {
             "model_type": "clap_text_model",
             "vocab_size": text.vocabulary,

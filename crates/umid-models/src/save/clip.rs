@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::Precision;
 use super::export::Export;
+use super::torch_name;
 use crate::config::{Activation, ClipConfig, Pooling, TransformerConfig};
 use crate::image::ImageTower;
 use crate::model::to_host;
+use crate::precision::Precision;
 use crate::preprocess::{Filter, Preprocess, Resize};
 use crate::text::CausalText;
 use crate::weights::transpose;
@@ -110,7 +111,7 @@ pub(super) fn config_json(config: &ClipConfig, precision: Precision) -> serde_js
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "projection_dim": config.embedding_dim,
-        "torch_dtype": precision.name(),
+        "torch_dtype": torch_name(precision),
         "text_config": text,
         "vision_config": image,
     })

@@ -8,38 +8,27 @@ mod export;
 use std::collections::HashMap;
 use std::path::Path;
 
-use half::f16;
+use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde::{Deserialize, Serialize};
 
 use crate::config::{AudioConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::layout::hugging_face::{CONFIG, PREPROCESSOR, WEIGHTS};
 use crate::layout::laion_clap;
+use crate::precision::Precision;
 use crate::text::TextTower;
 use crate::tower::Tower;
 use crate::{ModelError, Result};
 
 pub(crate) use export::Export;
 
-/// Type in which weights are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32 bits.
-    F32,
-    /// 16 bits, IEEE.
-    F16,
-}
-
-impl Precision {
-    /// PyTorch's name.
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-        }
+/// PyTorch's name of the type that weights are stored in.
+fn torch_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "float32",
+        Precision::F16 => "float16",
+        Precision::Bf16 => "bfloat16",
     }
 }
 
@@ -160,6 +149,7 @@ fn serialise(
     let dtype = match precision {
         Precision::F32 => Dtype::F32,
         Precision::F16 => Dtype::F16,
+        Precision::Bf16 => Dtype::BF16,
     };
     let encoded: Vec<Vec<u8>> = tensors
         .iter()
@@ -167,6 +157,9 @@ fn serialise(
             Precision::F32 => t.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             Precision::F16 => {
                 t.values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+            }
+            Precision::Bf16 => {
+                t.values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()
             }
         })
         .collect();

@@ -27,7 +27,7 @@ pub struct CausalText {
 
 impl CausalText {
     pub(crate) fn use_kernels(&mut self) {
-        self.encoder.use_kernels();
+        self.encoder.use_kernels(umid_kernels::Precision::F32);
     }
 
     pub(crate) fn load(

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
-use umid_models::Model;
+use umid_models::{Model, Precision};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -17,6 +17,9 @@ pub(crate) struct ModelArgs {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    /// In which precision images or sounds are embedded: f32, bf16 or f16. Texts always in f32
+    #[arg(long, default_value_t = Precision::F32, value_name = "NAME")]
+    precision: Precision,
 }
 
 #[derive(Debug, Args)]
@@ -29,7 +32,7 @@ pub(crate) struct DeviceArgs {
 impl ModelArgs {
     pub(crate) fn load(&self) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
-        Model::load(&self.model, &device).context("cannot load the model")
+        Model::load_in(&self.model, &device, self.precision).context("cannot load the model")
     }
 }
 

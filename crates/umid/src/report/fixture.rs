@@ -36,6 +36,7 @@ pub fn run(reference: usize) -> RunInfo {
             restarts: 4,
             steps: 25,
             stop_at: None,
+            precision: umid_models::Precision::F32,
             optimiser: "normalised-gradient(0.07)".to_owned(),
             starts: "gaussian".to_owned(),
             clamp: true,
