@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
 
+use umid_models::Precision;
+
 use super::run_to_end;
 use super::worker::{Answer, Request};
 
@@ -14,6 +16,7 @@ use super::worker::{Answer, Request};
 pub enum Kind {
     /// This program.
     Ours {
+        precision: Precision,
         /// Without the kernels of frozen blocks.
         unfused: bool,
     },
@@ -21,24 +24,22 @@ pub enum Kind {
     PyTorch {
         python: PathBuf,
         script: PathBuf,
+        precision: Precision,
         /// `torch.compile`.
         compile: bool,
-        /// bf16 instead of f32.
-        half: bool,
     },
 }
 
 impl Kind {
-    pub fn of_pytorch(python: &Path, root: &Path, compile: bool) -> Vec<Self> {
-        let script = root.join("scripts/bench_pytorch.py");
-        let mut kinds = Vec::new();
-        for half in [false, true] {
-            for compile in [false, true].into_iter().filter(|c| compile || !c) {
-                let (python, script) = (python.to_owned(), script.clone());
-                kinds.push(Self::PyTorch { python, script, compile, half });
-            }
+    fn precision(&self) -> Precision {
+        match self {
+            Self::Ours { precision, .. } | Self::PyTorch { precision, .. } => *precision,
         }
-        kinds
+    }
+
+    pub fn pytorch(python: &Path, root: &Path, precision: Precision, compile: bool) -> Self {
+        let script = root.join("scripts/bench_pytorch.py");
+        Self::PyTorch { python: python.to_owned(), script, precision, compile }
     }
 }
 
@@ -53,7 +54,7 @@ pub struct Contender {
 impl Contender {
     pub fn start(kind: &Kind, checkpoint: &Path, device: &str) -> anyhow::Result<Self> {
         let mut command = match kind {
-            Kind::Ours { unfused } => {
+            Kind::Ours { unfused, .. } => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.arg("bench-worker");
                 if *unfused {
@@ -61,9 +62,9 @@ impl Contender {
                 }
                 command
             }
-            Kind::PyTorch { python, script, compile, half } => {
+            Kind::PyTorch { python, script, compile, .. } => {
                 let mut command = Command::new(python);
-                command.arg(script).args(["--precision", if *half { "bf16" } else { "f32" }]);
+                command.arg(script);
                 if *compile {
                     command.arg("--compile");
                 }
@@ -71,6 +72,7 @@ impl Contender {
             }
         };
         command.arg("--model").arg(checkpoint).args(["--device", device]);
+        command.args(["--precision", &kind.precision().to_string()]);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,24 +84,22 @@ impl Contender {
     }
 
     pub fn name(&self) -> String {
+        let precision = self.precision();
         match &self.kind {
-            Kind::Ours { unfused: false } => "umid f32".to_owned(),
-            Kind::Ours { unfused: true } => "umid f32, unfused".to_owned(),
-            Kind::PyTorch { compile, half, .. } => format!(
-                "PyTorch {}{}",
-                if *compile { "compiled " } else { "" },
-                if *half { "bf16" } else { "f32" }
-            ),
+            Kind::Ours { unfused: false, .. } => format!("umid {precision}"),
+            Kind::Ours { unfused: true, .. } => format!("umid {precision}, unfused"),
+            Kind::PyTorch { compile: false, .. } => format!("PyTorch {precision}"),
+            Kind::PyTorch { compile: true, .. } => format!("PyTorch compiled {precision}"),
         }
     }
 
-    pub fn half(&self) -> bool {
-        matches!(self.kind, Kind::PyTorch { half: true, .. })
+    pub fn precision(&self) -> Precision {
+        self.kind.precision()
     }
 
     /// Whether it multiplies matrices as another one does.
     pub fn is_variant(&self) -> bool {
-        matches!(self.kind, Kind::PyTorch { compile: true, .. } | Kind::Ours { unfused: true })
+        matches!(self.kind, Kind::PyTorch { compile: true, .. } | Kind::Ours { unfused: true, .. })
     }
 
     /// Seconds that a request took.

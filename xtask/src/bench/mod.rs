@@ -17,7 +17,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use umid_models::Model;
+use umid_models::{Model, Precision};
 
 use self::contender::{Contender, Kind};
 use self::models::{MODELS, Timed, operations};
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Only this model; may be repeated [default: all].
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
+    /// What to compute in: `f32`, `bf16` or `f16`, of a CPU the first two at most.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...", default_values_t = [Precision::F32, Precision::Bf16])]
+    precision: Vec<Precision>,
     /// Starts that go through the tower together, instead of each model's own list.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     batch: Vec<usize>,
@@ -79,7 +82,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Rate {
     contender: String,
-    half: bool,
+    precision: Precision,
     /// Operations a second of each timing.
     rates: Vec<f64>,
 }
@@ -90,7 +93,7 @@ struct Row {
     model: &'static str,
     batch: usize,
     contender: String,
-    half: bool,
+    precision: Precision,
     /// Seconds a step of the whole batch.
     seconds: Vec<f64>,
     /// Operations of a step of the whole batch.
@@ -114,12 +117,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (Some(python), false) => Some(python.clone()),
         (None, false) => Some(contender::environment(&root, &out)?),
     };
-    let mut kinds = vec![Kind::Ours { unfused: false }];
-    if arguments.unfused {
-        kinds.push(Kind::Ours { unfused: true });
-    }
-    if let Some(python) = python {
-        kinds.extend(Kind::of_pytorch(&python, &root, !arguments.no_compile));
+    let mut kinds = Vec::new();
+    for &precision in &arguments.precision {
+        kinds.push(Kind::Ours { precision, unfused: false });
+        if arguments.unfused && precision == Precision::F32 {
+            kinds.push(Kind::Ours { precision, unfused: true });
+        }
+        if let Some(python) = &python {
+            kinds.push(Kind::pytorch(python, &root, precision, false));
+            if !arguments.no_compile {
+                kinds.push(Kind::pytorch(python, &root, precision, true));
+            }
+        }
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut report =
@@ -188,7 +197,7 @@ fn time_model(
                 model: model.title,
                 batch,
                 contender: contender.name(),
-                half: contender.half(),
+                precision: contender.precision(),
                 seconds,
                 operations: 2.0 * operations * batch as f64,
                 memory: contender.memory(&arguments.device)?,
@@ -207,7 +216,7 @@ fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<V
         .iter()
         .map(|contender| Rate {
             contender: contender.name(),
-            half: contender.half(),
+            precision: contender.precision(),
             rates: Vec::new(),
         })
         .collect();

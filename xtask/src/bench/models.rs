@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use umid_models::Precision;
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
     Activation, AudioConfig, ClapConfig, ClipConfig, HtsatConfig, ImageConfig, ModelConfig,
     Pooling, ProjectionConfig, RobertaConfig, TextConfig, TransformerConfig,
 };
-use umid_models::save::{Precision, save};
+use umid_models::save::save;
 use umid_models::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };

@@ -56,7 +56,7 @@ pub fn table(report: &Report) -> String {
 
 /// Seconds that the products of a step would take at the best measured rate.
 fn floor(row: &Row, rates: &[Rate]) -> Option<f64> {
-    let rates = rates.iter().filter(|rate| rate.half == row.half);
+    let rates = rates.iter().filter(|rate| rate.precision == row.precision);
     let best = rates.map(|rate| median(&rate.rates)).max_by(f64::total_cmp)?;
     Some(row.operations / best)
 }
@@ -82,20 +82,22 @@ fn most(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use umid_models::Precision;
+
     use super::*;
 
     #[test]
     fn ratios_are_to_eager_f32_and_to_the_best_rate_of_the_precision() {
-        let rate = |contender: &str, half, rate: f64| Rate {
+        let rate = |contender: &str, precision, rate: f64| Rate {
             contender: contender.to_owned(),
-            half,
+            precision,
             rates: vec![rate; 3],
         };
         let row = |contender: &str, seconds: f64| Row {
             model: "ViT",
             batch: 8,
             contender: contender.to_owned(),
-            half: false,
+            precision: Precision::F32,
             seconds: vec![seconds, 9.0 * seconds, seconds],
             operations: 50e9,
             memory: None,
@@ -104,9 +106,9 @@ mod tests {
             device: "cpu".to_owned(),
             cores: 2,
             rates: vec![
-                rate("umid f32", false, 100e9),
-                rate("PyTorch f32", false, 50e9),
-                rate("PyTorch bf16", true, 900e9),
+                rate("umid f32", Precision::F32, 100e9),
+                rate("PyTorch f32", Precision::F32, 50e9),
+                rate("PyTorch bf16", Precision::Bf16, 900e9),
             ],
             rows: vec![row("umid f32", 1.0), row("PyTorch f32", 2.0)],
         };

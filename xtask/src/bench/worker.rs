@@ -5,13 +5,14 @@ use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::tensor::{Device, Distribution, Tensor};
+use anyhow::bail;
+use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use clap::Args;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use umid_invert::{InputSpace, InvertParams, Inverter, KeepInputs};
 use umid_kernels::Matrix;
-use umid_models::{Model, parse_device, to_host};
+use umid_models::{Model, Precision, parse_device, to_host};
 
 /// Answer the requests of `bench`.
 #[derive(Args)]
@@ -22,6 +23,9 @@ pub struct Arguments {
     /// Where to run.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// What to compute in.
+    #[arg(long, default_value_t = Precision::F32)]
+    precision: Precision,
     /// Leave the kernels of frozen blocks out.
     #[arg(long)]
     unfused: bool,
@@ -50,13 +54,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let model = if arguments.unfused {
         Model::load_trainable(&arguments.model, &device)?
     } else {
-        Model::load(&arguments.model, &device)?
+        Model::load_in(&arguments.model, &device, arguments.precision)?
     };
     let mut answers = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let value = match serde_json::from_str(&line?)? {
             Request::Invert { batch, steps } => Some(invert(&model, batch, steps)?),
-            Request::Multiply { side } => Some(multiply(&device, side)),
+            Request::Multiply { side } => Some(multiply(&device, side, arguments.precision)?),
             Request::Memory => peak_mebibytes(),
         };
         writeln!(answers, "{}", serde_json::to_string(&Answer { value })?)?;
@@ -79,18 +83,30 @@ fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
 }
 
 /// Seconds of a product, on a CPU through the kernels, elsewhere through burn.
-fn multiply(device: &Device, side: usize) -> f64 {
+fn multiply(device: &Device, side: usize, precision: Precision) -> anyhow::Result<f64> {
+    let dtype = match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::F16 => FloatDType::F16,
+        Precision::Bf16 => FloatDType::BF16,
+    };
     if *device == Device::flex() {
+        let precision = match precision {
+            Precision::F32 => umid_kernels::Precision::F32,
+            Precision::Bf16 => umid_kernels::Precision::Bf16,
+            Precision::F16 => bail!("a CPU has no products in {precision}"),
+        };
         let values: Vec<f32> = (0..side * side).map(|i| (i as f32 * 0.7).sin()).collect();
-        let (matrix, mut output) = (Matrix::new(&values, side), vec![0.0; side * side]);
-        return repeated(|| matrix.multiply(&values, &mut output));
+        let matrix = Matrix::new(&values, side, precision);
+        let mut output = vec![0.0; side * side];
+        return Ok(repeated(|| matrix.multiply(&values, &mut output)));
     }
-    let random = || Tensor::<2>::random([side, side], Distribution::Uniform(-1.0, 1.0), device);
+    let uniform = Distribution::Uniform(-1.0, 1.0);
+    let random = || Tensor::<2>::random([side, side], uniform, device).cast(dtype);
     let (left, right) = (random(), random());
-    repeated(|| {
+    Ok(repeated(|| {
         let product = left.clone().matmul(right.clone());
-        to_host(product.narrow(0, 0, 1).narrow(1, 0, 1));
-    })
+        to_host(product.narrow(0, 0, 1).narrow(1, 0, 1).cast(FloatDType::F32));
+    }))
 }
 
 /// Mean seconds of some work that is done over and over for a while, after once for warmth.

@@ -20,10 +20,11 @@ use umid::reference::gibberish;
 use umid_detect::{
     CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
 };
-use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, Optimiser};
-use umid_models::Model;
+use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
+use umid_models::{Model, Precision};
 use umid_signals::Signal;
 
+use super::coarse::Searched;
 use super::{Method, columns_of, settings};
 use crate::eval::record::{Column, Cost, Group, Reading, Sees};
 use crate::eval::subject::Subject;
@@ -60,6 +61,12 @@ pub struct Settings {
     pub stop_at: Option<f32>,
     /// As in [`InvertParams`].
     pub optimiser: Optimiser,
+    /// In which the input tower computes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: Precision,
+    /// Side of the images that are searched, where it is not the input's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<usize>,
     /// Whether pixels are kept in their range.
     pub clamp: bool,
     /// Seed of starts, gibberish and detectors.
@@ -75,6 +82,10 @@ pub struct Settings {
     pub most: Option<usize>,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let params = InvertParams::default();
@@ -83,6 +94,8 @@ impl Default for Settings {
             steps: params.steps,
             stop_at: params.stop_at,
             optimiser: params.optimiser,
+            precision: Precision::F32,
+            coarse: None,
             clamp: params.clamp == Clamp::ValidRange,
             seed: 0,
             gibberish: 100,
@@ -141,7 +154,13 @@ impl Probe {
                 first(subject.fresh(), settings.names),
             ])
             .collect();
-        let reader = Reader::new(subject, settings);
+        let rounded = (settings.precision != subject.model.precision())
+            .then(|| {
+                let model = &subject.model;
+                Model::load_in(&model.source.directory, model.device(), settings.precision)
+            })
+            .transpose()?;
+        let reader = Reader::new(subject, rounded.as_ref().unwrap_or(&subject.model), settings)?;
         let started = Instant::now();
         let mut rows = Vec::with_capacity(lists.len());
         let mut steps = Steps::default();
@@ -190,25 +209,20 @@ impl std::ops::Add for Steps {
 /// A model, ready to invert texts.
 struct Reader<'a> {
     model: &'a Model,
-    space: InputSpace,
+    space: Searched,
     params: InvertParams,
     templates: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &'a Subject, settings: &Settings) -> Self {
-        let model = &subject.model;
+    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> anyhow::Result<Self> {
         let templates = if settings.templates.is_empty() {
             subject.card.name_templates.clone()
         } else {
             settings.templates.clone()
         };
-        Self {
-            model,
-            space: InputSpace::new(&model.input_units(), model.device()),
-            params: settings.params(),
-            templates,
-        }
+        let space = Searched::new(model, settings.coarse)?;
+        Ok(Self { model, space, params: settings.params(), templates })
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.

@@ -5,6 +5,7 @@ mod aea;
 mod blind;
 mod calibrated;
 mod clip_probe;
+mod coarse;
 mod combined;
 mod csa;
 mod embedding_norm;

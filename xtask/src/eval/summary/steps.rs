@@ -10,7 +10,12 @@ use crate::eval::table::{Cell, Column, Table};
 use crate::suites::Target;
 
 /// What a run varies, as `ablation` says in the suite, and what a figure calls it.
-const VARIED: [(&str, &str); 2] = [("steps", "fixed steps"), ("stop", "stopped")];
+const VARIED: [(&str, &str); 4] = [
+    ("steps", "fixed steps"),
+    ("stop", "stopped"),
+    ("resolution", "low resolution"),
+    ("precision", "bf16"),
+];
 const SIGNALS: [&str; 3] = ["similarity", "variability", "cross_template_transfer"];
 
 type Run<'a> = (&'a Planned, &'a Measured);

@@ -23,7 +23,7 @@ fn value(row: &Row, signal: Signal) -> f64 {
 fn a_text_has_the_same_signals_wherever_it_stands() {
     let subject = subject();
     let settings = Settings { restarts: 2, steps: 4, ..Settings::default() };
-    let reader = Reader::new(&subject, &settings);
+    let reader = Reader::new(&subject, &subject.model, &settings).unwrap();
     let of = |group| subject.groups()[&group][..20].to_vec();
     let members_first = [of(Group::Member), of(Group::NonMember)].concat();
     let members_last = [of(Group::NonMember), of(Group::Member)].concat();
