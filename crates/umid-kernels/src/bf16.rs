@@ -1,50 +1,115 @@
-//! Matrix products in bf16 with sums in f32, for processors that multiply so: twice as many
-//! products an instruction as in f32.
+//! Matrix products in bf16 with sums in f32, for processors that multiply so: in tiles of registers
+//! (AMX), which multiply some eight times as fast as vectors of f32, or in vectors (AVX-512 BF16),
+//! twice as fast where the processor has that many units for it.
 //!
 //! Laid out as in [`crate::product`], but that an instruction adds the products of two rows of the
 //! weight at once. So rows of it are stored in pairs, and so are columns of the left operand, which
 //! is rounded on the way. Two numbers of 16 bits are kept as one of 32.
 
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
+
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::product::{LANES, PANEL, Start};
 
-/// Pairs of rows of the weight that go by while a tile is in registers.
+/// Pairs of rows of the weight that go by while a part of the result is in registers.
 const DEPTH: usize = 384;
-/// Rows of a tile.
-const TILE_ROWS: usize = 6;
-/// Registers that a row of a tile takes.
-const TILE_REGISTERS: usize = PANEL / LANES;
+/// Pairs of rows, and registers of a panel, come in whole tiles.
+const TILE_PAIRS: usize = 16;
+const TILE_REGISTERS: usize = 2;
+
+/// What multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Tiles,
+    Vectors,
+}
+
+impl Unit {
+    const ALL: [Self; 2] = [Self::Tiles, Self::Vectors];
+
+    fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        let available =
+            vectors::are_available() && (self == Self::Vectors || tiles::are_available());
+        #[cfg(not(target_arch = "x86_64"))]
+        let available = false;
+        available
+    }
+}
+
+/// The fastest of this processor.
+fn unit() -> Option<Unit> {
+    static UNIT: OnceLock<Option<Unit>> = OnceLock::new();
+    *UNIT.get_or_init(|| Unit::ALL.into_iter().find(|unit| unit.is_available()))
+}
+
+/// Whether this processor multiplies in bf16.
+pub(crate) fn is_available() -> bool {
+    unit().is_some()
+}
 
 /// A pair of numbers for each of 16 columns: one register.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Pairs([u32; LANES]);
 
-/// A weight `[rows, columns]`, rounded to bf16, in panels of 64 columns.
+/// A weight `[rows, columns]`, rounded to bf16, in panels of 64 columns. Rows and columns that fill
+/// tiles up are zeros.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     rows: usize,
     columns: usize,
+    /// Pairs of rows, whole tiles of them.
+    pairs: usize,
     panels: Vec<Pairs>,
+}
+
+/// Columns of a weight that are stored together.
+#[derive(Clone, Copy)]
+struct Panel<'a> {
+    /// Column at which it begins.
+    first: usize,
+    /// Registers that hold columns, and registers that are stored, of each pair of rows.
+    registers: usize,
+    stride: usize,
+    /// `[pairs, stride]`.
+    pairs: &'a [Pairs],
+}
+
+impl Panel<'_> {
+    /// Some of the pairs of rows.
+    fn part(self, depth: &Range<usize>) -> Self {
+        let pairs = &self.pairs[depth.start * self.stride..depth.end * self.stride];
+        Self { pairs, ..self }
+    }
 }
 
 impl Packed {
     /// Lays out the matrix whose elements `at(row, column)` gives.
     pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         assert!(columns.is_multiple_of(LANES), "{columns} columns");
-        let mut panels = Vec::with_capacity(rows.div_ceil(2) * columns / LANES);
-        let element = |row: usize, column| if row < rows { at(row, column) } else { 0.0 };
-        for panel in (0..columns).step_by(PANEL) {
-            for row in (0..rows).step_by(2) {
-                for first in (panel..(panel + PANEL).min(columns)).step_by(LANES) {
+        let pairs = rows.div_ceil(2).next_multiple_of(TILE_PAIRS);
+        let mut panels =
+            Vec::with_capacity(pairs * (columns / LANES).next_multiple_of(TILE_REGISTERS));
+        let element = |row: usize, column| {
+            if row < rows && column < columns { at(row, column) } else { 0.0 }
+        };
+        for first in (0..columns).step_by(PANEL) {
+            for row in (0..2 * pairs).step_by(2) {
+                for register in 0..stored_registers(columns, first) {
+                    let first = first + register * LANES;
                     panels.push(Pairs(std::array::from_fn(|lane| {
                         pair(element(row, first + lane), element(row + 1, first + lane))
                     })));
                 }
             }
         }
-        Self { rows, columns, panels }
+        Self { rows, columns, pairs, panels }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -62,31 +127,25 @@ impl Packed {
 
     fn at(&self, row: usize, column: usize) -> f32 {
         let first = column / PANEL * PANEL;
-        let registers = (self.columns - first).min(PANEL) / LANES;
-        let panel = first / LANES * self.rows.div_ceil(2);
-        let register = row / 2 * registers + (column - first) / LANES;
-        let both = self.panels[panel + register].0[column % LANES];
+        let register = row / 2 * stored_registers(self.columns, first) + (column - first) / LANES;
+        let both = self.panels[first / LANES * self.pairs + register].0[column % LANES];
         f32::from_bits(if row.is_multiple_of(2) { both << 16 } else { both & HIGH })
     }
 
-    /// Registers of each panel, and where they begin.
-    fn panels(&self) -> impl Iterator<Item = (usize, usize, &[Pairs])> {
-        let pairs = self.rows.div_ceil(2);
-        (0..self.columns).step_by(PANEL).map(move |first| {
+    fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
+        (0..self.columns).step_by(PANEL).map(|first| {
             let registers = (self.columns - first).min(PANEL) / LANES;
-            let from = first / LANES * pairs;
-            (first, registers, &self.panels[from..from + registers * pairs])
+            let stride = stored_registers(self.columns, first);
+            let from = first / LANES * self.pairs;
+            let pairs = &self.panels[from..from + stride * self.pairs];
+            Panel { first, registers, stride, pairs }
         })
     }
 }
 
-/// Whether this processor multiplies in bf16.
-pub(crate) fn is_available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let available = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    let available = false;
-    available
+/// Registers that a pair of rows takes in the panel that begins at a column.
+fn stored_registers(columns: usize, first: usize) -> usize {
+    ((columns - first).min(PANEL) / LANES).next_multiple_of(TILE_REGISTERS)
 }
 
 /// `output = start + left * weight`, the left operand rounded to bf16.
@@ -106,142 +165,67 @@ pub(crate) fn product(
     start: Start,
     rounded: &mut Vec<u32>,
 ) {
-    assert!(is_available(), "this processor does not multiply in bf16");
-    let pairs = weight.rows.div_ceil(2);
-    rounded.clear();
-    for row in left.chunks_exact(weight.rows) {
-        let whole = row.chunks_exact(2);
-        let last = whole.remainder().first().map(|last| pair(*last, 0.0));
-        rounded.extend(whole.map(|two| pair(two[0], two[1])).chain(last));
-    }
-    for first in (0..pairs).step_by(DEPTH) {
-        let depth = first..(first + DEPTH).min(pairs);
-        let start = if first == 0 { start } else { Start::Stored };
-        for (column, registers, panel) in weight.panels() {
-            let strip = Strip {
-                left: rounded,
-                pairs,
-                right: &panel[depth.start * registers..depth.end * registers],
-                registers,
-                depth: depth.clone(),
-                column,
-                columns: weight.columns,
-                start,
-            };
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "a function for processors that have what was asked")]
-            // SAFETY: the processor has the two features, as asserted above.
-            unsafe {
-                x86::strip(&strip, output);
-            }
-        }
-    }
+    let unit = unit().expect("a precision is asked for where it is available");
+    product_on(unit, left, weight, output, start, rounded);
 }
 
-/// Columns of a product that fit in registers together, and some of the weight's rows.
-struct Strip<'a> {
-    /// `[count, pairs]`.
-    left: &'a [u32],
-    pairs: usize,
-    /// `[depth, registers]`.
-    right: &'a [Pairs],
-    registers: usize,
-    /// Pairs of rows of the weight that `right` has.
-    depth: Range<usize>,
-    /// Where the columns begin.
-    column: usize,
-    /// Columns of the whole result.
-    columns: usize,
-    start: Start<'a>,
+#[cfg(not(target_arch = "x86_64"))]
+fn product_on(unit: Unit, _: &[f32], _: &Packed, _: &mut [f32], _: Start, _: &mut Vec<u32>) {
+    unreachable!("{unit:?} are not available");
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
-
-    use super::{LANES, Pairs, Start, Strip, TILE_REGISTERS, TILE_ROWS};
-
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) fn strip(strip: &Strip, output: &mut [f32]) {
-        match strip.registers {
-            1 => rows::<1>(strip, output),
-            2 => rows::<2>(strip, output),
-            3 => rows::<3>(strip, output),
-            _ => rows::<TILE_REGISTERS>(strip, output),
-        }
+fn product_on(
+    unit: Unit,
+    left: &[f32],
+    weight: &Packed,
+    output: &mut [f32],
+    start: Start,
+    rounded: &mut Vec<u32>,
+) {
+    let count = left.len() / weight.rows;
+    assert_eq!((count * weight.rows, count * weight.columns), (left.len(), output.len()));
+    // Rows that fill a tile up may hold anything: their results are left behind.
+    let room = count.next_multiple_of(tiles::BLOCK_ROWS) * weight.pairs;
+    if rounded.len() < room {
+        rounded.resize(room, 0);
     }
-
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn rows<const V: usize>(strip: &Strip, output: &mut [f32]) {
-        let count = strip.left.len() / strip.pairs;
-        for row in (0..count).step_by(TILE_ROWS) {
-            match count - row {
-                1 => tile::<V, 1>(strip, row, output),
-                2 => tile::<V, 2>(strip, row, output),
-                3 => tile::<V, 3>(strip, row, output),
-                4 => tile::<V, 4>(strip, row, output),
-                5 => tile::<V, 5>(strip, row, output),
-                _ => tile::<V, TILE_ROWS>(strip, row, output),
+    vectors::round(left, weight.rows, rounded, weight.pairs);
+    let mut tiles = (unit == Unit::Tiles).then(tiles::Configured::new);
+    for first in (0..weight.pairs).step_by(DEPTH) {
+        let depth = first..(first + DEPTH).min(weight.pairs);
+        let start = if first == 0 { start } else { Start::Stored };
+        for panel in weight.panels() {
+            let strip = Strip {
+                left: &rounded[..room],
+                pairs: weight.pairs,
+                right: panel.part(&depth),
+                depth: depth.clone(),
+                columns: weight.columns,
+                count,
+                start,
+            };
+            match &mut tiles {
+                Some(tiles) => tiles.strip(&strip, output),
+                None => vectors::strip(&strip, output),
             }
         }
     }
+}
 
-    /// Loops over constant bounds, indexed: so the compiler keeps the sums in registers.
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn tile<const V: usize, const R: usize>(strip: &Strip, row: usize, output: &mut [f32]) {
-        let place = |r: usize| (row + r) * strip.columns + strip.column;
-        let mut sums: [[__m512; V]; R] = match strip.start {
-            Start::Zero => [[sums_from([0.0; LANES]); V]; R],
-            Start::Bias(bias) => [std::array::from_fn(|v| sums_at(bias, strip.column, v)); R],
-            Start::Stored => {
-                std::array::from_fn(|r| std::array::from_fn(|v| sums_at(output, place(r), v)))
-            }
-        };
-        let rows: [&[u32]; R] = std::array::from_fn(|r| {
-            &strip.left[(row + r) * strip.pairs..][strip.depth.start..strip.depth.end]
-        });
-        for (p, right) in strip.right.as_chunks::<V>().0.iter().enumerate() {
-            let right = right.map(factors);
-            for r in 0..R {
-                let left = factors(Pairs([rows[r][p]; LANES]));
-                for v in 0..V {
-                    sums[r][v] = _mm512_dpbf16_ps(sums[r][v], left, right[v]);
-                }
-            }
-        }
-        for (r, sums) in sums.into_iter().enumerate() {
-            let to = &mut output[place(r)..][..V * LANES];
-            for (to, sums) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-                *to = sums_to(sums);
-            }
-        }
-    }
-
-    fn sums_at(values: &[f32], from: usize, register: usize) -> __m512 {
-        let values = &values[from + register * LANES..];
-        sums_from(*values.first_chunk().expect("columns fill registers"))
-    }
-
-    #[inline]
-    #[expect(unsafe_code, reason = "another name for the same bits")]
-    fn factors(pairs: Pairs) -> __m512bh {
-        // SAFETY: both are 512 bits, and any of them is a value.
-        unsafe { std::mem::transmute(pairs.0) }
-    }
-
-    #[inline]
-    #[expect(unsafe_code, reason = "another name for the same bits")]
-    fn sums_from(values: [f32; LANES]) -> __m512 {
-        // SAFETY: both are 512 bits, and any of them is a value.
-        unsafe { std::mem::transmute(values) }
-    }
-
-    #[inline]
-    #[expect(unsafe_code, reason = "another name for the same bits")]
-    fn sums_to(sums: __m512) -> [f32; LANES] {
-        // SAFETY: both are 512 bits, and any of them is a value.
-        unsafe { std::mem::transmute(sums) }
-    }
+/// A panel of a product, and some of the weight's rows.
+struct Strip<'a> {
+    /// `[count, pairs]`, and rows that fill a tile up.
+    left: &'a [u32],
+    pairs: usize,
+    right: Panel<'a>,
+    /// Pairs of rows of the weight that `right` has.
+    depth: Range<usize>,
+    /// Columns of the whole result.
+    columns: usize,
+    /// Rows of it.
+    count: usize,
+    start: Start<'a>,
 }
 
 /// Bits of the second number of a pair.
@@ -263,11 +247,18 @@ fn rounded(value: f32) -> u32 {
 mod tests {
     use super::*;
 
+    /// What a sum of products may be off by, relative to the sum of their sizes: round-off in
+    /// another order, the factors being exact.
+    const TOLERANCE: f32 = 1e-6;
+
+    fn waves(count: usize, speed: f32) -> Vec<f32> {
+        (0..count).map(|i| (i as f32 * speed).sin()).collect()
+    }
+
     #[test]
     fn rounding_is_to_nearest_ties_to_even() {
-        let upper = |value: f32| f32::from_bits(rounded(value) & HIGH);
         let one_up = 1.0 + 1.0 / 128.0;
-        for (value, expected) in [
+        let cases = [
             (1.0, 1.0),
             (-1.5, -1.5),
             (1.0 + 1.0 / 512.0, 1.0),
@@ -279,11 +270,32 @@ mod tests {
             (f32::MAX, f32::INFINITY),
             (f32::NEG_INFINITY, f32::NEG_INFINITY),
             (0.0, 0.0),
-        ] {
-            assert_eq!(upper(value), expected, "{value}");
+        ];
+        for (value, expected) in cases {
+            assert_eq!(f32::from_bits(rounded(value) & HIGH), expected, "{value}");
         }
-        assert!(upper(f32::NAN).is_nan());
-        assert!(upper(f32::from_bits(0x7f80_0001)).is_nan());
+        for odd in [f32::NAN, f32::from_bits(0x7f80_0001)] {
+            assert!(f32::from_bits(rounded(odd) & HIGH).is_nan());
+        }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn vectors_round_as_numbers_do() {
+        if !vectors::are_available() {
+            return;
+        }
+        for width in [1, 2, 16, 31, 32, 33, 75] {
+            let (values, pairs) = (waves(3 * width, 0.7), width.div_ceil(2).next_multiple_of(16));
+            let mut found = vec![u32::MAX; 4 * pairs];
+            vectors::round(&values, width, &mut found, pairs);
+            for (row, found) in values.chunks(width).zip(found.chunks(pairs)) {
+                let mut expected: Vec<u32> =
+                    row.chunks(2).map(|two| pair(two[0], *two.get(1).unwrap_or(&0.0))).collect();
+                expected.resize(pairs, 0);
+                assert_eq!(found, expected, "{width}");
+            }
+        }
     }
 
     #[test]
@@ -294,6 +306,45 @@ mod tests {
             for row in 0..rows {
                 for column in 0..columns {
                     assert_eq!(packed.at(row, column), at(row, column), "{row} {column}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_unit_multiplies_what_was_rounded() {
+        for unit in Unit::ALL.into_iter().filter(|unit| unit.is_available()) {
+            for (count, rows, columns) in
+                [(1, 16, 16), (31, 7, 48), (32, 32, 64), (33, 96, 80), (70, 800, 112)]
+            {
+                let (left, weight) = (waves(count * rows, 0.37), waves(rows * columns, 0.73));
+                let (bias, stored) = (waves(columns, 0.11), waves(count * columns, 0.19));
+                let packed = Packed::new(rows, columns, |r, c| weight[r * columns + c]);
+                for start in [Start::Zero, Start::Bias(&bias), Start::Stored] {
+                    let mut found = stored.clone();
+                    // Room that something else was in before.
+                    let mut room = vec![u32::MAX; 40_000];
+                    product_on(unit, &left, &packed, &mut found, start, &mut room);
+                    for (i, found) in found.iter().enumerate() {
+                        let (row, column) = (i / columns, i % columns);
+                        let near = |value: f32| f64::from(f32::from_bits(rounded(value) & HIGH));
+                        let products = (0..rows).map(|r| {
+                            near(left[row * rows + r]) * near(weight[r * columns + column])
+                        });
+                        let from = match start {
+                            Start::Zero => 0.0,
+                            Start::Bias(bias) => bias[column],
+                            Start::Stored => stored[i],
+                        };
+                        let size: f64 = products.clone().map(f64::abs).sum();
+                        let off =
+                            (f64::from(*found) - products.sum::<f64>() - f64::from(from)).abs();
+                        let most = TOLERANCE * (size as f32 + from.abs());
+                        assert!(
+                            off < f64::from(most),
+                            "{unit:?} {count} {rows} {columns} {i} {off}"
+                        );
+                    }
                 }
             }
         }

@@ -19,7 +19,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Whether this processor multiplies so: f32 always, bf16 with AVX-512 BF16.
+    /// Whether this processor multiplies so: f32 always, bf16 with AVX-512 BF16, and in tiles where
+    /// it has AMX and the system lets programs use it.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {

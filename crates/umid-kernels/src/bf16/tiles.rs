@@ -1,0 +1,235 @@
+//! Products in bf16 with tiles (Intel AMX): an instruction multiplies 16 rows of 32 numbers with 32
+//! rows of 16. A block of 2 x 2 tiles of the result stays in registers, 2 tiles of each operand go by.
+//!
+//! The standard library has no stable functions for these instructions, so they stand as assembly.
+
+use std::arch::asm;
+use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+use super::{Pairs, Strip, TILE_PAIRS, TILE_REGISTERS};
+use crate::product::{LANES, Start};
+
+/// Rows of a tile, and bytes of one of its rows.
+const TILE_ROWS: usize = 16;
+const ROW_BYTES: usize = 64;
+/// Rows and columns of a block.
+pub(super) const BLOCK_ROWS: usize = 2 * TILE_ROWS;
+const BLOCK_COLUMNS: usize = TILE_REGISTERS * LANES;
+
+/// Whether the processor has tiles and the system lets this process use them.
+pub(super) fn are_available() -> bool {
+    const FEATURES: u32 = 7;
+    /// AMX-BF16 and AMX-TILE, of the second word of features in EDX.
+    const NEEDED: u32 = 1 << 22 | 1 << 24;
+    __cpuid(0).eax >= FEATURES
+        && __cpuid_count(FEATURES, 0).edx & NEEDED == NEEDED
+        && are_permitted()
+}
+
+/// Linux saves tiles only of processes that asked to use them.
+#[cfg(target_os = "linux")]
+fn are_permitted() -> bool {
+    const ARCH_REQ_XCOMP_PERM: libc::c_ulong = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    #[expect(unsafe_code, reason = "a system call that the standard library does not have")]
+    // SAFETY: it takes two numbers and touches no memory of this process.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) };
+    answer == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn are_permitted() -> bool {
+    false
+}
+
+/// Layout of the eight tiles, as the processor reads it.
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    first_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+/// All eight tiles at their full size, on this thread, for as long as it lives.
+pub(super) struct Configured {
+    /// Tiles are a thread's.
+    _here: std::marker::PhantomData<*const ()>,
+}
+
+impl Configured {
+    /// Only where tiles are available.
+    pub(super) fn new() -> Self {
+        let mut configuration = Configuration {
+            palette: 1,
+            first_row: 0,
+            reserved: [0; 14],
+            row_bytes: [0; 16],
+            rows: [0; 16],
+        };
+        configuration.row_bytes[..8].fill(ROW_BYTES as u16);
+        configuration.rows[..8].fill(TILE_ROWS as u8);
+        #[expect(unsafe_code, reason = "an instruction that the standard library does not have")]
+        // SAFETY: it reads the 64 bytes it is given. No other code of this process has tiles.
+        unsafe {
+            asm!(
+                "ldtilecfg [{configuration}]",
+                configuration = in(reg) &raw const configuration,
+                options(nostack, readonly, preserves_flags)
+            );
+        }
+        Self { _here: std::marker::PhantomData }
+    }
+
+    /// One panel of a product.
+    pub(super) fn strip(&mut self, strip: &Strip, output: &mut [f32]) {
+        let right = strip.right;
+        for register in (0..right.registers).step_by(TILE_REGISTERS) {
+            let column = right.first + register * LANES;
+            let columns = (right.registers - register).min(TILE_REGISTERS) * LANES;
+            for row in (0..strip.count).step_by(BLOCK_ROWS) {
+                let operands = Operands {
+                    left: &strip.left[row * strip.pairs..(row + BLOCK_ROWS) * strip.pairs]
+                        [strip.depth.start..],
+                    pairs: strip.pairs,
+                    right: &right.pairs[register..],
+                    stride: right.stride,
+                    depth: strip.depth.len(),
+                };
+                let place = row * strip.columns + column;
+                let rows = (strip.count - row).min(BLOCK_ROWS);
+                if rows == BLOCK_ROWS && columns == BLOCK_COLUMNS {
+                    let to = &mut output[place..];
+                    match strip.start {
+                        Start::Zero => self.block(&operands, From::Row(&ZEROS), to, strip.columns),
+                        Start::Bias(bias) => {
+                            self.block(&operands, From::Row(&bias[column..]), to, strip.columns);
+                        }
+                        Start::Stored => self.block(&operands, From::Stored, to, strip.columns),
+                    }
+                    continue;
+                }
+                let mut whole = [0.0; BLOCK_ROWS * BLOCK_COLUMNS];
+                for (r, to) in whole.chunks_exact_mut(BLOCK_COLUMNS).take(rows).enumerate() {
+                    match strip.start {
+                        Start::Zero => {}
+                        Start::Bias(bias) => {
+                            to[..columns].copy_from_slice(&bias[column..][..columns]);
+                        }
+                        Start::Stored => {
+                            let from = place + r * strip.columns;
+                            to[..columns].copy_from_slice(&output[from..][..columns]);
+                        }
+                    }
+                }
+                self.block(&operands, From::Stored, &mut whole, BLOCK_COLUMNS);
+                for (r, from) in whole.chunks_exact(BLOCK_COLUMNS).take(rows).enumerate() {
+                    let to = place + r * strip.columns;
+                    output[to..][..columns].copy_from_slice(&from[..columns]);
+                }
+            }
+        }
+    }
+
+    /// `to = from + left * right`, of 32 rows and 32 columns. `stride` numbers are between rows of
+    /// `to`.
+    fn block(&mut self, operands: &Operands, from: From, to: &mut [f32], stride: usize) {
+        let Operands { left, pairs, right, stride: right_stride, depth } = *operands;
+        // What is read and written below, to its last number.
+        assert!(depth.is_multiple_of(TILE_PAIRS) && depth > 0);
+        assert!(left.len() >= (BLOCK_ROWS - 1) * pairs + depth);
+        assert!(right.len() >= (depth - 1) * right_stride + TILE_REGISTERS);
+        assert!(to.len() >= (BLOCK_ROWS - 1) * stride + BLOCK_COLUMNS);
+        let to = to.as_mut_ptr();
+        let (from, from_stride) = match from {
+            From::Stored => (to.cast_const(), stride),
+            From::Row(row) => (row[..BLOCK_COLUMNS].as_ptr(), 0),
+        };
+        #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
+        // SAFETY: `self` is there, so the tiles are configured on this thread. A tile's row is 16
+        // numbers: of `left` 16 pairs of each of 32 rows are read at every step, of `right` 16 rows
+        // of two registers, and both move on by 16 pairs `depth / 16` times, which the assertions
+        // bound; so are the 32 rows of 32 numbers of `from` and `to`.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{from} + {from_stride}*1]",
+                "tileloadd tmm1, [{from} + {from_stride}*1 + 64]",
+                "mov {lower}, {from_stride}",
+                "shl {lower}, 4",
+                "add {lower}, {from}",
+                "tileloadd tmm2, [{lower} + {from_stride}*1]",
+                "tileloadd tmm3, [{lower} + {from_stride}*1 + 64]",
+                "mov {lower}, {left_stride}",
+                "shl {lower}, 4",
+                "add {lower}, {left}",
+                "2:",
+                "tileloadd tmm4, [{left} + {left_stride}*1]",
+                "tileloadd tmm6, [{right} + {right_stride}*1]",
+                "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm5, [{lower} + {left_stride}*1]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left}, 64",
+                "add {lower}, 64",
+                "lea {right}, [{right} + {right_stride}*8]",
+                "lea {right}, [{right} + {right_stride}*8]",
+                "dec {steps}",
+                "jnz 2b",
+                "mov {lower}, {to_stride}",
+                "shl {lower}, 4",
+                "add {lower}, {to}",
+                "tilestored [{to} + {to_stride}*1], tmm0",
+                "tilestored [{to} + {to_stride}*1 + 64], tmm1",
+                "tilestored [{lower} + {to_stride}*1], tmm2",
+                "tilestored [{lower} + {to_stride}*1 + 64], tmm3",
+                from = in(reg) from,
+                from_stride = in(reg) from_stride * size_of::<f32>(),
+                left = inout(reg) left.as_ptr() => _,
+                left_stride = in(reg) pairs * size_of::<u32>(),
+                right = inout(reg) right.as_ptr() => _,
+                right_stride = in(reg) right_stride * size_of::<Pairs>(),
+                steps = inout(reg) depth / TILE_PAIRS => _,
+                to = in(reg) to,
+                to_stride = in(reg) stride * size_of::<f32>(),
+                lower = out(reg) _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack)
+            );
+        }
+    }
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "an instruction that the standard library does not have")]
+        // SAFETY: it empties the tiles, which nobody else has.
+        unsafe {
+            asm!("tilerelease", options(nostack, nomem, preserves_flags));
+        }
+    }
+}
+
+static ZEROS: [f32; BLOCK_COLUMNS] = [0.0; BLOCK_COLUMNS];
+
+/// What a block is added to.
+enum From<'a> {
+    Stored,
+    /// The same for all rows.
+    Row(&'a [f32]),
+}
+
+struct Operands<'a> {
+    /// `[32, pairs]`, from the first pair on that takes part.
+    left: &'a [u32],
+    pairs: usize,
+    /// `[depth, stride]`, from the first register on that takes part.
+    right: &'a [Pairs],
+    stride: usize,
+    /// Pairs that take part.
+    depth: usize,
+}
