@@ -111,25 +111,35 @@ impl Configured {
                     }
                     continue;
                 }
-                let mut whole = [0.0; BLOCK_ROWS * BLOCK_COLUMNS];
-                for (r, to) in whole.chunks_exact_mut(BLOCK_COLUMNS).take(rows).enumerate() {
-                    match strip.start {
-                        Start::Zero => {}
-                        Start::Bias(bias) => {
-                            to[..columns].copy_from_slice(&bias[column..][..columns]);
-                        }
-                        Start::Stored => {
-                            let from = place + r * strip.columns;
-                            to[..columns].copy_from_slice(&output[from..][..columns]);
-                        }
-                    }
-                }
-                self.block(&operands, From::Stored, &mut whole, BLOCK_COLUMNS);
-                for (r, from) in whole.chunks_exact(BLOCK_COLUMNS).take(rows).enumerate() {
-                    let to = place + r * strip.columns;
-                    output[to..][..columns].copy_from_slice(&from[..columns]);
-                }
+                self.edge(&operands, strip, [row, rows], [column, columns], output);
             }
+        }
+    }
+
+    /// A block that the result has not all of: first and number of its rows and of its columns.
+    fn edge(
+        &mut self,
+        operands: &Operands,
+        strip: &Strip,
+        [row, rows]: [usize; 2],
+        [column, columns]: [usize; 2],
+        output: &mut [f32],
+    ) {
+        let mut whole = [[0.0; BLOCK_COLUMNS]; BLOCK_ROWS];
+        let mut place = row * strip.columns + column;
+        for to in &mut whole[..rows] {
+            match strip.start {
+                Start::Zero => {}
+                Start::Bias(bias) => copy(&bias[column..][..columns], to),
+                Start::Stored => copy(&output[place..][..columns], to),
+            }
+            place += strip.columns;
+        }
+        self.block(operands, From::Stored, whole.as_flattened_mut(), BLOCK_COLUMNS);
+        place = row * strip.columns + column;
+        for from in &whole[..rows] {
+            copy(from, &mut output[place..][..columns]);
+            place += strip.columns;
         }
     }
 
@@ -212,6 +222,17 @@ impl Drop for Configured {
             asm!("tilerelease", options(nostack, nomem, preserves_flags));
         }
     }
+}
+
+/// As much as both have; a whole row of a block, which is the usual case, without a call.
+fn copy(from: &[f32], to: &mut [f32]) {
+    if let (Some(from), Some(to)) =
+        (from.first_chunk::<BLOCK_COLUMNS>(), to.first_chunk_mut::<BLOCK_COLUMNS>())
+    {
+        *to = *from;
+        return;
+    }
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
 static ZEROS: [f32; BLOCK_COLUMNS] = [0.0; BLOCK_COLUMNS];
