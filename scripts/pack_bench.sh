@@ -9,6 +9,8 @@
 #
 #     tar xf bench-cuda.tar.xz && bench-cuda/run.sh [options of `cargo xtask bench`]
 #
+# A build for CUDA needs a network, since CubeCL's build script downloads LLVM.
+#
 # The table ends up in bench-cuda/target/bench. The other machine needs the same system and version of
 # Python as this one.
 set -euo pipefail

@@ -17,6 +17,7 @@
 #![expect(clippy::inline_always, reason = "vector instructions are chosen at run time")]
 
 mod attention;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only x86 has kernels in bf16"))]
 mod bf16;
 mod block;
 mod buffers;

@@ -57,17 +57,17 @@ pub const MODELS: [Timed; 5] = [
         batches: &[4],
         source: Source::Vit { patch: 14, width: 1024, layers: 24, dim: 768 },
     },
-    Timed { name: "htsat", title: "HTSAT", batches: &[4, 8], source: Source::Htsat },
+    Timed { name: "htsat", title: "HTSAT", batches: &[8], source: Source::Htsat },
     Timed {
         name: "demo",
         title: "bundled CLIP",
-        batches: &[16, 64],
+        batches: &[64],
         source: Source::Bundled("datasets/zoo/demo"),
     },
     Timed {
         name: "clap-htsat",
         title: "bundled CLAP (HTSAT)",
-        batches: &[16, 64],
+        batches: &[64],
         source: Source::Bundled("datasets/zoo/clap-htsat"),
     },
 ];
