@@ -123,7 +123,7 @@ mod tests {
         let path = dir.path().join("results.csv");
         write_atomically(&path, b"old").unwrap();
         let mut given_up = Replacement::begin(&path).unwrap();
-        given_up.write_all(&[b'x'; 100_000]).unwrap();
+        given_up.write_all(&vec![b'x'; 100_000]).unwrap();
         drop(given_up);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

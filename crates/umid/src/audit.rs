@@ -155,10 +155,13 @@ impl AuditSummary {
     ///
     /// # Errors
     ///
-    /// [`AuditError::ReadBack`], here or from the iterator, where the directory no longer holds
-    /// all of them.
-    pub fn records(&self) -> Result<Records, AuditError> {
-        Records::open(&self.results, self.overview.names())
+    /// Here or from the iterator, [`AuditError::ReadBack`] where the directory no longer holds
+    /// all of them, and [`crate::report::ReportError::OtherRecords`] where it holds others.
+    pub fn records(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<QueryRecord, AuditError>>, AuditError> {
+        let records = Records::open(&self.results, self.overview.names())?;
+        Ok(self.overview.checked(records))
     }
 }
 
@@ -219,7 +222,7 @@ pub fn audit(
         previews: &previews,
         ground_truth: options.ground_truth.as_ref(),
     })?;
-    store.finish(overview.signals(), &q_values, |file| page.write_to(file))?;
+    store.finish(&overview, &q_values, |file| page.write_to(file))?;
     Ok(AuditSummary {
         run: store.info().clone(),
         overview,

@@ -8,6 +8,7 @@ use umid_signals::Signal;
 
 use crate::error::AuditError;
 use crate::record::{QueryRecord, RunInfo};
+use crate::report::ReportError;
 
 /// A run's records in columns, in the order in which they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -190,8 +191,30 @@ impl Overview {
         order
     }
 
+    /// Passes on `records`, which are read again in the same order; an error where they are not
+    /// those of the first reading, after which nothing comes.
+    pub(crate) fn checked(
+        &self,
+        records: impl IntoIterator<Item = Result<QueryRecord, AuditError>>,
+    ) -> impl Iterator<Item = Result<QueryRecord, AuditError>> {
+        let mut records = records.into_iter();
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let position = next.take()?;
+            match records.next() {
+                None if position == self.names() => None,
+                Some(Ok(record)) if self.agrees_with(position, &record) => {
+                    next = Some(position + 1);
+                    Some(Ok(record))
+                }
+                Some(Err(error)) => Some(Err(error)),
+                _ => Some(Err(ReportError::OtherRecords { position }.into())),
+            }
+        })
+    }
+
     /// Whether `record` is the one that was read at this position.
-    pub(crate) fn agrees_with(&self, index: usize, record: &QueryRecord) -> bool {
+    fn agrees_with(&self, index: usize, record: &QueryRecord) -> bool {
         let bits = f64::to_bits;
         index < self.names()
             && self.id(index) == record.id

@@ -22,7 +22,6 @@ mod records;
 mod written;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -30,13 +29,15 @@ use std::path::{Path, PathBuf};
 use crate::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 use crate::csv_out::TableWriter;
 use crate::error::AuditError;
+use crate::overview::Overview;
 use crate::queries::Query;
 use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
 
 pub use identity::Difference;
 pub use log::{RecordProblem, SYNC_INTERVAL};
-pub use records::{ReadBackProblem, Records};
+pub use records::ReadBackProblem;
+pub(crate) use records::Records;
 
 use log::ResultsLog;
 use written::WrittenQueries;
@@ -224,24 +225,24 @@ impl<'a> RunStore<'a> {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    /// Writes `results.csv`, with one q-value for each finished record and a column for each of
-    /// `signals`, `report.html` by `report`, and the last `run.json`.
+    /// Writes `results.csv`, with one q-value for each finished record, `report.html` by
+    /// `report`, and the last `run.json`. The q-values are of the records of `overview`.
     ///
     /// # Errors
-    /// A failed write, or a record that cannot be read back or has another signal; the same
+    /// A failed write, or records that cannot be read back or are not the overview's; the same
     /// command tries again.
     ///
     /// # Panics
     /// When there is not one q-value for each record.
     pub fn finish(
         &mut self,
-        signals: &BTreeSet<String>,
+        overview: &Overview,
         q_values: &[f64],
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), AuditError> {
         assert_eq!(self.done(), q_values.len(), "one q-value a record");
         self.log.sync()?;
-        self.write_table(signals, q_values)?;
+        self.write_table(overview, q_values)?;
         let write_report = || {
             let mut file = Replacement::begin(&self.dir.join(REPORT_FILE))?;
             report(&mut file)?;
@@ -251,12 +252,12 @@ impl<'a> RunStore<'a> {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    fn write_table(&self, signals: &BTreeSet<String>, q_values: &[f64]) -> Result<(), AuditError> {
+    fn write_table(&self, overview: &Overview, q_values: &[f64]) -> Result<(), AuditError> {
         let failed = |source| self.failed(TABLE_FILE, source);
         let mut file = Replacement::begin(&self.dir.join(TABLE_FILE)).map_err(failed)?;
-        let mut table = TableWriter::new(&mut file, signals).map_err(failed)?;
-        for (record, q_value) in self.records()?.zip(q_values) {
-            table.write(&record?, *q_value).map_err(failed)?;
+        let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
+        for (i, record) in overview.checked(self.records()?).enumerate() {
+            table.write(&record?, q_values[i]).map_err(failed)?;
         }
         table.finish().map_err(failed)?;
         file.commit().map_err(failed)

@@ -204,17 +204,15 @@ impl Page<'_> {
     /// # Errors
     /// A failed write.
     pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        fill(PAGE, out, |name, out| {
-            if name == "data" {
-                return markup::write_json_for_script(&self.embedded, out);
-            }
-            let (_, part) = self
-                .parts
-                .iter()
-                .find(|(known, _)| *known == name)
-                .expect("every name in the template has a part");
-            out.write_all(part.as_bytes())
+        fill(PAGE, out, |name, out| match name {
+            "data" => markup::write_json_for_script(&self.embedded, out),
+            _ => out.write_all(self.part(name).as_bytes()),
         })
+    }
+
+    fn part(&self, name: &str) -> &str {
+        let part = self.parts.iter().find(|(known, _)| *known == name);
+        part.map(|(_, part)| part.as_str()).expect("every name in the template has a part")
     }
 }
 

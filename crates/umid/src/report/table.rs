@@ -1,7 +1,6 @@
 //! The rows of the report's table: of a very large run only those with the smallest p-values,
 //! each without the names of what it holds, which all rows share.
 
-use super::ReportError;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::record::{PaperReading, QueryRecord};
@@ -50,8 +49,8 @@ impl Table {
     /// the smallest p-values.
     ///
     /// # Errors
-    /// The first error of `records`; [`ReportError::OtherRecords`] where they are not those of
-    /// the overview.
+    /// The first error of `records`; `ReportError::OtherRecords` where they are not those of the
+    /// overview.
     pub fn read(
         overview: &Overview,
         records: impl IntoIterator<Item = Result<QueryRecord, AuditError>>,
@@ -63,23 +62,15 @@ impl Table {
         for (place, &position) in order.iter().enumerate() {
             rank[position] = Some(place);
         }
-        let mut rows = vec![None; order.len()];
-        let mut read = 0;
-        for record in records {
+        let mut rows = Vec::with_capacity(order.len());
+        for (position, record) in overview.checked(records).enumerate() {
             let record = record?;
-            if !overview.agrees_with(read, &record) {
-                return Err(ReportError::OtherRecords { position: read }.into());
+            if let Some(place) = rank[position] {
+                rows.push((place, Row::of(position, record, overview)));
             }
-            if let Some(place) = rank[read] {
-                rows[place] = Some(Row::of(read, record, overview));
-            }
-            read += 1;
         }
-        if read != total {
-            return Err(ReportError::OtherRecords { position: read }.into());
-        }
-        let rows = rows.into_iter().map(|row| row.expect("every record was read")).collect();
-        Ok(Self { rows, total })
+        rows.sort_unstable_by_key(|(place, _)| *place);
+        Ok(Self { rows: rows.into_iter().map(|(_, row)| row).collect(), total })
     }
 
     /// Whether the rows are those of this overview's records.
@@ -125,7 +116,7 @@ impl Vote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::report::{ReportError, fixture};
 
     fn read(overview: &Overview, records: &[QueryRecord]) -> Result<Table, AuditError> {
         Table::read(overview, records.iter().cloned().map(Ok))

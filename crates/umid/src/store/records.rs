@@ -31,7 +31,7 @@ pub enum ReadBackProblem {
 /// The first `count` records of a run's `results.jsonl`, in the queries' order. It ends after
 /// the first error, and never early without one.
 #[derive(Debug)]
-pub struct Records {
+pub(crate) struct Records {
     path: PathBuf,
     file: BufReader<File>,
     line: Vec<u8>,

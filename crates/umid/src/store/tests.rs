@@ -11,6 +11,7 @@ use crate::queries::{PartRule, queries_digest};
 use crate::record::{
     CalibratedReading, Counts, ModelInfo, PaperReading, Parameters, ReferenceInfo,
 };
+use crate::report::ReportError;
 
 pub(crate) fn queries(count: usize) -> Vec<Query> {
     let query = |i: usize| {
@@ -108,8 +109,14 @@ fn complete(store: &mut RunStore<'_>, queries: &[Query]) {
 
 /// Writes the files of the end.
 fn finish(store: &mut RunStore<'_>, q_values: &[f64]) -> Result<(), AuditError> {
-    let signals = ["missing", "similarity"].map(str::to_owned).into();
-    store.finish(&signals, q_values, |report| report.write_all(b"<html>"))
+    let overview = overview(&queries(store.done()));
+    store.finish(&overview, q_values, |report| report.write_all(b"<html>"))
+}
+
+/// What the records of these queries, in the clear, say together.
+fn overview(asked: &[Query]) -> Overview {
+    let records = asked.iter().map(|query| Ok(record(&query.id, &query.text)));
+    Overview::read(&info(asked), records).unwrap()
 }
 
 fn read_back(store: &RunStore<'_>) -> Vec<QueryRecord> {
@@ -357,14 +364,21 @@ fn read_back_error_for_a_file_that_was_changed_and_no_table_is_made_of_it() {
 }
 
 #[test]
-fn write_output_error_for_a_signal_without_a_column() {
+fn other_records_error_for_an_overview_of_another_run() {
     let dir = tempfile::tempdir().unwrap();
-    let asked = queries(1);
+    let asked = queries(2);
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     complete(&mut store, &asked);
-    let error = store.finish(&BTreeSet::new(), &[1.0], |_| Ok(())).unwrap_err();
-    assert!(matches!(error, AuditError::WriteOutput { kept: 1, .. }), "{error}");
-    assert!(error.to_string().contains(TABLE_FILE), "{error}");
+    // Of one record fewer, one more, and of the same in another order.
+    let reversed: Vec<Query> = asked.iter().rev().cloned().collect();
+    for (other, at) in [(queries(1), 1), (queries(3), 2), (reversed, 0)] {
+        let error = store.finish(&overview(&other), &[1.0; 2], |_| Ok(())).unwrap_err();
+        let AuditError::Report(ReportError::OtherRecords { position }) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(position, at);
+        assert!(!dir.path().join(TABLE_FILE).exists());
+    }
 }
 
 #[test]
