@@ -184,3 +184,51 @@ impl Drop for Passed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Activation, Groups, Linear, Norm, Precision, Weights};
+
+    const WIDTH: usize = 16;
+    const TOKENS: usize = 3;
+    const SEQUENCES: usize = 5;
+
+    fn stack() -> Stack {
+        let ones = vec![1.0; WIDTH * 3 * WIDTH];
+        let linear = |outputs: usize| Linear { weight: &ones[..WIDTH * outputs], bias: None };
+        let norm = || Norm { gain: &ones[..WIDTH], shift: &ones[..WIDTH] };
+        let block = || {
+            Block::new(&Weights {
+                norm_before: norm(),
+                qkv: linear(3 * WIDTH),
+                output: linear(WIDTH),
+                norm_after: norm(),
+                fc1: linear(WIDTH),
+                fc2: linear(WIDTH),
+                heads: 1,
+                activation: Activation::QuickGelu,
+                epsilon: 1e-5,
+                groups: Groups::Backwards,
+                precision: Precision::F32,
+            })
+        };
+        Stack::new(vec![block(), block()])
+    }
+
+    #[test]
+    fn every_buffer_that_is_taken_is_given_back() {
+        let stack = stack();
+        let hidden: Vec<f32> = (0..SEQUENCES * TOKENS * WIDTH).map(|i| i as f32).collect();
+        for read in [None, Some(&[2; SEQUENCES][..])] {
+            let output = stack.forward(&hidden, TOKENS, read);
+            assert_eq!(stack.buffers.used_values(), 0);
+            let (same, passed) = stack.forward_for_backward(&hidden, TOKENS, read);
+            assert_eq!(same, output);
+            assert!(stack.buffers.used_values() > 0);
+            let _ = stack.backward(&output, &passed);
+            drop(passed);
+            assert_eq!(stack.buffers.used_values(), 0);
+        }
+    }
+}

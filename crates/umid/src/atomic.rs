@@ -2,43 +2,85 @@
 //! a temporary file in the same directory, flushed to the disk, then renamed.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// Start of the names of temporary files, by which leftovers of a killed run are known.
 pub(crate) const TEMPORARY_PREFIX: &str = ".umid-tmp-";
+
+/// A whole file in the making: what is written goes to a temporary file, which takes the place
+/// of the file at `path` when it is committed. One that is dropped before leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile>,
+}
+
+impl Replacement {
+    /// Begins a file with the permissions of an ordinary new one.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // Less the user's mask; temporary files are private to the user otherwise.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        Self::with(&mut builder, path)
+    }
+
+    fn with(builder: &mut tempfile::Builder<'_, '_>, path: &Path) -> io::Result<Self> {
+        let file = builder.prefix(TEMPORARY_PREFIX).tempfile_in(directory(path))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// The system's error; the old file is then as it was.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        let file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        sync_directory(directory(&self.path));
+        Ok(())
+    }
+}
+
+impl Write for Replacement {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 /// Replaces the file at `path` by `content`, with the permissions of an ordinary new file.
 ///
 /// # Errors
 /// The system's error; the old file is then as it was.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Less the user's mask; temporary files are private to the user otherwise.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    write_with(&builder, path, content)
+    let mut file = Replacement::begin(path)?;
+    file.write_all(content)?;
+    file.commit()
 }
 
 /// [`write_atomically`], readable by the user alone.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY_PREFIX);
-    write_with(&builder, path, content)
+    let mut file = Replacement::with(&mut tempfile::Builder::new(), path)?;
+    file.write_all(content)?;
+    file.commit()
 }
 
-fn write_with(builder: &tempfile::Builder, path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = builder.tempfile_in(directory)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_directory(directory);
-    Ok(())
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes a rename or a new file in `directory` outlast a power failure, where the file system
@@ -73,6 +115,18 @@ mod tests {
         assert!(write_atomically(&path, b"x").is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write_atomically(&dir.path().join("absent/file"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_given_up_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.csv");
+        write_atomically(&path, b"old").unwrap();
+        let mut given_up = Replacement::begin(&path).unwrap();
+        given_up.write_all(&vec![b'x'; 100_000]).unwrap();
+        drop(given_up);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

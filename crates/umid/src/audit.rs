@@ -3,6 +3,9 @@
 //! Queries are computed in chunks at fixed places of the list, and a resumed run computes the
 //! chunk that it was killed in from its start: round-off depends on which rows share a batch,
 //! and this way a resumed run writes the same bytes as an uninterrupted one.
+//!
+//! Memory does not grow with the work done: a record is on the disk once its chunk is computed,
+//! and what the end needs of all records is gathered there in passes over the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,9 +19,11 @@ use umid_signals::Signal;
 use crate::auditor::Auditor;
 use crate::bank::fingerprint;
 use crate::cache::ReferenceCache;
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
+use crate::lengths::check_lengths;
+use crate::overview::Overview;
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::record::{
@@ -27,12 +32,12 @@ use crate::record::{
 use crate::reference::ReferenceTexts;
 use crate::reference_fit::fit_part;
 use crate::reference_fit::{check_names, check_votes};
-use crate::report::{Preview, Report, render};
+use crate::report::{Preview, Report, Table, render};
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
-use crate::store::{REPORT_FILE, RunStore};
+use crate::store::{REPORT_FILE, RESULTS_FILE, Records, RunStore};
 use crate::templates::Templates;
-use crate::text_signals::{CHUNK, full_name};
+use crate::text_signals::CHUNK;
 
 /// Shown side of a preview image in pixels, at least.
 const PREVIEW_SIDE: usize = 128;
@@ -130,12 +135,13 @@ pub enum Redaction {
 pub struct AuditSummary {
     /// `run.json` as it was written.
     pub run: RunInfo,
-    /// The records, in the queries' order.
-    pub records: Vec<QueryRecord>,
+    /// What the records say together, in the queries' order.
+    pub overview: Overview,
     /// Benjamini-Hochberg q-values of the records.
     pub q_values: Vec<f64>,
     /// The report.
     pub report: PathBuf,
+    results: PathBuf,
 }
 
 impl AuditSummary {
@@ -143,6 +149,19 @@ impl AuditSummary {
     pub fn discoveries(&self) -> usize {
         let level = self.run.parameters.false_discovery_rate;
         self.q_values.iter().filter(|q| **q <= level).count()
+    }
+
+    /// Reads the records back from the run's directory, one at a time, in the queries' order.
+    ///
+    /// # Errors
+    ///
+    /// Here or from the iterator, [`AuditError::ReadBack`] where the directory no longer holds
+    /// all of them, and [`crate::report::ReportError::OtherRecords`] where it holds others.
+    pub fn records(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<QueryRecord, AuditError>>, AuditError> {
+        let records = Records::open(&self.results, self.overview.names())?;
+        Ok(self.overview.checked(records))
     }
 }
 
@@ -178,33 +197,38 @@ pub fn audit(
     run(&auditor, &queries.queries, &mut store, progress)?;
     let queries_s = started.elapsed().as_secs_f64();
 
-    let warnings = run_warnings(&auditor, queries, options, store.records());
     let (paper, calibrated) = auditor.reference_columns();
     store.update_info(|info| {
         *info.wall_s.entry("reference".to_owned()).or_default() += reference_s;
         *info.wall_s.entry("queries".to_owned()).or_default() += queries_s;
-        info.warnings = warnings;
         if let (Some(reference), Some(signals)) = (&mut info.paper_reference, paper) {
             reference.signals = signals;
         }
         info.calibrated_reference.signals = calibrated;
     })?;
-    let p_values: Vec<f64> = store.records().iter().map(|r| r.calibrated.p_value).collect();
-    let q_values = benjamini_hochberg(&p_values, options.false_discovery_rate)?.q_values;
-    let previews = previews(&auditor, model, options, &queries.queries, store.records())?;
-    let html = render(&Report {
-        run: store.info(),
-        records: store.records(),
+    let overview = Overview::read(store.info(), store.records()?)?;
+    let warnings = run_warnings(&auditor, queries, options, &overview);
+    store.update_info(|info| info.warnings = warnings)?;
+    let rate = options.false_discovery_rate;
+    let q_values = benjamini_hochberg(overview.p_values(), rate)?.q_values;
+    let previews = previews(&auditor, model, options, &queries.queries, &store, &overview)?;
+    let table = Table::read(&overview, store.records()?)?;
+    let run = store.info().clone();
+    let page = render(&Report {
+        run: &run,
+        overview: &overview,
+        table: &table,
         q_values: &q_values,
         previews: &previews,
         ground_truth: options.ground_truth.as_ref(),
     })?;
-    store.finish(&q_values, &html)?;
+    store.finish(&overview, &q_values, |file| page.write_to(file))?;
     Ok(AuditSummary {
         run: store.info().clone(),
-        records: store.records().to_vec(),
+        overview,
         q_values,
         report: out.join(REPORT_FILE),
+        results: out.join(RESULTS_FILE),
     })
 }
 
@@ -212,10 +236,10 @@ pub fn audit(
 fn run(
     auditor: &Auditor<'_>,
     queries: &[Query],
-    store: &mut RunStore,
+    store: &mut RunStore<'_>,
     progress: &dyn Progress,
 ) -> Result<(), AuditError> {
-    let done = store.records().len();
+    let done = store.done();
     if done == queries.len() {
         return Ok(());
     }
@@ -225,20 +249,20 @@ fn run(
         let chunk: Vec<&Query> = queries[first..].iter().take(CHUNK).collect();
         for (i, reading) in auditor.read(&chunk)?.into_iter().enumerate() {
             let index = first + i;
-            if index < store.records().len() {
+            if index < store.done() {
                 continue;
             }
             let named = |(signal, value): (Signal, _)| (signal.name().to_owned(), value);
             let record = QueryRecord {
                 id: chunk[i].id.clone(),
-                text: store.written_text(index).to_owned(),
-                parts: store.written_parts(index).cloned(),
+                text: store.written_text(index).into_owned(),
+                parts: store.written_parts(index).map(|parts| parts.map(str::to_owned)),
                 signals: reading.signals.into_iter().map(named).collect(),
                 paper: reading.paper,
                 calibrated: reading.calibrated,
                 warnings: reading.warnings,
             };
-            store.append(record)?;
+            store.append(&record)?;
             progress.advance(1);
         }
     }
@@ -249,7 +273,7 @@ fn run_warnings(
     auditor: &Auditor<'_>,
     queries: &NameFile,
     options: &AuditOptions,
-    records: &[QueryRecord],
+    overview: &Overview,
 ) -> Vec<String> {
     let mut warnings = queries.warnings.clone();
     warnings.extend(auditor.warnings());
@@ -260,16 +284,11 @@ fn run_warnings(
                 .to_owned(),
         );
     }
-    let similarity = |r: &QueryRecord| r.signals.get(Signal::Similarity.name()).copied()?;
-    let cosines: Vec<f64> = records.iter().filter_map(similarity).collect();
-    if !cosines.is_empty() {
-        let mean = cosines.iter().sum::<f64>() / cosines.len() as f64;
-        if mean > SATURATION {
-            warnings.push(format!(
-                "the inversions are saturated (mean final cosine {mean:.3}): further steps \
-                 erase what similarity and variability could tell; take fewer or smaller steps"
-            ));
-        }
+    if let Some(mean) = overview.mean_similarity().filter(|mean| *mean > SATURATION) {
+        warnings.push(format!(
+            "the inversions are saturated (mean final cosine {mean:.3}): further steps erase \
+             what similarity and variability could tell; take fewer or smaller steps"
+        ));
     }
     warnings
 }
@@ -280,18 +299,21 @@ fn previews(
     model: &Model,
     options: &AuditOptions,
     queries: &[Query],
-    records: &[QueryRecord],
+    store: &RunStore<'_>,
+    overview: &Overview,
 ) -> Result<Vec<Preview>, AuditError> {
-    let mut order: Vec<usize> = (0..records.len()).collect();
+    let mut order: Vec<usize> = (0..overview.names()).collect();
     order.sort_by(|a, b| {
-        let p = |i: &usize| records[*i].calibrated.p_value;
+        let p = |i: &usize| overview.p_values()[*i];
         p(a).total_cmp(&p(b)).then(a.cmp(b))
     });
     order.truncate(options.previews);
+    let captions: Vec<_> = order.iter().map(|i| store.written_text(*i)).collect();
     let gibberish = options.paper_reference.texts.iter().take(options.previews / 2);
     let names: Vec<(&str, &str, &str)> = order
         .iter()
-        .map(|i| (queries[*i].text.as_str(), records[*i].text.as_str(), "query"))
+        .zip(&captions)
+        .map(|(i, caption)| (queries[*i].text.as_str(), caption.as_ref(), "query"))
         .chain(gibberish.map(|g| (g.text.as_str(), g.text.as_str(), "gibberish")))
         .collect();
     let texts: Vec<String> =
@@ -320,80 +342,6 @@ fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
         }
     }
     Ok(())
-}
-
-/// Refuses texts that do not fit the model's context in every template: what is cut off could
-/// not be asked about.
-fn check_lengths(
-    model: &Model,
-    options: &AuditOptions,
-    queries: &[Query],
-) -> Result<(), AuditError> {
-    let context = model.tokenizer.context();
-    for query in queries {
-        if let Some(tokens) = too_long(model, &options.templates, &query.text)? {
-            return Err(AuditError::QueryTooLong { id: query.id.clone(), tokens, context });
-        }
-    }
-    let paper = options.inversion.iter().flat_map(|_| &options.paper_reference.texts);
-    for name in options.calibrated_reference.texts.iter().chain(paper) {
-        if let Some(tokens) = too_long(model, &options.templates, &name.text)? {
-            return Err(AuditError::TextTooLongForModel {
-                what: format!("the reference text `{}`", shown(&name.text)),
-                tokens,
-                context,
-                remedy: "or give shorter names with --reference file:PATH",
-            });
-        }
-    }
-    check_sibling_lengths(model, options, queries)
-}
-
-/// [`check_lengths`] for the names that siblings make of the queries and of the reference.
-fn check_sibling_lengths(
-    model: &Model,
-    options: &AuditOptions,
-    queries: &[Query],
-) -> Result<(), AuditError> {
-    let tokens = |name: &String| model.tokenizer.tokenize(name).map(|t| t.untruncated_len);
-    // Words are tokenized one by one, so the longest sibling makes the longest name.
-    let longest = |names: &[String]| -> Result<String, AuditError> {
-        let mut longest = (0, String::new());
-        for name in names {
-            longest = longest.max((tokens(name)?, name.clone()));
-        }
-        Ok(longest.1)
-    };
-    let (first, last) = (longest(&options.siblings.first)?, longest(&options.siblings.last)?);
-    let names = queries.iter().chain(&options.calibrated_reference.texts);
-    let relatives =
-        names.filter_map(|name| name.parts.as_ref()).flat_map(|(own_first, own_last)| {
-            [full_name(own_first, &last), full_name(&first, own_last)]
-        });
-    for name in relatives.chain([full_name(&first, &last)]) {
-        if let Some(tokens) = too_long(model, &options.templates, &name)? {
-            return Err(AuditError::TextTooLongForModel {
-                what: "a name with a sibling's part".to_owned(),
-                tokens,
-                context: model.tokenizer.context(),
-                remedy: "give shorter parts with --sibling-first and --sibling-last, or use \
-                         --no-split",
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Tokens of `name` in its longest template where the model would cut it.
-fn too_long(model: &Model, templates: &Templates, name: &str) -> Result<Option<usize>, AuditError> {
-    let mut longest = None;
-    for text in templates.fill_all(name) {
-        let tokens = model.tokenizer.tokenize(&text)?;
-        if tokens.is_truncated() {
-            longest = longest.max(Some(tokens.untruncated_len));
-        }
-    }
-    Ok(longest)
 }
 
 /// What an inversion optimises, in a word.

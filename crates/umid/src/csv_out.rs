@@ -1,8 +1,11 @@
 //! `results.csv`: the run as a table, one row a query in the order of the queries, for a
 //! spreadsheet or a data frame. It repeats `results.jsonl` and adds the one column that needs
 //! the whole run, `q_value`. A missing value is an empty cell.
+//!
+//! Rows are written as records come, so that no table is held in memory.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use crate::record::QueryRecord;
 
@@ -22,32 +25,50 @@ const FIXED_COLUMNS: [&str; 12] = [
     "paper_vote_score",
 ];
 
-/// The table as CSV: the fixed columns, `signal.NAME` for every signal that some record has,
-/// and `warnings`.
-///
-/// # Panics
-/// When there is not one q-value for each record.
-pub fn results_csv(records: &[QueryRecord], q_values: &[f64]) -> Vec<u8> {
-    assert_eq!(records.len(), q_values.len(), "one q-value a record");
-    let signals: BTreeSet<&str> =
-        records.iter().flat_map(|record| record.signals.keys().map(String::as_str)).collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let in_memory = "writing CSV rows of one length to memory cannot fail";
-    let signal_columns = signals.iter().map(|name| format!("signal.{name}"));
-    let header: Vec<String> = FIXED_COLUMNS
-        .iter()
-        .map(|&name| name.to_owned())
-        .chain(signal_columns)
-        .chain(["warnings".to_owned()])
-        .collect();
-    writer.write_record(&header).expect(in_memory);
-    for (record, q_value) in records.iter().zip(q_values) {
-        writer.write_record(row(record, *q_value, &signals)).expect(in_memory);
-    }
-    writer.into_inner().expect(in_memory)
+/// Writes the table as CSV: the fixed columns, `signal.NAME` for every signal that some record
+/// has, and `warnings`.
+#[derive(Debug)]
+pub struct TableWriter<'a, W: Write> {
+    writer: csv::Writer<W>,
+    signals: &'a BTreeSet<String>,
 }
 
-fn row(record: &QueryRecord, q_value: f64, signals: &BTreeSet<&str>) -> Vec<String> {
+impl<'a, W: Write> TableWriter<'a, W> {
+    /// Writes the header. `signals` are the names of all signals that the rows will have.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub fn new(out: W, signals: &'a BTreeSet<String>) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        let signal_columns = signals.iter().map(|name| format!("signal.{name}"));
+        let header = FIXED_COLUMNS.iter().map(|&name| name.to_owned()).chain(signal_columns);
+        writer.write_record(header.chain(["warnings".to_owned()]))?;
+        Ok(Self { writer, signals })
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// A failed write, or a record with a signal that has no column
+    /// ([`io::ErrorKind::InvalidInput`]).
+    pub fn write(&mut self, record: &QueryRecord, q_value: f64) -> io::Result<()> {
+        if let Some(name) = record.signals.keys().find(|name| !self.signals.contains(*name)) {
+            let message = format!("the signal `{name}` has no column; name it in the header");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(self.writer.write_record(row(record, q_value, self.signals))?)
+    }
+
+    /// Hands what is still held to the underlying writer.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn row(record: &QueryRecord, q_value: f64, signals: &BTreeSet<String>) -> Vec<String> {
     let [first, last] = record.parts.clone().unwrap_or_default();
     let calibrated = &record.calibrated;
     let paper = record.paper.as_ref();
@@ -65,7 +86,7 @@ fn row(record: &QueryRecord, q_value: f64, signals: &BTreeSet<&str>) -> Vec<Stri
         cell(paper.map(|paper| paper.votes)),
         cell(paper.map(|paper| paper.vote_score)),
     ];
-    row.extend(signals.iter().map(|&name| cell(record.signals.get(name).copied().flatten())));
+    row.extend(signals.iter().map(|name| cell(record.signals.get(name).copied().flatten())));
     row.push(record.warnings.join("; "));
     row
 }
@@ -78,6 +99,17 @@ fn cell<T: ToString>(value: Option<T>) -> String {
 mod tests {
     use super::*;
     use crate::store::tests::record;
+
+    fn results_csv(records: &[QueryRecord], q_values: &[f64]) -> Vec<u8> {
+        let signals = records.iter().flat_map(|record| record.signals.keys().cloned()).collect();
+        let mut table = Vec::new();
+        let mut writer = TableWriter::new(&mut table, &signals).unwrap();
+        for (record, q_value) in records.iter().zip(q_values) {
+            writer.write(record, *q_value).unwrap();
+        }
+        writer.finish().unwrap();
+        table
+    }
 
     #[test]
     fn rows_follow_the_records_and_missing_values_are_empty() {
@@ -112,5 +144,14 @@ mod tests {
     fn no_records_give_a_header_alone() {
         let table = results_csv(&[], &[]);
         assert_eq!(table.split(|&byte| byte == b'\n').count(), 2);
+    }
+
+    #[test]
+    fn a_signal_without_a_column_is_refused_and_not_dropped() {
+        let signals = BTreeSet::from(["similarity".to_owned()]);
+        let mut writer = TableWriter::new(Vec::new(), &signals).unwrap();
+        let error = writer.write(&record("a", "Ann Lee"), 1.0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("`missing`"), "{error}");
     }
 }

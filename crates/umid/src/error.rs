@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::store::{Difference, RecordProblem};
+use crate::store::{Difference, ReadBackProblem, RecordProblem};
 
 /// Everything that can go wrong in an audit.
 #[derive(Debug, Error)]
@@ -561,6 +561,21 @@ pub enum AuditError {
         found: String,
     },
 
+    /// A finished record could not be read back from `results.jsonl`.
+    #[error(
+        "{} line {line} cannot be read back: {problem}; the file was changed or damaged after \
+         it was written: give the same command again, which checks every line",
+        path.display()
+    )]
+    ReadBack {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What went wrong.
+        problem: ReadBackProblem,
+    },
+
     /// A write failed while the run was going.
     #[error(
         "cannot write {}: {source}; {kept} finished records are kept: free some space or \
@@ -629,6 +644,7 @@ impl AuditError {
             | Self::ReferenceFailed { .. }
             | Self::RecordNotFinite { .. }
             | Self::UnexpectedRecord { .. }
+            | Self::ReadBack { .. }
             | Self::WriteOutput { .. } => false,
         }
     }

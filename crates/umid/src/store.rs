@@ -12,25 +12,35 @@
 //! A directory is taken only when it is new, empty, or holds the same run (model,
 //! parameters, queries, references). Everything that can be refused is refused by
 //! [`RunStore::open`], before anything is computed and without a change to what is there.
+//!
+//! Records are in `results.jsonl` and nowhere else: what needs them reads them back
+//! ([`RunStore::records`]), so that memory does not grow with the work done.
 
 mod identity;
 mod log;
+mod records;
+mod written;
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{TEMPORARY_PREFIX, sync_directory, write_atomically};
-use crate::csv_out::results_csv;
+use crate::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
+use crate::csv_out::TableWriter;
 use crate::error::AuditError;
+use crate::overview::Overview;
 use crate::queries::Query;
 use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
 
 pub use identity::Difference;
 pub use log::{RecordProblem, SYNC_INTERVAL};
+pub use records::ReadBackProblem;
+pub(crate) use records::Records;
 
-use log::{ResultsLog, WrittenQuery};
+use log::ResultsLog;
+use written::WrittenQueries;
 
 const LOCK_FILE: &str = ".lock";
 
@@ -45,17 +55,16 @@ pub const REPORT_FILE: &str = "report.html";
 
 /// An open run: its directory is locked for as long as this lives.
 #[derive(Debug)]
-pub struct RunStore {
+pub struct RunStore<'a> {
     dir: PathBuf,
     info: RunInfo,
-    queries: Vec<WrittenQuery>,
-    records: Vec<QueryRecord>,
+    queries: WrittenQueries<'a>,
     warnings: Vec<String>,
     log: ResultsLog,
     _lock: File,
 }
 
-impl RunStore {
+impl<'a> RunStore<'a> {
     /// Opens the run `info` over `queries` in `dir`: a new run where `dir` is absent or empty,
     /// and otherwise the rest of the same run.
     ///
@@ -67,7 +76,7 @@ impl RunStore {
     /// # Errors
     /// A directory that cannot be made, written or locked, is in use, holds something else or
     /// another run, or whose files are damaged in a way that no interruption explains.
-    pub fn open(dir: &Path, info: RunInfo, queries: &[Query]) -> Result<Self, AuditError> {
+    pub fn open(dir: &Path, info: RunInfo, queries: &'a [Query]) -> Result<Self, AuditError> {
         prepare_directory(dir)?;
         let lock = take_lock(dir)?;
         remove_leftovers(dir);
@@ -78,9 +87,8 @@ impl RunStore {
             Some(stored) => resume(dir, stored, info, &mut warnings)?,
             None => start(dir, info)?,
         };
-        let queries: Vec<WrittenQuery> =
-            queries.iter().map(|query| written(query, key.as_ref())).collect();
-        if key.is_some() && queries.iter().any(|query| !is_plain_number(&query.id)) {
+        let queries = WrittenQueries::new(queries, key);
+        if queries.are_redacted() && !queries.ids().all(is_plain_number) {
             warnings.push(
                 "names are redacted and ids are not; make sure that the ids of the queries \
                  file tell nobody's name, or remove that column"
@@ -96,32 +104,47 @@ impl RunStore {
                 opened.torn_bytes
             ));
         }
-        if opened.records.len() < info.counts.done {
+        let done = opened.log.lines();
+        if done < info.counts.done {
             warnings.push(format!(
-                "{RUN_FILE} counts {} finished queries and {RESULTS_FILE} holds {}; the others \
-                 are computed again",
-                info.counts.done,
-                opened.records.len()
+                "{RUN_FILE} counts {} finished queries and {RESULTS_FILE} holds {done}; the \
+                 others are computed again",
+                info.counts.done
             ));
         }
-        let mut store = Self {
-            dir: dir.to_owned(),
-            info,
-            queries,
-            records: opened.records,
-            warnings,
-            log: opened.log,
-            _lock: lock,
-        };
+        let mut store =
+            Self { dir: dir.to_owned(), info, queries, warnings, log: opened.log, _lock: lock };
         // Also tells, before the work starts, whether whole files can be written here.
         store.write_info().map_err(|source| AuditError::CreateOutput { path, source })?;
         Ok(store)
     }
 
-    /// The finished records, in the order of the queries. The query at the index of this
-    /// length is the next one.
-    pub fn records(&self) -> &[QueryRecord] {
-        &self.records
+    /// Finished queries: those before the index of this number.
+    pub fn done(&self) -> usize {
+        self.log.lines()
+    }
+
+    /// Reads the finished records back, in the order of the queries.
+    ///
+    /// # Errors
+    /// [`AuditError::ReadBack`], here or from the iterator, when the file is not there or holds
+    /// anything but these queries' records.
+    pub fn records(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<QueryRecord, AuditError>>, AuditError> {
+        let path = self.dir.join(RESULTS_FILE);
+        let records = Records::open(&path, self.done())?;
+        Ok(records.enumerate().map(move |(index, record)| {
+            let record = record?;
+            match log::problem_of(&record, index, &self.queries) {
+                None => Ok(record),
+                Some(problem) => Err(AuditError::ReadBack {
+                    path: path.clone(),
+                    line: index + 1,
+                    problem: ReadBackProblem::Record(problem),
+                }),
+            }
+        }))
     }
 
     /// What the user should know about the state in which the directory was found.
@@ -144,16 +167,20 @@ impl RunStore {
     ///
     /// # Panics
     /// When there is no such query.
-    pub fn written_text(&self, index: usize) -> &str {
-        &self.queries[index].text
+    pub fn written_text(&self, index: usize) -> Cow<'a, str> {
+        self.written(index).text
     }
 
     /// What a record says as its parts for query number `index`: none in a redacted run.
     ///
     /// # Panics
     /// When there is no such query.
-    pub fn written_parts(&self, index: usize) -> Option<&[String; 2]> {
-        self.queries[index].parts.as_ref()
+    pub fn written_parts(&self, index: usize) -> Option<[&'a str; 2]> {
+        self.written(index).parts
+    }
+
+    fn written(&self, index: usize) -> written::WrittenQuery<'a> {
+        self.queries.get(index).expect("the caller asks for a query of the run")
     }
 
     /// Appends the record of the next query.
@@ -161,27 +188,25 @@ impl RunStore {
     /// # Errors
     /// A record that is not the next query's as this run writes it, one with a value that is
     /// not finite, or a failed write; the records before are kept in each case.
-    pub fn append(&mut self, record: QueryRecord) -> Result<(), AuditError> {
-        let next = self.queries.get(self.records.len());
-        let fits = next.is_some_and(|next| {
-            next.id == record.id && next.text == record.text && next.parts == record.parts
-        });
+    pub fn append(&mut self, record: &QueryRecord) -> Result<(), AuditError> {
+        let next = self.queries.get(self.done());
+        let fits =
+            next.as_ref().is_some_and(|next| next.id == record.id && next.agrees_with(record));
         if !fits {
             return Err(AuditError::UnexpectedRecord {
                 expected: next.map_or_else(
                     || "nothing".to_owned(),
                     |next| format!("`{}` with the text `{}`", next.id, next.text),
                 ),
-                found: record.id,
+                found: record.id.clone(),
             });
         }
-        if let Some(field) = non_finite_field(&record) {
-            return Err(AuditError::RecordNotFinite { id: record.id, field });
+        if let Some(field) = non_finite_field(record) {
+            return Err(AuditError::RecordNotFinite { id: record.id.clone(), field });
         }
         let line =
-            serde_json::to_vec(&record).map_err(|error| self.failed(RESULTS_FILE, error.into()))?;
+            serde_json::to_vec(record).map_err(|error| self.failed(RESULTS_FILE, error.into()))?;
         self.log.append(&line)?;
-        self.records.push(record);
         self.log.sync_when_due()
     }
 
@@ -200,36 +225,54 @@ impl RunStore {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    /// Writes `results.csv`, with one q-value for each finished record, `report.html`, and
-    /// the last `run.json`.
+    /// Writes `results.csv`, with one q-value for each finished record, `report.html` by
+    /// `report`, and the last `run.json`. The q-values are of the records of `overview`.
     ///
     /// # Errors
-    /// A failed write; the same command tries again.
+    /// A failed write, or records that cannot be read back or are not the overview's; the same
+    /// command tries again.
     ///
     /// # Panics
     /// When there is not one q-value for each record.
-    pub fn finish(&mut self, q_values: &[f64], report_html: &str) -> Result<(), AuditError> {
+    pub fn finish(
+        &mut self,
+        overview: &Overview,
+        q_values: &[f64],
+        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), AuditError> {
+        assert_eq!(self.done(), q_values.len(), "one q-value a record");
         self.log.sync()?;
-        let table = results_csv(&self.records, q_values);
-        for (file, content) in
-            [(TABLE_FILE, table.as_slice()), (REPORT_FILE, report_html.as_bytes())]
-        {
-            write_atomically(&self.dir.join(file), content)
-                .map_err(|source| self.failed(file, source))?;
-        }
+        self.write_table(overview, q_values)?;
+        let write_report = || {
+            let mut file = Replacement::begin(&self.dir.join(REPORT_FILE))?;
+            report(&mut file)?;
+            file.commit()
+        };
+        write_report().map_err(|source| self.failed(REPORT_FILE, source))?;
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
+    }
+
+    fn write_table(&self, overview: &Overview, q_values: &[f64]) -> Result<(), AuditError> {
+        let failed = |source| self.failed(TABLE_FILE, source);
+        let mut file = Replacement::begin(&self.dir.join(TABLE_FILE)).map_err(failed)?;
+        let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
+        for (i, record) in overview.checked(self.records()?).enumerate() {
+            table.write(&record?, q_values[i]).map_err(failed)?;
+        }
+        table.finish().map_err(failed)?;
+        file.commit().map_err(failed)
     }
 
     fn write_info(&mut self) -> io::Result<()> {
         self.info.counts.queries = self.queries.len();
-        self.info.counts.done = self.records.len();
+        self.info.counts.done = self.done();
         let mut json = serde_json::to_vec_pretty(&self.info)?;
         json.push(b'\n');
         write_atomically(&self.dir.join(RUN_FILE), &json)
     }
 
     fn failed(&self, file: &str, source: io::Error) -> AuditError {
-        AuditError::WriteOutput { path: self.dir.join(file), kept: self.records.len(), source }
+        AuditError::WriteOutput { path: self.dir.join(file), kept: self.done(), source }
     }
 }
 
@@ -359,18 +402,6 @@ fn resume(
         }
     }
     Ok((key, stored))
-}
-
-fn written(query: &Query, key: Option<&RedactionKey>) -> WrittenQuery {
-    let id = query.id.clone();
-    match key {
-        Some(key) => WrittenQuery { id, text: key.redacted(&query.text), parts: None },
-        None => WrittenQuery {
-            id,
-            text: query.text.clone(),
-            parts: query.parts.clone().map(|(first, last)| [first, last]),
-        },
-    }
 }
 
 fn is_plain_number(id: &str) -> bool {

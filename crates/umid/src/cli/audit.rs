@@ -173,30 +173,25 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
 /// The outcome in a few lines.
 pub(crate) fn print_summary(summary: &AuditSummary) {
     let parameters = &summary.run.parameters;
-    let records = &summary.records;
-    let detected = records.iter().filter(|r| r.calibrated.detected).count();
+    let (names, detected) = (summary.overview.names(), summary.overview.detected());
     println!(
-        "calibrated: {} of {} names detected at a false discovery rate of {} %; {detected} have \
+        "calibrated: {} of {names} names detected at a false discovery rate of {} %; {detected} have \
          p <= {}, where about {:.0} would by chance alone",
         summary.discoveries(),
-        records.len(),
         parameters.false_discovery_rate * 100.0,
         parameters.alpha,
-        records.len() as f64 * parameters.alpha
+        names as f64 * parameters.alpha
     );
-    let votes: Vec<bool> = records.iter().filter_map(|r| Some(r.paper.as_ref()?.member)).collect();
-    if votes.is_empty() {
-        println!("paper:      not read, since no inversions were made");
-    } else {
-        println!(
+    match summary.overview.votes() {
+        None => println!("paper:      not read, since no inversions were made"),
+        Some(votes) => println!(
             "paper:      {} of {} names voted members against gibberish (which any real name \
              tends to be)",
-            votes.iter().filter(|member| **member).count(),
-            votes.len()
-        );
+            votes.members, votes.voted_on
+        ),
     }
     let warnings = summary.run.warnings.len();
-    let flagged = records.iter().filter(|r| !r.warnings.is_empty()).count();
+    let flagged = summary.overview.with_warnings();
     if warnings + flagged > 0 {
         println!(
             "warnings:   {warnings} about the run, {flagged} names with their own; see the report"
@@ -206,12 +201,12 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
 }
 
 fn summary_json(summary: &AuditSummary) -> serde_json::Value {
-    let records = &summary.records;
+    let overview = &summary.overview;
     serde_json::json!({
-        "queries": records.len(),
+        "queries": overview.names(),
         "detected_at_false_discovery_rate": summary.discoveries(),
-        "detected_at_alpha": records.iter().filter(|r| r.calibrated.detected).count(),
-        "voted_members": records.iter().filter(|r| r.paper.as_ref().is_some_and(|p| p.member)).count(),
+        "detected_at_alpha": overview.detected(),
+        "voted_members": overview.votes().map_or(0, |votes| votes.members),
         "warnings": summary.run.warnings,
         "report": summary.report.display().to_string(),
     })

@@ -179,15 +179,16 @@ fn mixed(members: &[Query], non_members: &[Query]) -> NameFile {
 fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
     let level = summary.run.parameters.false_discovery_rate;
     let alpha = summary.run.parameters.alpha;
+    let overview = &summary.overview;
     let count = |verdict: &dyn Fn(usize) -> bool, member: bool| {
-        let right_group = |i: &usize| members.contains(&summary.records[*i].id) == member;
-        (0..summary.records.len()).filter(right_group).filter(|i| verdict(*i)).count()
+        let right_group = |i: &usize| members.contains(overview.id(*i)) == member;
+        (0..overview.names()).filter(right_group).filter(|i| verdict(*i)).count()
     };
     let total = |member| count(&|_| true, member);
     println!("\nright and wrong, membership being known:");
     let calibrated = |i: usize| summary.q_values[i] <= level;
-    let single = |i: usize| summary.records[i].calibrated.p_value <= alpha;
-    let paper = |i: usize| summary.records[i].paper.as_ref().is_some_and(|p| p.member);
+    let single = |i: usize| overview.p_values()[i] <= alpha;
+    let paper = |i: usize| overview.is_voted_member(i) == Some(true);
     let rows: [(String, &dyn Fn(usize) -> bool); 3] = [
         (format!("calibrated, false discovery rate {} %", level * 100.0), &calibrated),
         (format!("calibrated, p <= {alpha}"), &single),
@@ -199,7 +200,7 @@ fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
         println!(
             "  {name:<40} {right} of {} right: {found} of {} members detected, {falsely} of {} \
              non-members falsely",
-            summary.records.len(),
+            overview.names(),
             total(true),
             total(false)
         );
@@ -214,8 +215,9 @@ fn compare(
     members: &BTreeSet<String>,
     non_members: &BTreeSet<String>,
 ) -> anyhow::Result<Vec<ScoreRow>> {
+    let records = summary.records()?.collect::<Result<Vec<_>, _>>()?;
     let group = |ids: &BTreeSet<String>| {
-        summary.records.iter().filter(|r| ids.contains(&r.id)).cloned().collect::<Vec<_>>()
+        records.iter().filter(|r| ids.contains(&r.id)).cloned().collect::<Vec<_>>()
     };
     let (members, non_members) = (group(members), group(non_members));
     let texts = gibberish(SCORED_GIBBERISH_SEED, members.len().max(GIBBERISH_CUT * 2))?;

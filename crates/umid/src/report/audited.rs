@@ -1,7 +1,7 @@
 //! What was audited and with which parameters.
 
-use super::embedded::signals_by_weight;
 use super::markup::{count, escape, missing, percent, trimmed, words};
+use crate::overview::signals_by_weight;
 use crate::record::{Parameters, ReferenceInfo, RunInfo};
 
 /// Leading characters of a digest that identify it to a reader.

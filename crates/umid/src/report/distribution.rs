@@ -2,8 +2,8 @@
 
 use super::Report;
 use super::axes::{Axis, Frame};
-use super::embedded::main_signal;
-use super::markup::{count, escape, finite, percent};
+use super::markup::{count, escape, finite, percent, words};
+use crate::overview::Overview;
 
 const FRAME: Frame = Frame { width: 520.0, height: 300.0 };
 const BINS: usize = 24;
@@ -17,7 +17,7 @@ struct Series {
 
 /// The figure, or a sentence when there is nothing to draw.
 pub(super) fn figure(report: &Report<'_>) -> String {
-    let Some((signal, words)) = main_signal(report.run) else {
+    let Some(signal) = report.overview.main_signal() else {
         return absent_figure(
             "The calibrated reference keeps no signal of the score, so its distribution cannot be \
              drawn.",
@@ -45,7 +45,7 @@ pub(super) fn figure(report: &Report<'_>) -> String {
             count(series.values.len() as u64),
         );
     }
-    let words = escape(&words);
+    let words = escape(&words(signal));
     format!(
         "<figure>\n<h3 id=\"h-d\">Main signal: {words}</h3>\n\
          <svg viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"h-d d-d\">{}{outlines}</svg>\n\
@@ -56,7 +56,7 @@ pub(super) fn figure(report: &Report<'_>) -> String {
         FRAME.width,
         FRAME.height,
         FRAME.draw(&x, &y, &sentence_case(&words), "Share of texts (%)"),
-        absent(report, signal),
+        absent(report.overview),
     )
 }
 
@@ -69,12 +69,12 @@ fn series(report: &Report<'_>, signal: &str) -> Vec<Series> {
     let reference = &report.run.calibrated_reference.signals[signal];
     let reference = reference.iter().copied().flatten().filter_map(finite).collect();
     let queries = |wanted: Option<bool>| -> Vec<f64> {
-        let is_wanted = |id: &String| match (report.ground_truth, wanted) {
-            (Some(members), Some(wanted)) => members.contains(id) == wanted,
+        let overview = report.overview;
+        let is_wanted = |i: &usize| match (report.ground_truth, wanted) {
+            (Some(members), Some(wanted)) => members.contains(overview.id(*i)) == wanted,
             _ => true,
         };
-        let records = report.records.iter().filter(|r| is_wanted(&r.id));
-        records.filter_map(|r| r.signals.get(signal).copied().flatten().and_then(finite)).collect()
+        (0..overview.names()).filter(is_wanted).filter_map(|i| overview.main(i)).collect()
     };
     let mut series =
         vec![Series { label: "reference", class: "dist dist-reference", values: reference }];
@@ -114,13 +114,9 @@ fn outline(shares: &[f64], x: &Axis, y: &Axis) -> String {
 }
 
 /// How many queries the signal does not cover.
-fn absent(report: &Report<'_>, signal: &str) -> String {
-    let total = report.records.len();
-    let absent = report
-        .records
-        .iter()
-        .filter(|r| r.signals.get(signal).copied().flatten().and_then(finite).is_none())
-        .count();
+fn absent(overview: &Overview) -> String {
+    let total = overview.names();
+    let absent = (0..total).filter(|&i| overview.main(i).is_none()).count();
     if absent == 0 {
         return String::new();
     }
@@ -140,6 +136,7 @@ fn sentence_case(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::overview::main_signal;
     use crate::report::fixture;
 
     #[test]
@@ -156,16 +153,19 @@ mod tests {
         let mut run = fixture::run(40);
         run.calibrated_reference.signals.clear();
         let records = fixture::records(3, 1);
-        assert!(figure(&fixture::report(&run, &records, &[])).contains("cannot be drawn"));
+        assert!(
+            figure(&fixture::Drawn::of(&run, &records).report(&run, &[]))
+                .contains("cannot be drawn")
+        );
     }
 
     #[test]
     fn queries_without_the_signal_are_counted() {
         let run = fixture::run(40);
         let mut records = fixture::records(4, 1);
-        let (signal, _) = main_signal(&run).expect("the fixture has one");
+        let signal = main_signal(&run).expect("the fixture has one");
         records[0].signals.insert(signal.to_owned(), None);
-        let html = figure(&fixture::report(&run, &records, &[]));
+        let html = figure(&fixture::Drawn::of(&run, &records).report(&run, &[]));
         assert!(html.contains("1 of 4 queries (25\u{a0}%)"), "{html}");
     }
 }

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Report;
-use super::markup::{count, words};
-use crate::record::{QueryRecord, RunInfo};
-
-/// Rows that the table holds at most. With some 300 bytes a row the page stays near 6 MB.
-pub(super) const MAX_ROWS: usize = 20_000;
+use super::markup::count;
+use super::table::{Table, Vote};
+use crate::overview::signals_by_weight;
+use crate::record::RunInfo;
 
 /// Columns for signals in the table; a row's details show all of them.
 const KEY_SIGNALS: usize = 4;
@@ -35,8 +34,15 @@ pub(super) struct Embedded<'a> {
     has_truth: bool,
     /// Queries with a record; more than there are rows in a very large run.
     total: usize,
-    /// By p-value, smallest first.
-    rows: Vec<Row<'a>>,
+    rows: Rows<'a>,
+}
+
+/// The table's rows, made one at a time as they are written.
+#[derive(Debug)]
+struct Rows<'a> {
+    table: &'a Table,
+    q_values: &'a [f64],
+    ground_truth: Option<&'a BTreeSet<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,106 +53,65 @@ struct Row<'a> {
     q: Option<f64>,
     score: f64,
     detected: bool,
-    signals: Vec<Option<f64>>,
-    /// Positions of the signals that entered the score.
-    used: Vec<usize>,
-    paper: Option<Vote>,
+    signals: &'a [Option<f64>],
+    used: &'a [usize],
+    paper: Option<&'a Vote>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     truth: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
-struct Vote {
-    member: bool,
-    votes: usize,
-    of: usize,
-    flags: Vec<Option<bool>>,
-    scores: Vec<Option<f64>>,
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.table.rows.iter().map(|row| Row {
+            id: &row.id,
+            text: &row.text,
+            p: row.p,
+            q: self.q_values.get(row.position).copied(),
+            score: row.score,
+            detected: row.detected,
+            signals: &row.signals,
+            used: &row.used,
+            paper: row.paper.as_ref(),
+            warnings: &row.warnings,
+            truth: self.ground_truth.map(|members| members.contains(&row.id)),
+        }))
+    }
 }
 
 impl<'a> Embedded<'a> {
-    /// Gathers the first [`MAX_ROWS`] records of `order`.
-    pub(super) fn new(report: &Report<'a>, order: &[usize]) -> Self {
-        let Report { run, records, q_values, ground_truth, .. } = *report;
-        let signals = names_in(records.iter().map(|r| r.signals.keys()));
-        let detectors =
-            names_in(records.iter().filter_map(|r| r.paper.as_ref()).map(|p| p.flags.keys()));
-        let rows = order.iter().take(MAX_ROWS).map(|&i| {
-            let record = &records[i];
-            Row {
-                id: &record.id,
-                text: &record.text,
-                p: record.calibrated.p_value,
-                q: q_values.get(i).copied(),
-                score: record.calibrated.score,
-                detected: record.calibrated.detected,
-                signals: signals
-                    .iter()
-                    .map(|&name| record.signals.get(name).copied().flatten())
-                    .collect(),
-                used: positions(&signals, record.calibrated.signals_used.iter()),
-                paper: record.paper.as_ref().map(|paper| Vote {
-                    member: paper.member,
-                    votes: paper.votes,
-                    of: paper.flags.len(),
-                    flags: detectors.iter().map(|&name| paper.flags.get(name).copied()).collect(),
-                    scores: detectors.iter().map(|&name| paper.scores.get(name).copied()).collect(),
-                }),
-                warnings: &record.warnings,
-                truth: ground_truth.map(|members| members.contains(&record.id)),
-            }
-        });
+    /// What the page carries of a report.
+    pub(super) fn new(report: &Report<'a>) -> Self {
+        let Report { run, overview, table, q_values, ground_truth, .. } = *report;
+        let signals: Vec<&str> = overview.signals().iter().map(String::as_str).collect();
         Self {
             run: run_without_reference_signals(run),
             key_signals: key_signals(run, &signals),
+            detectors: overview.detectors().iter().map(String::as_str).collect(),
             has_q_values: !q_values.is_empty(),
-            has_paper: records.iter().any(|r| r.paper.is_some()),
+            has_paper: overview.votes().is_some(),
             has_truth: ground_truth.is_some(),
-            total: records.len(),
-            rows: rows.collect(),
+            total: overview.names(),
+            rows: Rows { table, q_values, ground_truth },
             signals,
-            detectors,
         }
     }
 
     /// What the table leaves out, if anything.
     pub(super) fn note(&self) -> String {
-        if self.rows.len() == self.total {
+        let shown = self.rows.table.rows.len();
+        if shown == self.total {
             return String::new();
         }
         format!(
             "<p class=\"note\">The table holds the {} names with the smallest p-values of {}. \
              Counts and charts are over all of them; <code>results.csv</code> lists every \
              one.</p>\n",
-            count(self.rows.len() as u64),
+            count(shown as u64),
             count(self.total as u64),
         )
     }
-}
-
-/// Positions of the records by p-value, smallest first; equal p-values by score, highest
-/// first, then by id. A p-value that is not a number comes last.
-pub(super) fn by_p_value(records: &[QueryRecord]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..records.len()).collect();
-    order.sort_by(|&a, &b| {
-        let (a, b) = (&records[a], &records[b]);
-        let (p, q) = (a.calibrated.p_value, b.calibrated.p_value);
-        (p.is_nan().cmp(&q.is_nan()))
-            .then(p.total_cmp(&q))
-            .then(b.calibrated.score.total_cmp(&a.calibrated.score))
-            .then_with(|| a.id.cmp(&b.id))
-    });
-    order
-}
-
-/// Signals by the magnitude of their weight in the calibrated score, largest first.
-pub(super) fn signals_by_weight(run: &RunInfo) -> Vec<(&str, f64)> {
-    let weights = &run.parameters.calibrated_signals;
-    let mut weights: Vec<_> = weights.iter().map(|(name, &w)| (name.as_str(), w)).collect();
-    weights.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
-    weights
 }
 
 /// The signals that get a column: the paper's two where measured, and the heaviest of the
@@ -165,13 +130,6 @@ fn positions<S: AsRef<str>>(signals: &[&str], names: impl Iterator<Item = S>) ->
     names.filter_map(|name| signals.iter().position(|s| *s == name.as_ref())).collect()
 }
 
-fn names_in<'a, I>(keys: impl Iterator<Item = I>) -> Vec<&'a str>
-where
-    I: Iterator<Item = &'a String>,
-{
-    keys.flatten().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 fn run_without_reference_signals(run: &RunInfo) -> Value {
     let mut run = serde_json::to_value(run).expect("run information serialises");
     for reference in ["paper_reference", "calibrated_reference"] {
@@ -182,31 +140,11 @@ fn run_without_reference_signals(run: &RunInfo) -> Value {
     run
 }
 
-/// The main signal of the calibrated score that the reference was measured on, in words.
-pub(super) fn main_signal(run: &RunInfo) -> Option<(&str, String)> {
-    let reference = &run.calibrated_reference.signals;
-    signals_by_weight(run)
-        .into_iter()
-        .map(|(name, _)| name)
-        .find(|name| reference.get(*name).is_some_and(|v| v.iter().any(Option::is_some)))
-        .map(|name| (name, words(name)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::fixture;
-
-    #[test]
-    fn rows_come_by_p_value_and_undefined_ones_last() {
-        let mut records = fixture::records(4, 1);
-        for (record, p) in records.iter_mut().zip([0.5, f64::NAN, 0.01, 0.5]) {
-            record.calibrated.p_value = p;
-        }
-        records[0].calibrated.score = 0.0;
-        records[3].calibrated.score = 1.0;
-        assert_eq!(by_p_value(&records), [2, 3, 0, 1]);
-    }
+    use crate::report::table::MAX_ROWS;
 
     #[test]
     fn a_very_large_run_keeps_the_smallest_p_values_and_says_so() {
@@ -218,15 +156,23 @@ mod tests {
                 let mut record = record.clone();
                 record.id = i.to_string();
                 record.calibrated.p_value = 1.0 / (i as f64 + 1.0);
+                record.calibrated.detected = record.calibrated.p_value <= 0.05;
                 record
             })
             .collect();
-        let report = fixture::report(&run, &records, &[]);
-        let embedded = Embedded::new(&report, &by_p_value(&records));
-        assert_eq!(embedded.rows.len(), MAX_ROWS);
-        assert_eq!(embedded.rows[0].id, MAX_ROWS.to_string());
-        assert!(embedded.rows.iter().all(|row| row.id != "0"), "the largest p-value is left out");
+        let drawn = fixture::Drawn::of(&run, &records);
+        let report = drawn.report(&run, &[]);
+        let embedded = Embedded::new(&report);
+        let rows = &drawn.table.rows;
+        assert_eq!(rows.len(), MAX_ROWS);
+        assert_eq!(rows[0].id, MAX_ROWS.to_string());
+        assert!(rows.iter().all(|row| row.id != "0"), "the largest p-value is left out");
         assert!(embedded.note().contains("20,000 names"));
+        // Counts are over all: p = 1/20 and below.
+        let outcome = crate::report::outcome::Outcome::of(&report);
+        assert_eq!((embedded.total, outcome.names), (MAX_ROWS + 1, MAX_ROWS + 1));
+        assert_eq!(outcome.detected_at_level, MAX_ROWS + 1 - 19);
+        assert!(crate::report::p_values::figure(&run, &drawn.overview).contains("of 20,001 names"));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Report;
+use super::{Report, Table};
+use crate::overview::Overview;
 use crate::record::{
     CalibratedReading, Counts, ModelInfo, PaperReading, Parameters, QueryRecord, ReferenceInfo,
     RunInfo, SCHEMA_VERSION,
@@ -13,9 +14,26 @@ const DETECTORS: [&str; 4] =
 const FIRST: [&str; 8] = ["Ada", "Bram", "Chika", "Dora", "Emeka", "Farid", "Greta", "Hana"];
 const LAST: [&str; 7] = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "Haddad", "Novak", "Silva"];
 
-/// A report of records without images and truth.
-pub fn report<'a>(run: &'a RunInfo, records: &'a [QueryRecord], q_values: &'a [f64]) -> Report<'a> {
-    Report { run, records, q_values, previews: &[], ground_truth: None }
+/// What a report is drawn from besides its run.
+pub struct Drawn {
+    pub overview: Overview,
+    pub table: Table,
+}
+
+impl Drawn {
+    /// Reads records twice, as a run's end does.
+    pub fn of(run: &RunInfo, records: &[QueryRecord]) -> Self {
+        let again = || records.iter().cloned().map(Ok);
+        let overview = Overview::read(run, again()).expect("records in memory");
+        let table = Table::read(&overview, again()).expect("the same records");
+        Self { overview, table }
+    }
+
+    /// A report without images and truth.
+    pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [f64]) -> Report<'a> {
+        let Self { overview, table } = self;
+        Report { run, overview, table, q_values, previews: &[], ground_truth: None }
+    }
 }
 
 /// A run with `reference` plausible names and half as many gibberish strings.

@@ -1,6 +1,8 @@
 //! From values to text that is safe in HTML: escaping, embedded JSON, data URIs, and the one
 //! way in which the report writes counts and rates.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
 
 /// A dash for a value that does not exist, with the reason as its title.
@@ -36,40 +38,52 @@ fn is_direction_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Serialises a value as JSON that can stand inside a `<script>` element: the characters that
-/// could end the element, start a comment or end a line of script are written as `\u` escapes.
+/// Writes a value as JSON that can stand inside a `<script>` element: the characters that could
+/// end the element, start a comment or end a line of script are written as `\u` escapes.
 /// Numbers that are not finite become `null`.
-pub(super) fn json_for_script<T: Serialize>(value: &T) -> String {
-    let json = serde_json::to_string(value).expect("plain structs with string keys serialise");
-    let mut safe = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                safe += &format!("\\u{:04x}", u32::from(c));
-            }
-            c => safe.push(c),
-        }
-    }
-    safe
+pub(super) fn write_json_for_script<T: Serialize>(
+    value: &T,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, ScriptSafe);
+    Ok(value.serialize(&mut serializer)?)
 }
 
-/// Replaces each `{{name}}` of the template by its part, in one pass: braces in a part stay as
-/// they are.
-pub(super) fn fill(template: &str, parts: &[(&str, String)]) -> String {
-    let length = parts.iter().map(|(_, part)| part.len()).sum::<usize>();
-    let mut filled = String::with_capacity(template.len() + length);
+/// Compact JSON. The characters in question can stand in strings alone.
+struct ScriptSafe;
+
+impl serde_json::ser::Formatter for ScriptSafe {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            let (before, from) = rest.split_at(at);
+            let c = from.chars().next().expect("one was found here");
+            write!(out, "{before}\\u{:04x}", u32::from(c))?;
+            rest = &from[c.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+/// Writes the template with each `{{name}}` replaced by what `part` writes for it, in one pass:
+/// braces in a part stay as they are.
+pub(super) fn fill(
+    template: &str,
+    out: &mut dyn Write,
+    mut part: impl FnMut(&str, &mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").expect("the template closes its braces");
-        let (_, part) = parts
-            .iter()
-            .find(|(known, _)| *known == name)
-            .expect("every name in the template has a part");
-        filled += before;
-        filled += part;
+        out.write_all(before.as_bytes())?;
+        part(name, out)?;
         rest = after;
     }
-    filled + rest
+    out.write_all(rest.as_bytes())
 }
 
 /// A file as a `data:` URI.
@@ -157,6 +171,12 @@ mod tests {
         );
     }
 
+    fn json_for_script<T: Serialize>(value: &T) -> String {
+        let mut json = Vec::new();
+        write_json_for_script(value, &mut json).expect("memory takes all");
+        String::from_utf8(json).expect("JSON is text")
+    }
+
     #[test]
     fn embedded_json_cannot_leave_its_element() {
         let hostile = "</script><!--<script>\u{2028}\u{2029}&";
@@ -173,9 +193,25 @@ mod tests {
     }
 
     #[test]
+    fn embedded_json_is_plain_json_but_for_those_characters() {
+        let text = "\u{2028}Ann <b>& \"\\\n\u{e9}\u{2029}</b>\u{1f600}";
+        let plain = serde_json::to_string(text).expect("a string");
+        let escaped = plain
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026")
+            .replace('\u{2028}', "\\u2028")
+            .replace('\u{2029}', "\\u2029");
+        assert_eq!(json_for_script(&text), escaped);
+    }
+
+    #[test]
     fn parts_are_not_filled_again() {
-        let parts = [("a", "{{b}}".to_owned()), ("b", "x".to_owned())];
-        assert_eq!(fill("<{{a}}|{{b}}>", &parts), "<{{b}}|x>");
+        let mut filled = Vec::new();
+        let part = |name: &str| if name == "a" { "{{b}}" } else { "x" };
+        fill("<{{a}}|{{b}}>", &mut filled, |name, out| out.write_all(part(name).as_bytes()))
+            .expect("memory takes all");
+        assert_eq!(filled, b"<{{b}}|x>");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `report.html`: one self-contained page that says what was audited, what was found, how far
 //! it can be trusted, and with which parameters.
 //!
-//! The page is drawn from [`RunInfo`] and [`QueryRecord`]s, that is from what `run.json` and
-//! `results.jsonl` hold, with the run's q-values and a few images beside them. It needs no
-//! network and forbids it: script and style are inlined under a content security policy that
+//! The page is drawn from [`RunInfo`] and two passes over the records, that is from what
+//! `run.json` and `results.jsonl` hold, with the run's q-values and a few images beside them:
+//! counts and charts come from an [`Overview`] of all records, the table from the [`Table`] of
+//! those that it shows. It needs no network and forbids it: script and style are inlined under a content security policy that
 //! lets nothing else in. Charts are SVG drawn here; the script adds the table (sorting,
 //! filtering, paging), tooltips and downloads. Every text that came from outside is escaped,
 //! in markup by `markup::escape` and in the embedded JSON by `markup::json_for_script`.
@@ -19,7 +20,7 @@ mod axes;
 mod distribution;
 mod embedded;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod guide;
 mod markup;
 mod outcome;
@@ -27,17 +28,22 @@ mod p_values;
 pub mod preview;
 mod readings;
 mod scatter;
+mod table;
 mod warnings;
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use thiserror::Error;
 
 use crate::imagined::Imagined;
-use crate::record::{QueryRecord, RunInfo};
+use crate::overview::{Overview, main_signal};
+use crate::record::RunInfo;
+use embedded::Embedded;
 pub use markup::escape;
 use markup::{data_uri, fill};
 use outcome::Outcome;
+pub use table::{MAX_ROWS, Table};
 
 const PAGE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("report.css");
@@ -50,9 +56,11 @@ const SCRIPT: &str = include_str!("report.js");
 pub struct Report<'a> {
     /// What was run, and on what.
     pub run: &'a RunInfo,
-    /// The queries' records, in any order.
-    pub records: &'a [QueryRecord],
-    /// Benjamini-Hochberg q-values, one for each record in the records' order; empty when no
+    /// What the queries' records say together; read with this `run`.
+    pub overview: &'a Overview,
+    /// The rows of the table; read with this overview.
+    pub table: &'a Table,
+    /// Benjamini-Hochberg q-values, one for each record in the overview's order; empty when no
     /// false discovery rate was computed, which the report then says.
     pub q_values: &'a [f64],
     /// Images for the inversions section; may be empty.
@@ -88,6 +96,29 @@ pub enum ReportError {
         /// Number of q-values.
         found: usize,
     },
+    /// An overview that was read with another run.
+    #[error(
+        "the overview's main signal is {found:?} and the run's is {expected:?}; read the \
+         overview with the run that is reported"
+    )]
+    OtherRun {
+        /// The run's main signal.
+        expected: Option<String>,
+        /// The overview's.
+        found: Option<String>,
+    },
+    /// A table that was read with another overview.
+    #[error("the table's rows are not the overview's records; read both from the same records")]
+    OtherTable,
+    /// The second reading of the records found others than the first.
+    #[error(
+        "record number {position}, counted from 0, is not what it was when the records were read \
+         before; let nothing change them meanwhile and give the same command again"
+    )]
+    OtherRecords {
+        /// Where the first difference is; the number of records where one is missing.
+        position: usize,
+    },
     /// A preview's pixels do not fill its shape.
     #[error(
         "{found} pixel values for an image of 3 x {height} x {width}; give a non-empty \
@@ -120,17 +151,25 @@ pub enum ReportError {
 /// Draws the report as one HTML file.
 ///
 /// # Errors
-/// [`ReportError::QValueCount`] when there are q-values but not one for each record.
-pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
-    let (expected, found) = (report.records.len(), report.q_values.len());
+/// [`ReportError::QValueCount`] when there are q-values but not one for each record;
+/// [`ReportError::OtherRun`] and [`ReportError::OtherTable`] when the parts of the report do not
+/// belong together.
+pub fn render<'a>(report: &Report<'a>) -> Result<Page<'a>, ReportError> {
+    let (expected, found) = (report.overview.names(), report.q_values.len());
     if found != 0 && found != expected {
         return Err(ReportError::QValueCount { expected, found });
     }
+    let (expected, found) = (main_signal(report.run), report.overview.main_signal());
+    if expected != found {
+        let (expected, found) = (expected.map(str::to_owned), found.map(str::to_owned));
+        return Err(ReportError::OtherRun { expected, found });
+    }
+    if !report.table.is_of(report.overview) {
+        return Err(ReportError::OtherTable);
+    }
     let outcome = Outcome::of(report);
-    let order = embedded::by_p_value(report.records);
-    let embedded = embedded::Embedded::new(report, &order);
-
-    let parts = [
+    let embedded = Embedded::new(report);
+    let parts = vec![
         ("nonce", nonce(report.run)),
         ("title", escape(&title(report.run))),
         ("outcome", escape(&outcome.sentence())),
@@ -141,16 +180,40 @@ pub fn render(report: &Report<'_>) -> Result<String, ReportError> {
         ("guide", guide::section(report.run, &outcome)),
         ("table_note", embedded.note()),
         ("scatter", scatter::figure(report)),
-        ("p_values", p_values::figure(report.run, report.records)),
+        ("p_values", p_values::figure(report.run, report.overview)),
         ("distribution", distribution::figure(report)),
         ("previews", previews(report)),
         ("parameters", audited::parameters(report.run)),
         ("version", escape(&report.run.umid_version)),
         ("style", format!("{BASE_STYLE}{STYLE}")),
-        ("data", markup::json_for_script(&embedded)),
         ("script", SCRIPT.to_owned()),
     ];
-    Ok(fill(PAGE, &parts))
+    Ok(Page { parts, embedded })
+}
+
+/// A report that is drawn and not yet written.
+#[derive(Debug)]
+pub struct Page<'a> {
+    parts: Vec<(&'static str, String)>,
+    embedded: Embedded<'a>,
+}
+
+impl Page<'_> {
+    /// Writes the HTML file. The rows of its table, which are most of it, are not held as text.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        fill(PAGE, out, |name, out| match name {
+            "data" => markup::write_json_for_script(&self.embedded, out),
+            _ => out.write_all(self.part(name).as_bytes()),
+        })
+    }
+
+    fn part(&self, name: &str) -> &str {
+        let part = self.parts.iter().find(|(known, _)| *known == name);
+        part.map(|(_, part)| part.as_str()).expect("every name in the template has a part")
+    }
 }
 
 /// The title of the page.

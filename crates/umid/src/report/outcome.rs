@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::markup::{count, names, percent, trimmed};
-use crate::record::QueryRecord;
+use crate::overview::Votes;
 
 /// What the run found, counted.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub(super) struct Outcome {
     /// Names that would reach `alpha` if none had been seen in training.
     pub expected_at_level: f64,
     /// The paper's reading; `None` when no record has one.
-    pub paper: Option<PaperOutcome>,
+    pub paper: Option<Votes>,
     /// The smallest p-value that the reference can give, 1 / (n + 1).
     pub smallest_p: f64,
     /// The least number of names that can pass the false discovery rate, all of them at the
@@ -26,34 +26,21 @@ pub(super) struct Outcome {
     false_discovery_rate: f64,
 }
 
-/// The counts of the paper's reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PaperOutcome {
-    /// Names that were put to the vote.
-    pub voted_on: usize,
-    /// Names that were voted members.
-    pub members: usize,
-    /// Names that were voted members and are detected at the calibrated test's level.
-    pub members_detected: usize,
-    /// Detectors in the ensemble.
-    pub detectors: usize,
-}
-
 impl Outcome {
-    /// Counts a report's records.
+    /// Counts what a report is of.
     pub(super) fn of(report: &Report<'_>) -> Self {
-        let Report { run, records, q_values, .. } = *report;
+        let Report { run, overview, q_values, .. } = *report;
         let parameters = &run.parameters;
         let smallest_p = 1.0 / (run.calibrated_reference.ranked as f64 + 1.0);
-        let names = records.len();
+        let names = overview.names();
         let detected = |q: &&f64| **q <= parameters.false_discovery_rate;
         Self {
             names,
-            detected_at_level: records.iter().filter(|r| r.calibrated.detected).count(),
+            detected_at_level: overview.detected(),
             detected_at_fdr: (!q_values.is_empty())
                 .then(|| q_values.iter().filter(detected).count()),
             expected_at_level: parameters.alpha * names as f64,
-            paper: PaperOutcome::of(records),
+            paper: overview.votes(),
             smallest_p,
             names_needed_for_fdr: names_needed(smallest_p, names, parameters.false_discovery_rate),
             alpha: parameters.alpha,
@@ -87,20 +74,6 @@ impl Outcome {
                 names(self.names),
             ),
         }
-    }
-}
-
-impl PaperOutcome {
-    fn of(records: &[QueryRecord]) -> Option<Self> {
-        let votes: Vec<_> =
-            records.iter().filter_map(|r| r.paper.as_ref().map(|paper| (r, paper))).collect();
-        let members = votes.iter().filter(|(_, paper)| paper.member);
-        (!votes.is_empty()).then(|| Self {
-            voted_on: votes.len(),
-            members: members.clone().count(),
-            members_detected: members.filter(|(r, _)| r.calibrated.detected).count(),
-            detectors: votes.iter().map(|(_, paper)| paper.flags.len()).max().unwrap_or(0),
-        })
     }
 }
 

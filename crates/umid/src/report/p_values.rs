@@ -2,7 +2,8 @@
 
 use super::axes::{Axis, Frame};
 use super::markup::{count, finite, names, percent, trimmed};
-use crate::record::{QueryRecord, RunInfo};
+use crate::overview::Overview;
+use crate::record::RunInfo;
 
 const FRAME: Frame = Frame { width: 520.0, height: 300.0 };
 
@@ -10,8 +11,8 @@ const FRAME: Frame = Frame { width: 520.0, height: 300.0 };
 const FINE_FROM: usize = 60;
 
 /// The figure, or a sentence when there is nothing to draw.
-pub(super) fn figure(run: &RunInfo, records: &[QueryRecord]) -> String {
-    let p_values: Vec<f64> = records.iter().filter_map(|r| finite(r.calibrated.p_value)).collect();
+pub(super) fn figure(run: &RunInfo, overview: &Overview) -> String {
+    let p_values: Vec<f64> = overview.p_values().iter().copied().filter_map(finite).collect();
     if p_values.is_empty() {
         return "<figure><h3>P-values of the calibrated reading</h3><p class=\"figure-note\">There \
                 are no p-values to draw yet.</p></figure>\n"

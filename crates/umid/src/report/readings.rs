@@ -3,8 +3,9 @@
 
 use super::Report;
 use super::markup::{count, names, percent, probability};
-use super::outcome::{Outcome, PaperOutcome, expected};
-use crate::record::{QueryRecord, RunInfo};
+use super::outcome::{Outcome, expected};
+use crate::overview::Votes;
+use crate::record::RunInfo;
 
 /// Both readings as two panels.
 pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
@@ -48,7 +49,7 @@ fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
     )
 }
 
-fn paper_panel(run: &RunInfo, paper: &PaperOutcome) -> String {
+fn paper_panel(run: &RunInfo, paper: &Votes) -> String {
     let reference = run.paper_reference.as_ref().map_or(0, |r| r.count);
     format!(
         "<section class=\"panel\" aria-labelledby=\"h-pap\">\n\
@@ -97,7 +98,9 @@ pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
         return String::new();
     };
     let parameters = &report.run.parameters;
-    let is_member = |record: &QueryRecord| members.contains(&record.id);
+    let overview = report.overview;
+    let is_member = |index: usize| members.contains(overview.id(index));
+    let all = 0..overview.names();
     let row = |reading: String, verdicts: Vec<(bool, bool)>| {
         let share = |positive: bool| {
             let of = verdicts.iter().filter(|(truth, _)| *truth == positive);
@@ -115,22 +118,18 @@ pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
     let mut rows = String::new();
     if outcome.detected_at_fdr.is_some() {
         let rate = parameters.false_discovery_rate;
-        let verdicts = report.records.iter().zip(report.q_values);
         rows += &row(
             format!("Calibrated, FDR {}", percent(rate)),
-            verdicts.map(|(r, q)| (is_member(r), *q <= rate)).collect(),
+            all.clone().map(|i| (is_member(i), report.q_values[i] <= rate)).collect(),
         );
     }
     rows += &row(
         format!("Calibrated, level {} a name", percent(parameters.alpha)),
-        report.records.iter().map(|r| (is_member(r), r.calibrated.detected)).collect(),
+        all.clone().map(|i| (is_member(i), overview.is_detected(i))).collect(),
     );
     if outcome.paper.is_some() {
-        let voted = report.records.iter().filter_map(|r| Some((r, r.paper.as_ref()?)));
-        rows += &row(
-            "Paper\u{2019}s vote against gibberish".to_owned(),
-            voted.map(|(r, paper)| (is_member(r), paper.member)).collect(),
-        );
+        let voted = all.filter_map(|i| Some((is_member(i), overview.is_voted_member(i)?)));
+        rows += &row("Paper\u{2019}s vote against gibberish".to_owned(), voted.collect());
     }
     format!(
         "<section aria-labelledby=\"h-truth\">\n<h2 id=\"h-truth\">How many were right</h2>\n\
@@ -174,8 +173,8 @@ mod tests {
             record.paper = None;
         }
         let members: BTreeSet<String> = ["0", "1"].map(String::from).into();
-        let report =
-            Report { ground_truth: Some(&members), ..fixture::report(&run, &records, &[]) };
+        let drawn = fixture::Drawn::of(&run, &records);
+        let report = Report { ground_truth: Some(&members), ..drawn.report(&run, &[]) };
         let html = truth(&report, &Outcome::of(&report)).replace('\u{a0}', " ");
         let cell = |n, share| format!("<td>{n} of 2 <span class=\"muted\">({share} %)</span></td>");
         assert!(html.contains(&(cell(2, 100) + &cell(1, 50))), "{html}");
@@ -191,7 +190,8 @@ mod tests {
         for record in &mut records {
             record.paper = None;
         }
-        let report = fixture::report(&run, &records, &[]);
+        let drawn = fixture::Drawn::of(&run, &records);
+        let report = drawn.report(&run, &[]);
         let html = section(&run, &Outcome::of(&report));
         assert!(html.contains("made without inversions"));
     }

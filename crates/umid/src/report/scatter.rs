@@ -89,7 +89,7 @@ pub(super) fn figure(report: &Report<'_>) -> String {
              similarity and variability, so there is nothing to draw.</p></figure>\n"
         );
     };
-    let (size, class) = if report.records.len() >= DENSE_FROM {
+    let (size, class) = if report.overview.names() >= DENSE_FROM {
         (Size::Small, " class=\"dense\"")
     } else {
         (Size::Usual, "")
@@ -142,17 +142,16 @@ pub(super) fn figure(report: &Report<'_>) -> String {
 
 /// References below, queries above, the detected on top.
 fn series(report: &Report<'_>) -> Vec<Series> {
-    let Report { run, records, q_values, .. } = *report;
+    let Report { run, overview, q_values, .. } = *report;
     let mut undetected = Vec::new();
     let mut at_level = Vec::new();
     let mut at_fdr = Vec::new();
-    for (i, record) in records.iter().enumerate() {
-        let value = |name| record.signals.get(name).copied().flatten();
-        let Some(point) = point(value(SIMILARITY), value(VARIABILITY)) else { continue };
+    for i in 0..overview.names() {
+        let Some(point) = point(overview.similarity(i), overview.variability(i)) else { continue };
         let passes_fdr = q_values.get(i).is_some_and(|q| *q <= run.parameters.false_discovery_rate);
         if passes_fdr {
             at_fdr.push(point);
-        } else if record.calibrated.detected {
+        } else if overview.is_detected(i) {
             at_level.push(point);
         } else {
             undetected.push(point);
@@ -216,7 +215,7 @@ mod tests {
         for record in &mut records {
             record.calibrated.detected = false;
         }
-        let html = figure(&fixture::report(&run, &records, &[]));
+        let html = figure(&fixture::Drawn::of(&run, &records).report(&run, &[]));
         assert!(!html.contains("NaN"));
         assert!(html.contains("queries, not detected (1)"), "{html}");
     }
@@ -233,7 +232,7 @@ mod tests {
     fn a_run_without_inversions_says_so() {
         let mut run = fixture::run(40);
         run.parameters.restarts = 0;
-        let html = figure(&fixture::report(&run, &[], &[]));
+        let html = figure(&fixture::Drawn::of(&run, &[]).report(&run, &[]));
         assert!(html.contains("without inversions"));
         assert!(!html.contains("<svg"));
     }

@@ -1,12 +1,19 @@
 //! The page as a whole.
 
 use super::*;
-use crate::record::CalibratedReading;
+use crate::record::{CalibratedReading, QueryRecord};
+use fixture::Drawn;
 
 const HOSTILE: &str = "<script>alert(1)</script><!--\u{2028}</ScRiPt>\"'{{data}}&";
 
 fn page(run: &RunInfo, records: &[QueryRecord], q_values: &[f64]) -> String {
-    render(&fixture::report(run, records, q_values)).expect("a report")
+    html(&Drawn::of(run, records).report(run, q_values))
+}
+
+fn html(report: &Report<'_>) -> String {
+    let mut html = Vec::new();
+    render(report).expect("a report").write_to(&mut html).expect("memory takes all");
+    String::from_utf8(html).expect("a page is text")
 }
 
 /// The embedded data, as the browser would read it.
@@ -46,9 +53,8 @@ fn hostile_text_stays_text() {
     }
     let imagined = Imagined { png: vec![1, 2, 3], wav: Some(vec![4, 5]) };
     let preview = Preview { caption: HOSTILE.to_owned(), imagined, note: HOSTILE.to_owned() };
-    let html =
-        render(&Report { previews: &[preview], ..fixture::report(&run, &records, &[0.1, 0.2]) })
-            .expect("a report");
+    let drawn = Drawn::of(&run, &records);
+    let html = html(&Report { previews: &[preview], ..drawn.report(&run, &[0.1, 0.2]) });
 
     assert!(!html.contains("<script>alert"));
     assert!(!html.contains('\u{2028}') || !data(&html).is_null());
@@ -119,11 +125,24 @@ fn numbers_that_do_not_exist_are_never_printed() {
 #[test]
 fn q_values_must_match_the_records() {
     let run = fixture::run(40);
-    let records = fixture::records(3, 1);
+    let drawn = Drawn::of(&run, &fixture::records(3, 1));
     for q_values in [&[0.1, 0.2][..], &[0.1, 0.2, 0.3, 0.4]] {
-        let error = render(&fixture::report(&run, &records, q_values)).expect_err("a mismatch");
+        let error = render(&drawn.report(&run, q_values)).expect_err("a mismatch");
         assert!(matches!(error, ReportError::QValueCount { expected: 3, .. }), "{error}");
     }
+}
+
+#[test]
+fn overview_and_table_must_belong_to_the_run() {
+    let run = fixture::run(40);
+    let (drawn, other) =
+        (Drawn::of(&run, &fixture::records(3, 1)), Drawn::of(&run, &fixture::records(4, 1)));
+    let mixed = Report { table: &other.table, ..drawn.report(&run, &[]) };
+    assert!(matches!(render(&mixed), Err(ReportError::OtherTable)));
+    let mut other_run = run.clone();
+    other_run.calibrated_reference.signals.clear();
+    let error = render(&drawn.report(&other_run, &[])).expect_err("another run");
+    assert!(matches!(error, ReportError::OtherRun { expected: None, .. }), "{error}");
 }
 
 #[test]

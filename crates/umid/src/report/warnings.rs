@@ -1,7 +1,5 @@
 //! What the reader must know before believing anything below, each with its remedy.
 
-use std::collections::BTreeMap;
-
 use super::Report;
 use super::markup::{count, escape, names, percent, probability};
 use super::outcome::Outcome;
@@ -60,15 +58,12 @@ fn own_warnings(report: &Report<'_>, outcome: &Outcome) -> Vec<String> {
 
 /// The queries' own warnings, equal ones together.
 fn query_warnings(report: &Report<'_>) -> Option<String> {
-    let mut by_text: BTreeMap<&str, usize> = BTreeMap::new();
-    for warning in report.records.iter().flat_map(|r| &r.warnings) {
-        *by_text.entry(warning).or_default() += 1;
-    }
-    let affected = report.records.iter().filter(|r| !r.warnings.is_empty()).count();
+    let by_text = report.overview.warnings().iter();
+    let affected = report.overview.with_warnings();
     if affected == 0 {
         return None;
     }
-    let mut kinds: Vec<(&str, usize)> = by_text.into_iter().collect();
+    let mut kinds: Vec<(&str, usize)> = by_text.map(|(text, n)| (text.as_str(), *n)).collect();
     kinds.sort_by_key(|&(_, n)| std::cmp::Reverse(n));
     let listed: String = kinds
         .iter()
@@ -83,7 +78,7 @@ fn query_warnings(report: &Report<'_>) -> Option<String> {
         "{} of {} carry a warning of their own, marked \u{26a0}\u{fe0e} in the table; a \
          row\u{2019}s details give its text.\n<ul>\n{listed}{more}</ul>",
         count(affected as u64),
-        names(report.records.len()),
+        names(report.overview.names()),
     ))
 }
 
@@ -99,14 +94,16 @@ mod tests {
         for record in &mut records {
             record.warnings.clear();
         }
-        let report = fixture::report(&run, &records, &[]);
+        let drawn = fixture::Drawn::of(&run, &records);
+        let report = drawn.report(&run, &[]);
         assert_eq!(section(&report, &Outcome::of(&report)), "");
     }
 
     #[test]
     fn a_reference_that_cannot_reach_the_level_is_named_with_its_remedy() {
         let run = fixture::run(10);
-        let report = fixture::report(&run, &[], &[]);
+        let drawn = fixture::Drawn::of(&run, &[]);
+        let report = drawn.report(&run, &[]);
         let html = section(&report, &Outcome::of(&report));
         assert!(html.contains("Use at least 19 reference texts."), "{html}");
     }
@@ -118,7 +115,8 @@ mod tests {
         for record in &mut records {
             record.warnings = vec!["<b> saturated".to_owned()];
         }
-        let report = fixture::report(&run, &records, &[]);
+        let drawn = fixture::Drawn::of(&run, &records);
+        let report = drawn.report(&run, &[]);
         let html = section(&report, &Outcome::of(&report));
         assert!(html.contains("<li>3 names: &lt;b&gt; saturated</li>"), "{html}");
     }
@@ -128,7 +126,8 @@ mod tests {
         let mut run = fixture::run(40);
         run.counts.queries = 5;
         run.counts.done = 2;
-        let report = fixture::report(&run, &[], &[]);
+        let drawn = fixture::Drawn::of(&run, &[]);
+        let report = drawn.report(&run, &[]);
         assert!(section(&report, &Outcome::of(&report)).contains("2 of 5 names are answered"));
     }
 }

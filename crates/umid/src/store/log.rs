@@ -6,26 +6,19 @@
 //! power failure may lose what came in the last [`SYNC_INTERVAL`], since the file is flushed
 //! to the disk at most that often, and at the end.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::records::read_line;
+use super::written::WrittenQueries;
 use crate::error::{AuditError, shown};
 use crate::record::QueryRecord;
 
 /// Longest time that an appended record waits to be flushed to the disk while others follow.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What the run writes of a query beside its results.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WrittenQuery {
-    pub id: String,
-    pub text: String,
-    pub parts: Option<[String; 2]>,
-}
 
 /// Why a line is not a record of this run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +84,6 @@ pub(super) struct ResultsLog {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub log: ResultsLog,
-    pub records: Vec<QueryRecord>,
     /// Bytes after the last good line, which were cut off.
     pub torn_bytes: u64,
 }
@@ -99,35 +91,32 @@ pub(super) struct Opened {
 impl ResultsLog {
     /// Opens the file at `path`, or makes it; checks every line against `queries` and then
     /// cuts off a torn end.
-    pub fn open(path: &Path, queries: &[WrittenQuery]) -> Result<Opened, AuditError> {
+    pub fn open(path: &Path, queries: &WrittenQueries<'_>) -> Result<Opened, AuditError> {
         let create = |source| AuditError::CreateOutput { path: path.to_owned(), source };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .open(path)
             .map_err(create)?;
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).map_err(|source| AuditError::ReadFile {
-            what: "results",
-            path: path.to_owned(),
-            source,
-        })?;
-        let records = parse(path, &content, queries)?;
-        let len = good_bytes(&content, records.len());
-        let torn_bytes = content.len() as u64 - len;
+        let Good { lines, bytes, torn_bytes } = check(path, &mut BufReader::new(&file), queries)?;
         let mut log = Self {
             path: path.to_owned(),
             file,
-            len,
-            lines: records.len(),
+            len: bytes,
+            lines,
             tail_is_dirty: torn_bytes > 0,
             last_sync: Instant::now(),
             unsynced: false,
         };
         log.restore_end().map_err(create)?;
-        Ok(Opened { log, records, torn_bytes })
+        Ok(Opened { log, torn_bytes })
+    }
+
+    /// Good lines, each of which is a finished record.
+    pub fn lines(&self) -> usize {
+        self.lines
     }
 
     /// Appends `line`, which holds no newline, and a newline.
@@ -189,83 +178,101 @@ impl Drop for ResultsLog {
     }
 }
 
-/// The records of the good lines: all lines that end in a newline, except that the file's very
-/// last one may be damaged.
-fn parse(
+/// What a file begins with.
+struct Good {
+    lines: usize,
+    bytes: u64,
+    /// Bytes after the good lines.
+    torn_bytes: u64,
+}
+
+/// Checks the file line by line. Good are all lines that end in a newline, except that the
+/// file's very last one may be damaged.
+fn check(
     path: &Path,
-    content: &[u8],
-    queries: &[WrittenQuery],
-) -> Result<Vec<QueryRecord>, AuditError> {
-    let mut records = Vec::new();
-    let known: HashSet<&str> = queries.iter().map(|query| query.id.as_str()).collect();
-    let mut seen = HashSet::new();
-    let mut lines = content.split_inclusive(|&byte| byte == b'\n').peekable();
-    while let Some(line) = lines.next() {
-        let is_last = lines.peek().is_none();
+    file: &mut impl BufRead,
+    queries: &WrittenQueries<'_>,
+) -> Result<Good, AuditError> {
+    let failed = |source| AuditError::ReadFile { what: "results", path: path.to_owned(), source };
+    let mut good = Good { lines: 0, bytes: 0, torn_bytes: 0 };
+    let mut line = Vec::new();
+    loop {
+        read_line(file, &mut line).map_err(failed)?;
         let fail = |problem| AuditError::ResultsRecord {
             path: path.to_owned(),
-            line: records.len() + 1,
+            line: good.lines + 1,
             problem,
         };
         if !line.ends_with(b"\n") {
             break;
         }
-        let record: QueryRecord = match serde_json::from_slice(line) {
+        let record: QueryRecord = match serde_json::from_slice(&line) {
             Ok(record) => record,
-            Err(_) if is_last => break,
             Err(error) => {
+                if file.fill_buf().map_err(failed)?.is_empty() {
+                    break;
+                }
                 return Err(fail(RecordProblem::Unparsable { reason: error.to_string() }));
             }
         };
-        let id = record.id.clone();
-        if !known.contains(id.as_str()) {
-            return Err(fail(RecordProblem::UnknownId { id }));
+        if let Some(problem) = problem_of(&record, good.lines, queries) {
+            return Err(fail(problem));
         }
-        if !seen.insert(id.clone()) {
-            return Err(fail(RecordProblem::Duplicate { id }));
-        }
-        // With as many distinct known ids as lines, there is a query for this line.
-        let next = &queries[records.len()];
-        if next.id != id {
-            let expected = next.id.clone();
-            return Err(fail(RecordProblem::OutOfOrder { id, expected }));
-        }
-        if next.text != record.text || next.parts != record.parts {
-            return Err(fail(RecordProblem::OtherText { id }));
-        }
-        records.push(record);
+        good.lines += 1;
+        good.bytes += line.len() as u64;
     }
-    Ok(records)
+    good.torn_bytes = line.len() as u64;
+    Ok(good)
 }
 
-fn good_bytes(content: &[u8], lines: usize) -> u64 {
-    content.split_inclusive(|&byte| byte == b'\n').take(lines).map(|line| line.len() as u64).sum()
+/// Why `record` is not that of query number `index`; `None` when it is. The records of all
+/// queries before have been seen.
+pub(super) fn problem_of(
+    record: &QueryRecord,
+    index: usize,
+    queries: &WrittenQueries<'_>,
+) -> Option<RecordProblem> {
+    let id = || record.id.clone();
+    match queries.get(index) {
+        Some(next) if next.id == record.id => {
+            (!next.agrees_with(record)).then(|| RecordProblem::OtherText { id: id() })
+        }
+        next => Some(match (queries.ids().position(|known| known == record.id), next) {
+            (None, _) => RecordProblem::UnknownId { id: id() },
+            (Some(position), Some(next)) if position > index => {
+                RecordProblem::OutOfOrder { id: id(), expected: next.id.to_owned() }
+            }
+            (Some(_), _) => RecordProblem::Duplicate { id: id() },
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queries::Query;
     use crate::store::tests::{queries, record};
 
-    fn written(count: usize) -> Vec<WrittenQuery> {
-        let split = |(a, b)| [a, b];
-        queries(count)
-            .into_iter()
-            .map(|q| WrittenQuery { id: q.id, text: q.text, parts: q.parts.map(split) })
-            .collect()
+    fn open(path: &Path, queries: &[Query]) -> Result<Opened, AuditError> {
+        ResultsLog::open(path, &WrittenQueries::new(queries, None))
     }
 
-    fn line(query: &WrittenQuery) -> Vec<u8> {
+    fn line(query: &Query) -> Vec<u8> {
         serde_json::to_vec(&record(&query.id, &query.text)).unwrap()
     }
 
-    fn problem_of(lines: &[Vec<u8>], queries: &[WrittenQuery]) -> (usize, RecordProblem) {
+    /// Bytes of the first `lines` lines.
+    fn good_bytes(content: &[u8], lines: usize) -> usize {
+        content.split_inclusive(|&byte| byte == b'\n').take(lines).map(<[u8]>::len).sum()
+    }
+
+    fn problem_of(lines: &[Vec<u8>], queries: &[Query]) -> (usize, RecordProblem) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
         let content: Vec<u8> =
             lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
         std::fs::write(&path, &content).unwrap();
-        let error = ResultsLog::open(&path, queries).unwrap_err();
+        let error = open(&path, queries).unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), content, "nothing is changed");
         match error {
             AuditError::ResultsRecord { line, problem, .. } => (line, problem),
@@ -275,16 +282,16 @@ mod tests {
 
     #[test]
     fn a_torn_end_at_every_byte_is_cut_off_and_written_anew() {
-        let queries = written(3);
+        let queries = queries(3);
         let whole: Vec<u8> =
             queries.iter().flat_map(|query| [line(query), b"\n".to_vec()].concat()).collect();
-        let start = good_bytes(&whole, 2) as usize;
+        let start = good_bytes(&whole, 2);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
         for end in start..whole.len() {
             std::fs::write(&path, &whole[..end]).unwrap();
-            let mut opened = ResultsLog::open(&path, &queries).unwrap();
-            assert_eq!(opened.records.len(), 2, "cut at {end}");
+            let mut opened = open(&path, &queries).unwrap();
+            assert_eq!(opened.log.lines(), 2, "cut at {end}");
             assert_eq!(opened.torn_bytes, (end - start) as u64);
             assert_eq!(std::fs::metadata(&path).unwrap().len(), start as u64);
             opened.log.append(&line(&queries[2])).unwrap();
@@ -295,21 +302,21 @@ mod tests {
 
     #[test]
     fn a_damaged_last_line_counts_as_torn() {
-        let queries = written(2);
+        let queries = queries(2);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
         for damage in [&b"\0\0\0\0"[..], b"{}\n", b"\n", b"{\"id\":\"q0\"\xff\n"] {
             let content = [&line(&queries[0]), &b"\n"[..], damage].concat();
             std::fs::write(&path, content).unwrap();
-            let opened = ResultsLog::open(&path, &queries).unwrap();
-            assert_eq!(opened.records.len(), 1);
+            let opened = open(&path, &queries).unwrap();
+            assert_eq!(opened.log.lines(), 1);
             assert_eq!(opened.torn_bytes, damage.len() as u64);
         }
     }
 
     #[test]
     fn unparsable_problem_in_the_middle_names_the_line() {
-        let queries = written(3);
+        let queries = queries(3);
         let lines = [line(&queries[0]), b"{".to_vec(), line(&queries[1])];
         let (at, problem) = problem_of(&lines, &queries);
         assert_eq!(at, 2);
@@ -318,29 +325,36 @@ mod tests {
 
     #[test]
     fn unknown_id_problem() {
-        let all = written(3);
+        let all = queries(3);
         let (at, problem) = problem_of(&[line(&all[0]), line(&all[2])], &all[..2]);
         assert_eq!((at, problem), (2, RecordProblem::UnknownId { id: all[2].id.clone() }));
     }
 
     #[test]
     fn duplicate_problem() {
-        let all = written(3);
+        let all = queries(3);
         let (at, problem) = problem_of(&[line(&all[0]), line(&all[0])], &all);
         assert_eq!((at, problem), (2, RecordProblem::Duplicate { id: all[0].id.clone() }));
     }
 
     #[test]
     fn out_of_order_problem() {
-        let all = written(3);
+        let all = queries(3);
         let (at, problem) = problem_of(&[line(&all[1])], &all);
         assert_eq!(at, 1);
         assert!(matches!(problem, RecordProblem::OutOfOrder { .. }), "{problem}");
     }
 
     #[test]
+    fn duplicate_problem_after_the_last_query() {
+        let all = queries(2);
+        let (at, problem) = problem_of(&[line(&all[0]), line(&all[1]), line(&all[0])], &all);
+        assert_eq!((at, problem), (3, RecordProblem::Duplicate { id: all[0].id.clone() }));
+    }
+
+    #[test]
     fn other_text_problem() {
-        let mut all = written(2);
+        let mut all = queries(2);
         let line = line(&all[0]);
         all[0].text = "Someone Else".into();
         let (at, problem) = problem_of(&[line], &all);
@@ -349,10 +363,10 @@ mod tests {
 
     #[test]
     fn write_output_error_keeps_the_lines_before_and_the_next_append_mends_the_end() {
-        let queries = written(3);
+        let queries = queries(3);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
-        let mut log = ResultsLog::open(&path, &queries).unwrap().log;
+        let mut log = open(&path, &queries).unwrap().log;
         log.append(&line(&queries[0])).unwrap();
 
         // A handle that cannot write stands for a full disk; the partial line is put there by
@@ -366,14 +380,14 @@ mod tests {
         log.file = writable;
         log.append(&line(&queries[1])).unwrap();
         drop(log);
-        let opened = ResultsLog::open(&path, &queries).unwrap();
-        assert_eq!((opened.records.len(), opened.torn_bytes), (2, 0));
+        let opened = open(&path, &queries).unwrap();
+        assert_eq!((opened.log.lines(), opened.torn_bytes), (2, 0));
     }
 
     #[test]
     fn create_output_error_for_a_directory_in_the_way() {
         let dir = tempfile::tempdir().unwrap();
-        let error = ResultsLog::open(dir.path(), &[]).unwrap_err();
+        let error = open(dir.path(), &[]).unwrap_err();
         assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
     }
 }

@@ -11,6 +11,7 @@ use crate::queries::{PartRule, queries_digest};
 use crate::record::{
     CalibratedReading, Counts, ModelInfo, PaperReading, Parameters, ReferenceInfo,
 };
+use crate::report::ReportError;
 
 pub(crate) fn queries(count: usize) -> Vec<Query> {
     let query = |i: usize| {
@@ -97,13 +98,29 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
 }
 
 /// Appends all records that are missing.
-fn complete(store: &mut RunStore, queries: &[Query]) {
-    for (i, query) in queries.iter().enumerate().skip(store.records().len()) {
+fn complete(store: &mut RunStore<'_>, queries: &[Query]) {
+    for (i, query) in queries.iter().enumerate().skip(store.done()) {
         let mut next = record(&query.id, &query.text);
-        next.text = store.written_text(i).to_owned();
-        next.parts = store.written_parts(i).cloned();
-        store.append(next).unwrap();
+        next.text = store.written_text(i).into_owned();
+        next.parts = store.written_parts(i).map(|parts| parts.map(str::to_owned));
+        store.append(&next).unwrap();
     }
+}
+
+/// Writes the files of the end.
+fn finish(store: &mut RunStore<'_>, q_values: &[f64]) -> Result<(), AuditError> {
+    let overview = overview(&queries(store.done()));
+    store.finish(&overview, q_values, |report| report.write_all(b"<html>"))
+}
+
+/// What the records of these queries, in the clear, say together.
+fn overview(asked: &[Query]) -> Overview {
+    let records = asked.iter().map(|query| Ok(record(&query.id, &query.text)));
+    Overview::read(&info(asked), records).unwrap()
+}
+
+fn read_back(store: &RunStore<'_>) -> Vec<QueryRecord> {
+    store.records().unwrap().map(Result::unwrap).collect()
 }
 
 /// Something that a test does to a record.
@@ -137,18 +154,18 @@ fn a_run_leaves_its_files() {
     let out = dir.path().join("new/run");
     let asked = queries(3);
     let mut store = RunStore::open(&out, info(&asked), &asked).unwrap();
-    assert!(store.warnings().is_empty() && store.records().is_empty());
+    assert!(store.warnings().is_empty() && store.done() == 0);
     complete(&mut store, &asked);
     store.update_info(|info| _ = info.wall_s.insert("load".into(), 0.1 + 0.2)).unwrap();
-    store.finish(&[0.1, 0.2, 0.3], "<html>").unwrap();
+    finish(&mut store, &[0.1, 0.2, 0.3]).unwrap();
     assert_eq!(store.info().counts, Counts { queries: 3, done: 3 });
     drop(store);
 
     let names: Vec<String> = contents(&out).into_keys().collect();
     assert_eq!(names, [REPORT_FILE, TABLE_FILE, RESULTS_FILE, RUN_FILE]);
     let store = RunStore::open(&out, info(&asked), &asked).unwrap();
-    assert_eq!(store.records().len(), 3);
-    assert_eq!(store.records()[1], record("q1", "Jane Roe1"));
+    assert_eq!(store.done(), 3);
+    assert_eq!(read_back(&store)[1], record("q1", "Jane Roe1"));
     assert_eq!(store.info().wall_s["load"].to_bits(), (0.1_f64 + 0.2).to_bits());
     assert_eq!(store.info().calibrated_reference.signals["similarity"], [Some(0.1), None]);
 }
@@ -161,7 +178,7 @@ fn leftovers_of_a_killed_start_do_no_harm() {
         fs::write(dir.path().join(name), "x").unwrap();
     }
     let store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
-    assert!(store.records().is_empty());
+    assert!(store.done() == 0);
     assert!(!dir.path().join(".umid-tmp-abc").exists());
 }
 
@@ -174,7 +191,7 @@ fn output_locked_error_while_another_run_writes() {
     assert!(matches!(error, AuditError::OutputLocked { .. }), "{error}");
     complete(&mut first, &asked);
     drop(first);
-    assert_eq!(RunStore::open(dir.path(), info(&asked), &asked).unwrap().records().len(), 2);
+    assert_eq!(RunStore::open(dir.path(), info(&asked), &asked).unwrap().done(), 2);
 }
 
 #[test]
@@ -297,7 +314,7 @@ fn records_that_went_missing_are_told_and_computed_again() {
     let asked = queries(2);
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     complete(&mut store, &asked);
-    store.finish(&[1.0, 1.0], "").unwrap();
+    finish(&mut store, &[1.0, 1.0]).unwrap();
     drop(store);
     let whole = fs::read(dir.path().join(RESULTS_FILE)).unwrap();
     fs::remove_file(dir.path().join(RESULTS_FILE)).unwrap();
@@ -308,16 +325,73 @@ fn records_that_went_missing_are_told_and_computed_again() {
 }
 
 #[test]
+fn records_are_read_back_while_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = queries(3);
+    let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
+    for (done, query) in asked.iter().enumerate() {
+        let expected: Vec<_> = asked[..done].iter().map(|q| record(&q.id, &q.text)).collect();
+        assert_eq!(read_back(&store), expected);
+        store.append(&record(&query.id, &query.text)).unwrap();
+    }
+    assert_eq!(read_back(&store).len(), 3);
+}
+
+#[test]
+fn read_back_error_for_a_file_that_was_changed_and_no_table_is_made_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = queries(3);
+    let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
+    complete(&mut store, &asked);
+    let path = dir.path().join(RESULTS_FILE);
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let swapped = [lines[0], lines[2], lines[1]].concat();
+    let shorter = lines[..2].concat();
+    let renamed = whole.replace("Jane Roe1", "Jane Roe9");
+    let damaged = whole.replacen("\"q1\"", "\"q1", 1);
+    for (changed, at) in [(swapped, 2), (shorter, 3), (renamed, 2), (damaged, 2)] {
+        fs::write(&path, changed).unwrap();
+        let last = store.records().unwrap().find(Result::is_err);
+        let Some(Err(AuditError::ReadBack { line, .. })) = last else { panic!("{last:?}") };
+        assert_eq!(line, at);
+        let error = finish(&mut store, &[1.0; 3]).unwrap_err();
+        assert!(matches!(error, AuditError::ReadBack { .. }) && !error.is_usage(), "{error}");
+        assert!(!dir.path().join(TABLE_FILE).exists() && !dir.path().join(REPORT_FILE).exists());
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(store.records().err(), Some(AuditError::ReadBack { .. })));
+}
+
+#[test]
+fn other_records_error_for_an_overview_of_another_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = queries(2);
+    let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
+    complete(&mut store, &asked);
+    // Of one record fewer, one more, and of the same in another order.
+    let reversed: Vec<Query> = asked.iter().rev().cloned().collect();
+    for (other, at) in [(queries(1), 1), (queries(3), 2), (reversed, 0)] {
+        let error = store.finish(&overview(&other), &[1.0; 2], |_| Ok(())).unwrap_err();
+        let AuditError::Report(ReportError::OtherRecords { position }) = error else {
+            panic!("{error}")
+        };
+        assert_eq!(position, at);
+        assert!(!dir.path().join(TABLE_FILE).exists());
+    }
+}
+
+#[test]
 fn unexpected_record_error() {
     let dir = tempfile::tempdir().unwrap();
     let asked = queries(2);
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     for wrong in [record("q1", "Jane Roe1"), record("q0", "Jane Roe1"), record("x", "y")] {
-        let error = store.append(wrong).unwrap_err();
+        let error = store.append(&wrong).unwrap_err();
         assert!(matches!(error, AuditError::UnexpectedRecord { .. }), "{error}");
     }
     complete(&mut store, &asked);
-    let error = store.append(record("q0", "Jane Roe0")).unwrap_err();
+    let error = store.append(&record("q0", "Jane Roe0")).unwrap_err();
     assert!(error.to_string().contains("nothing is next"), "{error}");
 }
 
@@ -338,7 +412,7 @@ fn record_not_finite_error_names_the_field() {
     for (wanted, edit) in edits {
         let mut bad = record("q0", "Jane Roe0");
         edit(&mut bad);
-        let error = store.append(bad).unwrap_err();
+        let error = store.append(&bad).unwrap_err();
         let AuditError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
         assert!(field.starts_with(wanted), "{error}");
         assert!(!error.is_usage());
@@ -353,7 +427,7 @@ fn write_output_error_when_a_file_cannot_be_replaced() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     complete(&mut store, &asked);
     fs::create_dir_all(dir.path().join(REPORT_FILE).join("x")).unwrap();
-    let error = store.finish(&[1.0], "").unwrap_err();
+    let error = finish(&mut store, &[1.0]).unwrap_err();
     assert!(matches!(error, AuditError::WriteOutput { kept: 1, .. }), "{error}");
     assert!(error.to_string().contains(REPORT_FILE), "{error}");
 }
@@ -369,14 +443,14 @@ fn a_redacted_run_holds_no_name_and_resumes_with_its_key_alone() {
     assert_eq!(store.written_parts(0), None);
     assert_ne!(store.info().queries_digest, redacted.queries_digest);
     complete(&mut store, &asked);
-    store.finish(&[1.0; 3], "").unwrap();
+    finish(&mut store, &[1.0; 3]).unwrap();
     drop(store);
     for (name, content) in contents(dir.path()) {
         let text = String::from_utf8(content).unwrap();
         assert!(!text.contains("Roe") && !text.contains(&redacted.queries_digest), "{name}");
     }
     let again = RunStore::open(dir.path(), redacted.clone(), &asked).unwrap();
-    assert_eq!(again.records().len(), 3);
+    assert_eq!(again.done(), 3);
     drop(again);
 
     let error = refused(dir.path(), info(&asked), &asked);
@@ -410,7 +484,7 @@ proptest! {
             fs::write(&path, &whole[..end]).unwrap();
             let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
             let lines = whole[..end].split(|&byte| byte == b'\n').count() - 1;
-            prop_assert_eq!(store.records().len(), lines);
+            prop_assert_eq!(store.done(), lines);
             complete(&mut store, &asked);
             drop(store);
             prop_assert_eq!(&fs::read(&path).unwrap(), &whole);

@@ -1,0 +1,372 @@
+//! What the whole run is counted and drawn from: the few numbers of every record that counts,
+//! charts and q-values need, column by column in some fifty bytes a query, where a record takes
+//! kilobytes. One pass over the records fills it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use umid_signals::Signal;
+
+use crate::error::AuditError;
+use crate::record::{QueryRecord, RunInfo};
+use crate::report::ReportError;
+
+/// A run's records in columns, in the order in which they were read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overview {
+    ids: Ids,
+    p_values: Vec<f64>,
+    scores: Vec<f64>,
+    detected: Vec<bool>,
+    voted_member: Vec<Option<bool>>,
+    similarity: Column,
+    variability: Column,
+    main_signal: Option<String>,
+    main: Column,
+    signals: BTreeSet<String>,
+    detectors: BTreeSet<String>,
+    most_detectors: usize,
+    warnings: BTreeMap<String, usize>,
+    with_warnings: usize,
+}
+
+/// The counts of the paper's reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Votes {
+    /// Names that were put to the vote.
+    pub voted_on: usize,
+    /// Names that were voted members.
+    pub members: usize,
+    /// Names that were voted members and are detected at the calibrated test's level.
+    pub members_detected: usize,
+    /// Detectors in the ensemble.
+    pub detectors: usize,
+}
+
+impl Overview {
+    /// Reads all records of the run. `run` says which signal is the main one, so it must hold
+    /// the calibrated reference's signals.
+    ///
+    /// # Errors
+    /// The first error of `records`.
+    pub fn read(
+        run: &RunInfo,
+        records: impl IntoIterator<Item = Result<QueryRecord, AuditError>>,
+    ) -> Result<Self, AuditError> {
+        let main_signal = main_signal(run).map(str::to_owned);
+        let mut overview = Self { main_signal, ..Self::default() };
+        for record in records {
+            overview.add(&record?);
+        }
+        Ok(overview)
+    }
+
+    fn add(&mut self, record: &QueryRecord) {
+        let value = |name: &str| record.signals.get(name).copied().flatten();
+        self.ids.push(&record.id);
+        self.p_values.push(record.calibrated.p_value);
+        self.scores.push(record.calibrated.score);
+        self.detected.push(record.calibrated.detected);
+        self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
+        self.similarity.push(value(Signal::Similarity.name()));
+        self.variability.push(value(Signal::Variability.name()));
+        self.main.push(self.main_signal.as_deref().and_then(value));
+        add_new(&mut self.signals, record.signals.keys());
+        if let Some(paper) = &record.paper {
+            add_new(&mut self.detectors, paper.flags.keys());
+            self.most_detectors = self.most_detectors.max(paper.flags.len());
+        }
+        for warning in &record.warnings {
+            match self.warnings.get_mut(warning) {
+                Some(count) => *count += 1,
+                None => _ = self.warnings.insert(warning.clone(), 1),
+            }
+        }
+        self.with_warnings += usize::from(!record.warnings.is_empty());
+    }
+
+    /// Number of records.
+    pub fn names(&self) -> usize {
+        self.p_values.len()
+    }
+
+    /// Id of record number `index`.
+    ///
+    /// # Panics
+    /// When there is no such record, here and in the methods below.
+    pub fn id(&self, index: usize) -> &str {
+        self.ids.get(index)
+    }
+
+    /// P-values of the calibrated reading.
+    pub fn p_values(&self) -> &[f64] {
+        &self.p_values
+    }
+
+    /// Whether a record is detected at the level of the calibrated test.
+    pub fn is_detected(&self, index: usize) -> bool {
+        self.detected[index]
+    }
+
+    /// Whether a record was voted a member in the paper's reading; `None` where it has none.
+    pub fn is_voted_member(&self, index: usize) -> Option<bool> {
+        self.voted_member[index]
+    }
+
+    /// The signal `similarity`; `None` where it is missing or not finite, here and below.
+    pub fn similarity(&self, index: usize) -> Option<f64> {
+        self.similarity.get(index)
+    }
+
+    /// The signal `variability`.
+    pub fn variability(&self, index: usize) -> Option<f64> {
+        self.variability.get(index)
+    }
+
+    /// Name of the score's main signal; `None` when the reference was not measured on one.
+    pub fn main_signal(&self) -> Option<&str> {
+        self.main_signal.as_deref()
+    }
+
+    /// The score's main signal.
+    pub fn main(&self, index: usize) -> Option<f64> {
+        self.main.get(index)
+    }
+
+    /// Names of the signals that some record has.
+    pub fn signals(&self) -> &BTreeSet<String> {
+        &self.signals
+    }
+
+    /// Names of the detectors that voted on some record.
+    pub fn detectors(&self) -> &BTreeSet<String> {
+        &self.detectors
+    }
+
+    /// How many records carry each warning.
+    pub fn warnings(&self) -> &BTreeMap<String, usize> {
+        &self.warnings
+    }
+
+    /// Records with at least one warning.
+    pub fn with_warnings(&self) -> usize {
+        self.with_warnings
+    }
+
+    /// Records that are detected at the level of the calibrated test.
+    pub fn detected(&self) -> usize {
+        self.detected.iter().filter(|detected| **detected).count()
+    }
+
+    /// The paper's reading; `None` when no record has one.
+    pub fn votes(&self) -> Option<Votes> {
+        let verdicts = self.voted_member.iter().zip(&self.detected);
+        let members = verdicts.filter(|(member, _)| **member == Some(true));
+        let voted_on = self.voted_member.iter().flatten().count();
+        (voted_on > 0).then(|| Votes {
+            voted_on,
+            members: members.clone().count(),
+            members_detected: members.filter(|(_, detected)| **detected).count(),
+            detectors: self.most_detectors,
+        })
+    }
+
+    /// Mean of the signal `similarity` over the records that have it; `None` without any.
+    pub fn mean_similarity(&self) -> Option<f64> {
+        let values = || self.similarity.0.iter().filter(|value| value.is_finite());
+        let count = values().count();
+        (count > 0).then(|| values().sum::<f64>() / count as f64)
+    }
+
+    /// Positions of the records by p-value, smallest first; equal p-values by score, highest
+    /// first, then by id. A p-value that is not a number comes last.
+    pub fn by_p_value(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.names()).collect();
+        order.sort_by(|&a, &b| {
+            let (p, q) = (self.p_values[a], self.p_values[b]);
+            (p.is_nan().cmp(&q.is_nan()))
+                .then(p.total_cmp(&q))
+                .then(self.scores[b].total_cmp(&self.scores[a]))
+                .then_with(|| self.id(a).cmp(self.id(b)))
+        });
+        order
+    }
+
+    /// Passes on `records`, which are read again in the same order; an error where they are not
+    /// those of the first reading, after which nothing comes.
+    pub(crate) fn checked(
+        &self,
+        records: impl IntoIterator<Item = Result<QueryRecord, AuditError>>,
+    ) -> impl Iterator<Item = Result<QueryRecord, AuditError>> {
+        let mut records = records.into_iter();
+        let mut next = Some(0);
+        std::iter::from_fn(move || {
+            let position = next.take()?;
+            match records.next() {
+                None if position == self.names() => None,
+                Some(Ok(record)) if self.agrees_with(position, &record) => {
+                    next = Some(position + 1);
+                    Some(Ok(record))
+                }
+                Some(Err(error)) => Some(Err(error)),
+                _ => Some(Err(ReportError::OtherRecords { position }.into())),
+            }
+        })
+    }
+
+    /// Whether `record` is the one that was read at this position.
+    fn agrees_with(&self, index: usize, record: &QueryRecord) -> bool {
+        let bits = f64::to_bits;
+        index < self.names()
+            && self.id(index) == record.id
+            && bits(self.p_values[index]) == bits(record.calibrated.p_value)
+            && bits(self.scores[index]) == bits(record.calibrated.score)
+            && record.signals.keys().all(|name| self.signals.contains(name))
+    }
+}
+
+/// Signals by the magnitude of their weight in the calibrated score, largest first.
+pub(crate) fn signals_by_weight(run: &RunInfo) -> Vec<(&str, f64)> {
+    let weights = &run.parameters.calibrated_signals;
+    let mut weights: Vec<_> = weights.iter().map(|(name, &w)| (name.as_str(), w)).collect();
+    weights.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(b.0)));
+    weights
+}
+
+/// The main signal of the calibrated score that the reference was measured on.
+pub(crate) fn main_signal(run: &RunInfo) -> Option<&str> {
+    let reference = &run.calibrated_reference.signals;
+    let measured = |name: &str| reference.get(name).is_some_and(|v| v.iter().any(Option::is_some));
+    signals_by_weight(run).into_iter().map(|(name, _)| name).find(|name| measured(name))
+}
+
+/// Names are the same from record to record, and are copied once.
+fn add_new<'a>(known: &mut BTreeSet<String>, names: impl Iterator<Item = &'a String>) {
+    for name in names {
+        if !known.contains(name) {
+            known.insert(name.clone());
+        }
+    }
+}
+
+/// Values of a signal; NaN stands for a missing one and never leaves.
+#[derive(Debug, Clone, Default)]
+struct Column(Vec<f64>);
+
+impl Column {
+    fn push(&mut self, value: Option<f64>) {
+        self.0.push(value.unwrap_or(f64::NAN));
+    }
+
+    fn get(&self, index: usize) -> Option<f64> {
+        Some(self.0[index]).filter(|value| value.is_finite())
+    }
+}
+
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().map(|v| v.to_bits()).eq(other.0.iter().map(|v| v.to_bits()))
+    }
+}
+
+/// Ids in one piece of text: a string each would take twice as much.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Ids {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Ids {
+    fn push(&mut self, id: &str) {
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+    }
+
+    fn get(&self, index: usize) -> &str {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[index]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn overview(records: &[QueryRecord]) -> Overview {
+        Overview::read(&fixture::run(40), records.iter().cloned().map(Ok)).unwrap()
+    }
+
+    #[test]
+    fn every_column_is_the_records() {
+        let mut records = fixture::records(50, 4);
+        records[3].paper = None;
+        records[5].signals.insert("similarity".to_owned(), None);
+        records[6].signals.insert("variability".to_owned(), Some(f64::INFINITY));
+        records[7].id = String::new();
+        records[9].warnings = vec!["one".to_owned(), "two".to_owned()];
+        records[12].warnings = vec!["one".to_owned()];
+        let overview = overview(&records);
+        assert_eq!(overview.names(), records.len());
+        assert_eq!(overview.main_signal(), Some("part_interaction"));
+        for (i, record) in records.iter().enumerate() {
+            let value =
+                |name| record.signals.get(name).copied().flatten().filter(|v: &f64| v.is_finite());
+            assert_eq!(overview.id(i), record.id);
+            assert_eq!(overview.p_values()[i].to_bits(), record.calibrated.p_value.to_bits());
+            assert_eq!(overview.is_detected(i), record.calibrated.detected);
+            assert_eq!(overview.is_voted_member(i), record.paper.as_ref().map(|p| p.member));
+            assert_eq!(overview.similarity(i), value("similarity"));
+            assert_eq!(overview.variability(i), value("variability"));
+            assert_eq!(overview.main(i), value("part_interaction"));
+            assert!(overview.agrees_with(i, record));
+        }
+        let voted: Vec<_> = records.iter().filter(|r| r.paper.is_some()).collect();
+        let members = |r: &&&QueryRecord| r.paper.as_ref().is_some_and(|p| p.member);
+        let votes = overview.votes().unwrap();
+        assert_eq!((votes.voted_on, votes.detectors), (49, 4));
+        assert_eq!(votes.members, voted.iter().filter(members).count());
+        let detected = |r: &&&QueryRecord| r.calibrated.detected;
+        assert_eq!(votes.members_detected, voted.iter().filter(members).filter(detected).count());
+        assert_eq!(overview.with_warnings(), 2);
+        assert_eq!(overview.warnings(), &[("one".to_owned(), 2), ("two".to_owned(), 1)].into());
+        assert_eq!(overview.signals().len(), 5);
+    }
+
+    #[test]
+    fn an_error_of_the_records_is_passed_on() {
+        let records = fixture::records(3, 1).into_iter().map(Ok);
+        let records = records.chain([Err(AuditError::NoTemplates)]);
+        assert!(Overview::read(&fixture::run(40), records).is_err());
+    }
+
+    #[test]
+    fn nothing_is_counted_in_an_empty_run() {
+        let overview = overview(&[]);
+        assert_eq!((overview.names(), overview.detected(), overview.votes()), (0, 0, None));
+        assert_eq!(overview.mean_similarity(), None);
+    }
+
+    #[test]
+    fn records_come_by_p_value_and_undefined_ones_last() {
+        let mut records = fixture::records(4, 1);
+        for (record, p) in records.iter_mut().zip([0.5, f64::NAN, 0.01, 0.5]) {
+            record.calibrated.p_value = p;
+        }
+        records[0].calibrated.score = 0.0;
+        records[3].calibrated.score = 1.0;
+        assert_eq!(overview(&records).by_p_value(), [2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn another_record_does_not_agree() {
+        let records = fixture::records(2, 1);
+        let overview = overview(&records);
+        let mut other = records[0].clone();
+        other.calibrated.p_value /= 2.0;
+        let mut more = records[0].clone();
+        more.signals.insert("another".to_owned(), None);
+        for (i, record) in [(0, &other), (0, &more), (1, &records[0]), (2, &records[0])] {
+            assert!(!overview.agrees_with(i, record));
+        }
+    }
+}
