@@ -65,6 +65,7 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
             ("Votes that make a member (paper reading)", p.min_votes.to_string()),
         ]);
     }
+    rows.push(("Precision of the input tower", p.precision.to_string()));
     rows.push(("Redacted", yes_no(p.redact)));
     rows
 }
