@@ -272,7 +272,7 @@ mod tests {
             (0.0, 0.0),
         ];
         for (value, expected) in cases {
-            assert_eq!(f32::from_bits(rounded(value) & HIGH), expected, "{value}");
+            assert_eq!(rounded(value) & HIGH, f32::to_bits(expected), "{value}");
         }
         for odd in [f32::NAN, f32::from_bits(0x7f80_0001)] {
             assert!(f32::from_bits(rounded(odd) & HIGH).is_nan());
@@ -305,7 +305,8 @@ mod tests {
             let packed = Packed::new(rows, columns, at);
             for row in 0..rows {
                 for column in 0..columns {
-                    assert_eq!(packed.at(row, column), at(row, column), "{row} {column}");
+                    let (found, expected) = (packed.at(row, column), at(row, column));
+                    assert_eq!(found.to_bits(), expected.to_bits(), "{row} {column}");
                 }
             }
         }

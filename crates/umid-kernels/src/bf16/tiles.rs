@@ -101,14 +101,12 @@ impl Configured {
                 let place = row * strip.columns + column;
                 let rows = (strip.count - row).min(BLOCK_ROWS);
                 if rows == BLOCK_ROWS && columns == BLOCK_COLUMNS {
-                    let to = &mut output[place..];
-                    match strip.start {
-                        Start::Zero => self.block(&operands, From::Row(&ZEROS), to, strip.columns),
-                        Start::Bias(bias) => {
-                            self.block(&operands, From::Row(&bias[column..]), to, strip.columns);
-                        }
-                        Start::Stored => self.block(&operands, From::Stored, to, strip.columns),
-                    }
+                    let before = match strip.start {
+                        Start::Zero => Before::Row(&ZEROS),
+                        Start::Bias(bias) => Before::Row(&bias[column..]),
+                        Start::Stored => Before::Stored,
+                    };
+                    block(self, &operands, before, &mut output[place..], strip.columns);
                     continue;
                 }
                 self.edge(&operands, strip, [row, rows], [column, columns], output);
@@ -135,81 +133,11 @@ impl Configured {
             }
             place += strip.columns;
         }
-        self.block(operands, From::Stored, whole.as_flattened_mut(), BLOCK_COLUMNS);
+        block(self, operands, Before::Stored, whole.as_flattened_mut(), BLOCK_COLUMNS);
         place = row * strip.columns + column;
         for from in &whole[..rows] {
             copy(from, &mut output[place..][..columns]);
             place += strip.columns;
-        }
-    }
-
-    /// `to = from + left * right`, of 32 rows and 32 columns. `stride` numbers are between rows of
-    /// `to`.
-    fn block(&mut self, operands: &Operands, from: From, to: &mut [f32], stride: usize) {
-        let Operands { left, pairs, right, stride: right_stride, depth } = *operands;
-        // What is read and written below, to its last number.
-        assert!(depth.is_multiple_of(TILE_PAIRS) && depth > 0);
-        assert!(left.len() >= (BLOCK_ROWS - 1) * pairs + depth);
-        assert!(right.len() >= (depth - 1) * right_stride + TILE_REGISTERS);
-        assert!(to.len() >= (BLOCK_ROWS - 1) * stride + BLOCK_COLUMNS);
-        let to = to.as_mut_ptr();
-        let (from, from_stride) = match from {
-            From::Stored => (to.cast_const(), stride),
-            From::Row(row) => (row[..BLOCK_COLUMNS].as_ptr(), 0),
-        };
-        #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
-        // SAFETY: `self` is there, so the tiles are configured on this thread. A tile's row is 16
-        // numbers: of `left` 16 pairs of each of 32 rows are read at every step, of `right` 16 rows
-        // of two registers, and both move on by 16 pairs `depth / 16` times, which the assertions
-        // bound; so are the 32 rows of 32 numbers of `from` and `to`.
-        unsafe {
-            asm!(
-                "tileloadd tmm0, [{from} + {from_stride}*1]",
-                "tileloadd tmm1, [{from} + {from_stride}*1 + 64]",
-                "mov {lower}, {from_stride}",
-                "shl {lower}, 4",
-                "add {lower}, {from}",
-                "tileloadd tmm2, [{lower} + {from_stride}*1]",
-                "tileloadd tmm3, [{lower} + {from_stride}*1 + 64]",
-                "mov {lower}, {left_stride}",
-                "shl {lower}, 4",
-                "add {lower}, {left}",
-                "2:",
-                "tileloadd tmm4, [{left} + {left_stride}*1]",
-                "tileloadd tmm6, [{right} + {right_stride}*1]",
-                "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm5, [{lower} + {left_stride}*1]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {left}, 64",
-                "add {lower}, 64",
-                "lea {right}, [{right} + {right_stride}*8]",
-                "lea {right}, [{right} + {right_stride}*8]",
-                "dec {steps}",
-                "jnz 2b",
-                "mov {lower}, {to_stride}",
-                "shl {lower}, 4",
-                "add {lower}, {to}",
-                "tilestored [{to} + {to_stride}*1], tmm0",
-                "tilestored [{to} + {to_stride}*1 + 64], tmm1",
-                "tilestored [{lower} + {to_stride}*1], tmm2",
-                "tilestored [{lower} + {to_stride}*1 + 64], tmm3",
-                from = in(reg) from,
-                from_stride = in(reg) from_stride * size_of::<f32>(),
-                left = inout(reg) left.as_ptr() => _,
-                left_stride = in(reg) pairs * size_of::<u32>(),
-                right = inout(reg) right.as_ptr() => _,
-                right_stride = in(reg) right_stride * size_of::<Pairs>(),
-                steps = inout(reg) depth / TILE_PAIRS => _,
-                to = in(reg) to,
-                to_stride = in(reg) stride * size_of::<f32>(),
-                lower = out(reg) _,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack)
-            );
         }
     }
 }
@@ -221,6 +149,75 @@ impl Drop for Configured {
         unsafe {
             asm!("tilerelease", options(nostack, nomem, preserves_flags));
         }
+    }
+}
+
+/// `to = from + left * right`, of 32 rows and 32 columns. `stride` numbers are between rows of
+/// `to`.
+fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], stride: usize) {
+    let Operands { left, pairs, right, stride: right_stride, depth } = *operands;
+    // What is read and written below, to its last number.
+    assert!(depth.is_multiple_of(TILE_PAIRS) && depth > 0);
+    assert!(left.len() >= (BLOCK_ROWS - 1) * pairs + depth);
+    assert!(right.len() >= (depth - 1) * right_stride + TILE_REGISTERS);
+    assert!(to.len() >= (BLOCK_ROWS - 1) * stride + BLOCK_COLUMNS);
+    let to = to.as_mut_ptr();
+    let (from, from_stride) = match from {
+        Before::Stored => (to.cast_const(), stride),
+        Before::Row(row) => (row[..BLOCK_COLUMNS].as_ptr(), 0),
+    };
+    #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
+    // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's row is 16 numbers: of `left` 16 pairs of each of 32 rows are read at every step, of `right` 16 rows
+    // of two registers, and both move on by 16 pairs `depth / 16` times, which the assertions
+    // bound; so are the 32 rows of 32 numbers of `from` and `to`.
+    unsafe {
+        asm!(
+            "tileloadd tmm0, [{from} + {from_stride}*1]",
+            "tileloadd tmm1, [{from} + {from_stride}*1 + 64]",
+            "mov {lower}, {from_stride}",
+            "shl {lower}, 4",
+            "add {lower}, {from}",
+            "tileloadd tmm2, [{lower} + {from_stride}*1]",
+            "tileloadd tmm3, [{lower} + {from_stride}*1 + 64]",
+            "mov {lower}, {left_stride}",
+            "shl {lower}, 4",
+            "add {lower}, {left}",
+            "2:",
+            "tileloadd tmm4, [{left} + {left_stride}*1]",
+            "tileloadd tmm6, [{right} + {right_stride}*1]",
+            "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm5, [{lower} + {left_stride}*1]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {left}, 64",
+            "add {lower}, 64",
+            "lea {right}, [{right} + {right_stride}*8]",
+            "lea {right}, [{right} + {right_stride}*8]",
+            "dec {steps}",
+            "jnz 2b",
+            "mov {lower}, {to_stride}",
+            "shl {lower}, 4",
+            "add {lower}, {to}",
+            "tilestored [{to} + {to_stride}*1], tmm0",
+            "tilestored [{to} + {to_stride}*1 + 64], tmm1",
+            "tilestored [{lower} + {to_stride}*1], tmm2",
+            "tilestored [{lower} + {to_stride}*1 + 64], tmm3",
+            from = in(reg) from,
+            from_stride = in(reg) from_stride * size_of::<f32>(),
+            left = inout(reg) left.as_ptr() => _,
+            left_stride = in(reg) pairs * size_of::<u32>(),
+            right = inout(reg) right.as_ptr() => _,
+            right_stride = in(reg) right_stride * size_of::<Pairs>(),
+            steps = inout(reg) depth / TILE_PAIRS => _,
+            to = in(reg) to,
+            to_stride = in(reg) stride * size_of::<f32>(),
+            lower = out(reg) _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack)
+        );
     }
 }
 
@@ -238,7 +235,8 @@ fn copy(from: &[f32], to: &mut [f32]) {
 static ZEROS: [f32; BLOCK_COLUMNS] = [0.0; BLOCK_COLUMNS];
 
 /// What a block is added to.
-enum From<'a> {
+#[derive(Clone, Copy)]
+enum Before<'a> {
     Stored,
     /// The same for all rows.
     Row(&'a [f32]),
