@@ -30,6 +30,7 @@ mod precision;
 mod preprocess;
 mod projection;
 pub mod save;
+mod stored;
 mod text;
 mod tokenizer;
 mod tower;

@@ -12,18 +12,22 @@ use rayon::prelude::*;
 use crate::audio::{AudioTower, FUSED_CHANNELS};
 use crate::config::ModelConfig;
 use crate::front_end::{FrontEnd, Input, InputUnits, Modality};
+use crate::frozen::Blocks;
 use crate::image::ImageTower;
 use crate::layout::{self, Layout, Opened};
 use crate::precision::Precision;
+use crate::stored::OpenFile;
 use crate::text::{CausalText, Roberta, TextTower};
-use crate::tokenizer::{TextTokenizer, Tokens};
+use crate::tokenizer::{self, TextTokenizer, Tokens};
 use crate::tower::{InputTower, Tower};
-use crate::weights::{Weights, map_file};
+use crate::weights::Weights;
 use crate::{ModelError, Result};
 
 /// Texts that go through the tower together. Larger batches are no faster on a CPU and cost
 /// memory.
 const TEXT_BATCH: usize = 64;
+/// Bytes of a file that are mapped together for its digest.
+const DIGEST_WINDOW: usize = 1 << 25;
 /// Inputs that go through the tower together when they are only embedded.
 const INPUT_BATCH: usize = 32;
 
@@ -98,19 +102,21 @@ impl Model {
     /// As of [`Model::load`], and [`ModelError::Precision`] where the device does not compute so or
     /// the tower has no blocks for the kernels.
     pub fn load_in(directory: &Path, device: &Device, precision: Precision) -> Result<Self> {
-        let mut model = Self::load_trainable(directory, device)?;
-        if *device == Device::flex() {
-            model.text.use_kernels();
-            model.tower.use_kernels(precision.of_kernels()?);
-            if precision != Precision::F32 && !model.tower.is_frozen() {
-                let reason = "this model's input tower has no blocks that the kernels fit";
-                return Err(ModelError::Precision { precision, reason });
-            }
-        } else {
+        if *device != Device::flex() {
+            let mut model = Self::load_trainable(directory, device)?;
             model.tower = precision.apply(model.tower, device)?;
+            model.precision = precision;
+            model.trainable = precision == Precision::F32;
+            return Ok(model);
+        }
+        let blocks = Blocks::Frozen(precision.of_kernels()?);
+        let mut model = Self::open(directory, device, blocks)?;
+        if precision != Precision::F32 && !model.tower.is_frozen() {
+            let reason = "this model's input tower has no blocks that the kernels fit";
+            return Err(ModelError::Precision { precision, reason });
         }
         model.precision = precision;
-        model.trainable = precision == Precision::F32 && *device != Device::flex();
+        model.trainable = false;
         Ok(model)
     }
 
@@ -121,11 +127,18 @@ impl Model {
     ///
     /// As of [`Model::load`].
     pub fn load_trainable(directory: &Path, device: &Device) -> Result<Self> {
-        let Opened { layout, config, front_end, mut weights, mut files } = layout::open(directory)?;
-        let tokenizer = TextTokenizer::load(directory, &config)?;
-        files.extend_from_slice(tokenizer.files());
+        Self::open(directory, device, Blocks::Parameters)
+    }
+
+    fn open(directory: &Path, device: &Device, blocks: Blocks) -> Result<Self> {
+        let Opened { layout, config, front_end, weights, mut files } = layout::open(directory)?;
+        files.extend(tokenizer::files(directory, &config)?);
         let (dtypes, parameter_count) = (weights.dtypes().clone(), weights.parameter_count());
-        let (text, tower) = towers(&mut weights, &config, &front_end, device)?;
+        let towers = || towers(&weights, &config, &front_end, blocks, device);
+        let tokenizer = || TextTokenizer::load(directory, &config);
+        let (towers, (tokenizer, digest)) =
+            both(blocks, towers, || both(blocks, tokenizer, || digest(&files)));
+        let (tokenizer, (text, tower)) = (tokenizer?, towers?);
         let log_logit_scale = match config {
             ModelConfig::Clip(_) => weights.take_scalar("logit_scale")?,
             ModelConfig::Clap(_) => {
@@ -134,9 +147,8 @@ impl Model {
             }
         };
         weights.finish()?;
-        let digest = digest(&files)?;
         let directory = directory.to_owned();
-        let source = Source { directory, layout, digest, dtypes, parameter_count };
+        let source = Source { directory, layout, digest: digest?, dtypes, parameter_count };
         let device = device.clone();
         Ok(Self {
             config,
@@ -304,27 +316,49 @@ impl Model {
 }
 
 fn towers(
-    weights: &mut Weights,
+    weights: &Weights,
     config: &ModelConfig,
     front_end: &FrontEnd,
+    blocks: Blocks,
     device: &Device,
 ) -> Result<(TextTower, Tower)> {
+    // Texts are not rounded.
+    let in_f32 = blocks.in_f32();
     match (config, front_end) {
         (ModelConfig::Clip(config), _) => {
             let dim = config.embedding_dim;
-            let text = CausalText::load(weights, &config.text, dim, device)?;
-            let image = ImageTower::load(weights, &config.image, dim, device)?;
-            Ok((TextTower::Causal(text), Tower::Image(image)))
+            let (text, image) = both(
+                blocks,
+                || CausalText::load(weights, &config.text, dim, in_f32, device),
+                || ImageTower::load(weights, &config.image, dim, blocks, device),
+            );
+            Ok((TextTower::Causal(text?), Tower::Image(image?)))
         }
         (ModelConfig::Clap(config), FrontEnd::Audio(log_mel)) => {
             let (projection, frames) = (config.projection, log_mel.frames());
-            let text = Roberta::load(weights, &config.text, projection, device)?;
-            let audio = AudioTower::load(weights, &config.audio, projection, frames, device)?;
-            Ok((TextTower::Roberta(text), Tower::Audio(audio)))
+            let (text, audio) = both(
+                blocks,
+                || Roberta::load(weights, &config.text, projection, device),
+                || AudioTower::load(weights, &config.audio, projection, frames, blocks, device),
+            );
+            Ok((TextTower::Roberta(text?), Tower::Audio(audio?)))
         }
         (ModelConfig::Clap(_), FrontEnd::Image(_)) => {
             unreachable!("a layout opens both of one kind")
         }
+    }
+}
+
+/// Does both, at the same time where the blocks are for the CPU. Other devices are spoken to from
+/// one thread.
+fn both<A: Send, B: Send>(
+    blocks: Blocks,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    match blocks {
+        Blocks::Parameters => (one(), other()),
+        Blocks::Frozen(_) => rayon::join(one, other),
     }
 }
 
@@ -350,8 +384,12 @@ fn digest(files: &[PathBuf]) -> Result<String> {
     let mut parts = BTreeMap::new();
     for path in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = OpenFile::open(path)?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update_rayon(&map_file(path)?);
+        let len = file.len()?;
+        for first in (0..len).step_by(DIGEST_WINDOW) {
+            hasher.update_rayon(&file.map(first..len.min(first + DIGEST_WINDOW))?);
+        }
         parts.insert(name, hasher.finalize());
     }
     let mut whole = blake3::Hasher::new();

@@ -19,7 +19,8 @@ use crate::config::{
     ProjectionConfig, RobertaConfig,
 };
 use crate::front_end::FrontEnd;
-use crate::weights::{View, Weights};
+use crate::stored::View;
+use crate::weights::Weights;
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
