@@ -73,11 +73,11 @@ impl Folded<'_> {
                 let mut sums = vec![0.0; rows.len()];
                 let weight = part.weight.values(rows.start * input..rows.end * input);
                 let lane = bias.len() - panel.first;
-                let room = Room { values: panel.values, width: panel.width, lane };
+                let mut room = Room { values: panel.values, width: panel.width, lane };
                 let columns = Columns { weight: &weight, input, norm: self.norm };
                 Arch::new().dispatch(
                     #[inline(always)]
-                    || columns.fold(self.factor, room, &mut sums),
+                    || columns.fold(self.factor, &mut room, &mut sums),
                 );
                 for (sum, row) in sums.into_iter().zip(rows) {
                     let sum = part.bias.map_or(sum, |own| sum + f64::from(own[row]));
@@ -107,7 +107,7 @@ struct Room<'a> {
 impl Columns<'_> {
     /// Fills some columns of a panel; what the norm's shift comes to is added to `sums`.
     #[inline(always)]
-    fn fold(&self, factor: f32, to: Room, sums: &mut [f64]) {
+    fn fold(&self, factor: f32, to: &mut Room, sums: &mut [f64]) {
         // Rows of the panel that are transposed together: what stays in the cache.
         let mut block = [[0.0f32; PANEL]; PANEL];
         let mut rows = to.values.chunks_exact_mut(to.width);
@@ -154,23 +154,26 @@ mod tests {
             for norm in [None, Some(Norm { gain: &gain, shift: &shift })] {
                 let folded = Folded { parts: &[part(0), part(1)], norm, factor: 0.5 };
                 let (packed, bias) = folded.lay_out(2 * each);
-                for column in 0..2 * each {
+                for (column, bias) in bias.iter().enumerate() {
                     let (part, output) = (column / each, column % each);
                     let stored = |row: usize| weights[part][output * input + row];
                     let mut sum = 0.0f64;
                     for row in 0..input {
                         let (gain, shift) =
                             norm.map_or((1.0, 0.0), |n| (n.gain[row], n.shift[row]));
-                        assert_eq!(packed.at(row, column), stored(row) * gain * 0.5);
+                        let expected = stored(row) * gain * 0.5;
+                        assert_eq!(packed.at(row, column).to_bits(), expected.to_bits());
                         sum += f64::from(shift) * f64::from(stored(row));
                     }
                     sum += f64::from(biases[part][output]);
-                    assert_eq!(bias[column], (sum * 0.5) as f32);
+                    assert_eq!(bias.to_bits(), ((sum * 0.5) as f32).to_bits());
                 }
                 let transposed = packed.transposed();
                 for row in 0..input {
                     for column in 0..2 * each {
-                        assert_eq!(transposed.at(column, row), packed.at(row, column));
+                        let (found, expected) =
+                            (transposed.at(column, row), packed.at(row, column));
+                        assert_eq!(found.to_bits(), expected.to_bits());
                     }
                 }
             }

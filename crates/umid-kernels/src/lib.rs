@@ -22,6 +22,7 @@ mod block;
 mod buffers;
 mod elementwise;
 mod folded;
+mod panels;
 mod product;
 mod stack;
 mod weight;

@@ -20,6 +20,7 @@
 pub mod audio;
 pub mod config;
 mod device;
+mod digest;
 mod error;
 mod front_end;
 mod frozen;

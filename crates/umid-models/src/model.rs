@@ -11,12 +11,12 @@ use rayon::prelude::*;
 
 use crate::audio::{AudioTower, FUSED_CHANNELS};
 use crate::config::ModelConfig;
+use crate::digest::digest;
 use crate::front_end::{FrontEnd, Input, InputUnits, Modality};
 use crate::frozen::Blocks;
 use crate::image::ImageTower;
 use crate::layout::{self, Layout, Opened};
 use crate::precision::Precision;
-use crate::stored::OpenFile;
 use crate::text::{CausalText, Roberta, TextTower};
 use crate::tokenizer::{self, TextTokenizer, Tokens};
 use crate::tower::{InputTower, Tower};
@@ -26,8 +26,6 @@ use crate::{ModelError, Result};
 /// Texts that go through the tower together. Larger batches are no faster on a CPU and cost
 /// memory.
 const TEXT_BATCH: usize = 64;
-/// Bytes of a file that are mapped together for its digest.
-const DIGEST_WINDOW: usize = 1 << 25;
 /// Inputs that go through the tower together when they are only embedded.
 const INPUT_BATCH: usize = 32;
 
@@ -376,27 +374,4 @@ fn copy_rows(values: &[f32], rows: impl Iterator<Item = usize>, to: &mut Array2<
     for (row, values) in rows.zip(values.chunks_exact(width)) {
         to.row_mut(row).iter_mut().zip(values).for_each(|(to, from)| *to = *from);
     }
-}
-
-/// Digest of a checkpoint's files. Each file enters with its name and its own digest, so the
-/// order of reading does not matter and a renamed file does.
-fn digest(files: &[PathBuf]) -> Result<String> {
-    let mut parts = BTreeMap::new();
-    for path in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = OpenFile::open(path)?;
-        let mut hasher = blake3::Hasher::new();
-        let len = file.len()?;
-        for first in (0..len).step_by(DIGEST_WINDOW) {
-            hasher.update_rayon(&file.map(first..len.min(first + DIGEST_WINDOW))?);
-        }
-        parts.insert(name, hasher.finalize());
-    }
-    let mut whole = blake3::Hasher::new();
-    for (name, digest) in parts {
-        whole.update(&(name.len() as u64).to_le_bytes());
-        whole.update(name.as_bytes());
-        whole.update(digest.as_bytes());
-    }
-    Ok(whole.finalize().to_hex().to_string())
 }

@@ -238,14 +238,14 @@ impl umid_kernels::Stored for Stored {
     }
 
     fn values(&self, range: Range<usize>) -> Cow<'_, [f32]> {
-        let values = match self.borrowed(range.clone()) {
-            Some(values) => Cow::Borrowed(values),
-            None => {
+        let values = self.borrowed(range.clone()).map_or_else(
+            || {
                 let mut values = vec![0.0; range.len()];
                 self.decode(range, &mut values);
                 Cow::Owned(values)
-            }
-        };
+            },
+            Cow::Borrowed,
+        );
         self.note(&values);
         values
     }
@@ -276,5 +276,65 @@ pub(crate) fn stored_type(dtype: DType) -> Dtype {
         DType::U16 => Dtype::U16,
         DType::U8 => Dtype::U8,
         DType::Bool => Dtype::BOOL,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use umid_kernels::Stored as _;
+
+    use super::*;
+
+    /// Numbers of a type, as bytes of a file that begin somewhere in it.
+    fn stored(dtype: Dtype, values: &[f32], first: usize, view: View) -> Stored {
+        let bytes = values.iter().flat_map(|value| match dtype {
+            Dtype::F32 => value.to_le_bytes().to_vec(),
+            Dtype::F16 => f16::from_f32(*value).to_le_bytes().to_vec(),
+            _ => bf16::from_f32(*value).to_le_bytes().to_vec(),
+        });
+        let bytes: Vec<u8> = vec![0xff; first].into_iter().chain(bytes).collect();
+        let file = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(file.path(), &bytes).expect("bytes");
+        let open = Arc::new(OpenFile::open(file.path()).expect("open"));
+        let place = Place::Mapped(open, first..bytes.len());
+        Stored::open(&place, dtype, view, Path::new("model"), "w".to_owned()).expect("stored")
+    }
+
+    #[test]
+    fn numbers_are_the_same_from_wherever_they_begin() {
+        let values: Vec<f32> = (0..5000u16).map(|i| f32::from(i % 251) / 8.0 - 15.0).collect();
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+            for first in [0, 1, 2, 4096, 4099] {
+                let tensor = stored(dtype, &values, first, View::Whole);
+                assert_eq!(tensor.count(), values.len());
+                assert_eq!(*tensor.values(64..192), values[64..192], "{dtype:?}, {first}");
+                tensor.check().expect("finite");
+                assert_eq!(tensor.into_values().expect("finite"), values, "{dtype:?}, {first}");
+                let third = stored(dtype, &values[..4998], first, View::Third(1));
+                assert_eq!(*third.values(0..1666), values[1666..3332], "{dtype:?}, {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_found_where_it_is() {
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16] {
+            for spoilt in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![1.0; 300];
+                values[207] = spoilt;
+                let tensor = stored(dtype, &values, 0, View::Third(2));
+                tensor.values(0..7);
+                tensor.check().expect("it has not been read");
+                tensor.values(0..100);
+                let [by_parts, whole] = [tensor.check(), tensor.into_values().map(|_| ())];
+                for found in [by_parts, whole] {
+                    let Err(ModelError::NonFiniteWeight { index, value, .. }) = found else {
+                        panic!("{dtype:?}: {found:?}");
+                    };
+                    assert_eq!(index, 7);
+                    assert!(!value.is_finite());
+                }
+            }
+        }
     }
 }
