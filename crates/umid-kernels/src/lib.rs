@@ -22,7 +22,6 @@ mod block;
 mod buffers;
 mod elementwise;
 mod folded;
-mod panels;
 mod product;
 mod stack;
 mod weight;

@@ -9,8 +9,6 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::panels::Panels;
-
 /// Columns of a panel: one head of a published CLIP.
 pub(crate) const PANEL: usize = 64;
 /// Columns are padded to whole registers.
@@ -26,7 +24,7 @@ const TILE_ROWS: usize = 6;
 pub(crate) struct Packed {
     rows: usize,
     columns: usize,
-    panels: Panels,
+    panels: Vec<f32>,
 }
 
 /// A panel that is being filled.
@@ -55,7 +53,7 @@ impl Packed {
     }
 
     pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, panels: Panels::zeros(rows * columns.next_multiple_of(LANES)) }
+        Self { rows, columns, panels: vec![0.0; rows * columns.next_multiple_of(LANES)] }
     }
 
     pub(crate) fn rows(&self) -> usize {
