@@ -53,14 +53,14 @@ fn bench_in(
     let Shape { width, heads, blocks, tokens, seen } = shape;
     let spread = (width as f32).sqrt().recip();
     let (gain, shift) = (waves(width, 0.2, 1.0), waves(width, 0.1, 0.0));
-    let (qkv, output) = (waves(3 * width * width, spread, 0.0), waves(width * width, spread, 0.0));
+    let square = waves(width * width, spread, 0.0);
     let inner = waves(4 * width * width, spread, 0.0);
     let bias = waves(4 * width, 0.1, 0.0);
     let norm = Norm { gain: &gain, shift: &shift };
     let block = Block::new(&Weights {
         norm_before: norm,
-        qkv: Linear { weight: &qkv, bias: Some(&bias[..3 * width]) },
-        output: Linear { weight: &output, bias: Some(&bias[..width]) },
+        qkv: [Linear { weight: &square, bias: Some(&bias[..width]) }; 3],
+        output: Linear { weight: &square, bias: Some(&bias[..width]) },
         norm_after: norm,
         fc1: Linear { weight: &inner, bias: Some(&bias) },
         fc2: Linear { weight: &inner, bias: Some(&bias[..width]) },

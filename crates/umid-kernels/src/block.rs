@@ -7,41 +7,24 @@ use std::sync::OnceLock;
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
 use crate::buffers::Buffers;
 use crate::elementwise::{Activation, activate, multiply, norm, norm_backward};
+use crate::folded::{Folded, Linear, Norm};
 use crate::product::{LANES, Start};
 use crate::weight::{Precision, Weight};
-
-/// A linear layer: `[input, output]` and `[output]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Linear<'a> {
-    /// Row-major.
-    pub weight: &'a [f32],
-    /// None where there is no bias.
-    pub bias: Option<&'a [f32]>,
-}
-
-/// A layer norm's gain and shift: `[width]` each.
-#[derive(Debug, Clone, Copy)]
-pub struct Norm<'a> {
-    /// Gain.
-    pub gain: &'a [f32],
-    /// Shift.
-    pub shift: &'a [f32],
-}
 
 /// A block's weights, as a checkpoint has them.
 #[derive(Debug, Clone)]
 pub struct Weights<'a> {
     /// Before attention.
     pub norm_before: Norm<'a>,
-    /// Query, key and value side by side: `[width, 3 width]`.
-    pub qkv: Linear<'a>,
+    /// Query, key and value: `[width, width]` each.
+    pub qkv: [Linear<'a>; 3],
     /// `[width, width]`.
     pub output: Linear<'a>,
     /// Before the perceptron.
     pub norm_after: Norm<'a>,
-    /// `[width, inner]`.
-    pub fc1: Linear<'a>,
     /// `[inner, width]`.
+    pub fc1: Linear<'a>,
+    /// `[width, inner]`.
     pub fc2: Linear<'a>,
     /// Attention heads.
     pub heads: usize,
@@ -59,7 +42,7 @@ impl Weights<'_> {
     /// Columns of the hidden state, and of the perceptron between its layers.
     fn widths(&self) -> (usize, usize) {
         let width = self.norm_before.gain.len();
-        (width, self.fc1.weight.len() / width)
+        (width, self.fc1.weight.count() / width)
     }
 }
 
@@ -72,46 +55,17 @@ pub fn fits(width: usize, inner: usize, heads: usize) -> bool {
 
 /// A linear layer, laid out for the way forward and, when it is first asked for, for the way back.
 #[derive(Debug, Clone)]
-struct Layer {
+pub(crate) struct Layer {
     forward: Weight,
     backward: OnceLock<Weight>,
     bias: Vec<f32>,
 }
 
 impl Layer {
-    /// The columns `first..first + count` of a layer behind a norm, times a factor.
-    fn new(
-        linear: Linear,
-        columns: usize,
-        (first, count): (usize, usize),
-        norm: Option<Norm>,
-        factor: f32,
-        precision: Precision,
-    ) -> Self {
-        let rows = linear.weight.len() / columns;
-        let at = |row: usize, column: usize| {
-            let gain = norm.map_or(1.0, |norm| norm.gain[row]);
-            linear.weight[row * columns + first + column] * gain * factor
-        };
-        let mut bias = vec![0.0f64; count];
-        if let Some(norm) = norm {
-            for (row, shift) in norm.shift.iter().enumerate() {
-                let weights = &linear.weight[row * columns + first..][..count];
-                for (bias, weight) in bias.iter_mut().zip(weights) {
-                    *bias += f64::from(*shift) * f64::from(*weight);
-                }
-            }
-        }
-        if let Some(own) = linear.bias {
-            for (bias, own) in bias.iter_mut().zip(&own[first..]) {
-                *bias += f64::from(*own);
-            }
-        }
-        Self {
-            forward: Weight::new(precision, rows, count, at),
-            backward: OnceLock::new(),
-            bias: bias.into_iter().map(|bias| (bias * f64::from(factor)) as f32).collect(),
-        }
+    /// `columns` from all layers side by side.
+    fn new(folded: &Folded, columns: usize, precision: Precision) -> Self {
+        let (packed, bias) = folded.lay_out(columns);
+        Self { forward: Weight::new(precision, packed), backward: OnceLock::new(), bias }
     }
 }
 
@@ -157,15 +111,16 @@ impl Block {
         let heads = Heads { count: weights.heads, width: width / weights.heads };
         let (before, after) = (Some(weights.norm_before), Some(weights.norm_after));
         let scale = 1.0 / (heads.width as f32).sqrt();
-        let layer = |linear: Linear, columns, part, norm, factor| {
-            Layer::new(linear, columns, part, norm, factor, weights.precision)
+        let layer = |parts: &[Linear], columns, norm, factor| {
+            Layer::new(&Folded { parts, norm, factor }, columns, weights.precision)
         };
+        let (query, key_value) = weights.qkv.split_at(1);
         Self {
-            query: layer(weights.qkv, 3 * width, (0, width), before, scale),
-            key_value: layer(weights.qkv, 3 * width, (width, 2 * width), before, 1.0),
-            output: layer(weights.output, width, (0, width), None, 1.0),
-            fc1: layer(weights.fc1, inner, (0, inner), after, 1.0),
-            fc2: layer(weights.fc2, width, (0, width), None, 1.0),
+            query: layer(query, width, before, scale),
+            key_value: layer(key_value, 2 * width, before, 1.0),
+            output: layer(&[weights.output], width, None, 1.0),
+            fc1: layer(&[weights.fc1], inner, after, 1.0),
+            fc2: layer(&[weights.fc2], width, None, 1.0),
             heads,
             activation: weights.activation,
             epsilon: weights.epsilon,
@@ -175,6 +130,10 @@ impl Block {
 
     pub(crate) fn width(&self) -> usize {
         self.heads.model_width()
+    }
+
+    pub(crate) fn layers(&self) -> [&Layer; 5] {
+        [&self.query, &self.key_value, &self.output, &self.fc1, &self.fc2]
     }
 
     /// # Shapes
@@ -401,8 +360,12 @@ impl Layer {
     /// Gradients of the inputs from those of the outputs, set or added.
     fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool, rounded: &mut Vec<u32>) {
         let start = if add { Start::Stored } else { Start::Zero };
-        let weight = self.backward.get_or_init(|| self.forward.transposed());
-        weight.multiply(outputs, inputs, start, rounded);
+        self.backward().multiply(outputs, inputs, start, rounded);
+    }
+
+    /// The layout for the way back, made when it is first asked for.
+    pub(crate) fn backward(&self) -> &Weight {
+        self.backward.get_or_init(|| self.forward.transposed())
     }
 }
 

@@ -22,12 +22,14 @@ mod bf16;
 mod block;
 mod buffers;
 mod elementwise;
+mod folded;
 mod product;
 mod stack;
 mod weight;
 
 pub use attention::{Groups, Windows};
-pub use block::{Block, Linear, Norm, Weights, fits};
+pub use block::{Block, Weights, fits};
 pub use elementwise::Activation;
+pub use folded::{Linear, Norm, Stored};
 pub use stack::{Passed, Stack};
 pub use weight::{Matrix, Precision};

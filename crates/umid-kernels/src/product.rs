@@ -27,20 +27,33 @@ pub(crate) struct Packed {
     panels: Vec<f32>,
 }
 
+/// A panel that is being filled.
+pub(crate) struct PanelMut<'a> {
+    /// Its first column.
+    pub(crate) first: usize,
+    /// Columns, padded to whole registers.
+    pub(crate) width: usize,
+    /// `[rows, width]`.
+    pub(crate) values: &'a mut [f32],
+}
+
 impl Packed {
     /// Lays out the matrix whose elements `at(row, column)` gives.
     pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut panels = Vec::with_capacity(rows * columns.next_multiple_of(LANES));
-        for first in (0..columns).step_by(PANEL) {
-            let width = panel_width(columns, first);
-            for row in 0..rows {
-                panels.extend(
-                    (first..first + width)
-                        .map(|column| if column < columns { at(row, column) } else { 0.0 }),
-                );
+        let mut packed = Self::zeros(rows, columns);
+        for PanelMut { first, width, values } in packed.panels_mut() {
+            let there = width.min(columns - first);
+            for (row, values) in values.chunks_exact_mut(width).enumerate() {
+                for (column, value) in values[..there].iter_mut().enumerate() {
+                    *value = at(row, first + column);
+                }
             }
         }
-        Self { rows, columns, panels }
+        packed
+    }
+
+    pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, panels: vec![0.0; rows * columns.next_multiple_of(LANES)] }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -51,15 +64,45 @@ impl Packed {
         self.columns
     }
 
-    /// The transposed matrix, laid out in the same way.
-    pub(crate) fn transposed(&self) -> Self {
-        Self::new(self.columns, self.rows, |column, row| self.at(row, column))
+    pub(crate) fn panels_mut(&mut self) -> impl Iterator<Item = PanelMut<'_>> {
+        let (rows, columns) = (self.rows, self.columns);
+        // All panels but the last are whole.
+        let panels = self.panels.chunks_mut(rows * PANEL).enumerate();
+        panels.map(move |(i, values)| {
+            let first = i * PANEL;
+            PanelMut { first, width: panel_width(columns, first), values }
+        })
     }
 
-    fn at(&self, row: usize, column: usize) -> f32 {
+    /// The transposed matrix, laid out in the same way: block by block, as 64 columns of 64 rows
+    /// lie together in both.
+    pub(crate) fn transposed(&self) -> Self {
+        let mut transposed = Self::zeros(self.columns, self.rows);
+        for PanelMut { first: first_row, width: to_width, values } in transposed.panels_mut() {
+            let rows = to_width.min(self.rows - first_row);
+            let to_blocks = values.chunks_mut(PANEL * to_width);
+            for (to, first) in to_blocks.zip((0..self.columns).step_by(PANEL)) {
+                let width = panel_width(self.columns, first);
+                let from = &self.panels[first * self.rows + first_row * width..][..rows * width];
+                transpose(from, width, to, to_width);
+            }
+        }
+        transposed
+    }
+
+    pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
         let first = column / PANEL * PANEL;
         let width = panel_width(self.columns, first);
         self.panels[first * self.rows + row * width + column - first]
+    }
+}
+
+/// Rows become columns: `to[column][row] = from[row][column]`, for as many as `to` has rows.
+pub(crate) fn transpose(from: &[f32], from_width: usize, to: &mut [f32], to_width: usize) {
+    for (row, from) in from.chunks_exact(from_width).enumerate() {
+        for (to, value) in to.chunks_exact_mut(to_width).zip(from) {
+            to[row] = *value;
+        }
     }
 }
 

@@ -99,7 +99,9 @@ impl Stack {
         read: Option<&[usize]>,
     ) -> (Vec<f32>, Passed) {
         let batch = Batch::new(hidden.len() / self.width, tokens, read);
-        let (output, parts) = self.pass(hidden, &batch, |saved| saved);
+        // A core that has no part of a small batch lays out what the way back will ask for.
+        let ((output, parts), ()) =
+            rayon::join(|| self.pass(hidden, &batch, |saved| saved), || self.lay_out_back());
         (output, Passed { parts, batch, buffers: Arc::clone(&self.buffers) })
     }
 
@@ -133,6 +135,14 @@ impl Stack {
             })
             .collect();
         (output, parts)
+    }
+
+    /// Each layer on one core: a core that waits for a layout of another never has to be the one
+    /// that makes it.
+    fn lay_out_back(&self) {
+        self.blocks.par_iter().flat_map(Block::layers).for_each(|layer| {
+            layer.backward();
+        });
     }
 
     /// The gradient of the input, from that of the output.
@@ -195,17 +205,17 @@ mod tests {
     const SEQUENCES: usize = 5;
 
     fn stack() -> Stack {
-        let ones = vec![1.0; WIDTH * 3 * WIDTH];
-        let linear = |outputs: usize| Linear { weight: &ones[..WIDTH * outputs], bias: None };
+        let ones = vec![1.0; WIDTH * WIDTH];
+        let linear = || Linear { weight: &ones, bias: None };
         let norm = || Norm { gain: &ones[..WIDTH], shift: &ones[..WIDTH] };
         let block = || {
             Block::new(&Weights {
                 norm_before: norm(),
-                qkv: linear(3 * WIDTH),
-                output: linear(WIDTH),
+                qkv: [linear(), linear(), linear()],
+                output: linear(),
                 norm_after: norm(),
-                fc1: linear(WIDTH),
-                fc2: linear(WIDTH),
+                fc1: linear(),
+                fc2: linear(),
                 heads: 1,
                 activation: Activation::QuickGelu,
                 epsilon: 1e-5,

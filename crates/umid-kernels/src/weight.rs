@@ -38,16 +38,13 @@ pub(crate) enum Weight {
 }
 
 impl Weight {
-    /// Lays out the matrix whose elements `at(row, column)` gives.
-    pub(crate) fn new(
-        precision: Precision,
-        rows: usize,
-        columns: usize,
-        at: impl Fn(usize, usize) -> f32,
-    ) -> Self {
+    pub(crate) fn new(precision: Precision, packed: product::Packed) -> Self {
         match precision {
-            Precision::F32 => Self::F32(product::Packed::new(rows, columns, at)),
-            Precision::Bf16 => Self::Bf16(bf16::Packed::new(rows, columns, at)),
+            Precision::F32 => Self::F32(packed),
+            Precision::Bf16 => {
+                let at = |row, column| packed.at(row, column);
+                Self::Bf16(bf16::Packed::new(packed.rows(), packed.columns(), at))
+            }
         }
     }
 
@@ -110,7 +107,7 @@ impl Matrix {
     pub fn new(values: &[f32], columns: usize, precision: Precision) -> Self {
         assert!(columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
         let at = |row: usize, column: usize| values[row * columns + column];
-        Self(Weight::new(precision, values.len() / columns, columns, at))
+        Self(Weight::new(precision, product::Packed::new(values.len() / columns, columns, at)))
     }
 
     /// `output = left * self`.

@@ -32,8 +32,12 @@ impl Owned {
         let vectors = vec![
             draw(width, 0.3, 1.0),
             draw(width, 0.3, 0.0),
-            draw(width * 3 * width, 2.0 * spread, 0.0),
-            draw(3 * width, 0.3, 0.0),
+            draw(width * width, 2.0 * spread, 0.0),
+            draw(width, 0.3, 0.0),
+            draw(width * width, 2.0 * spread, 0.0),
+            draw(width, 0.3, 0.0),
+            draw(width * width, 2.0 * spread, 0.0),
+            draw(width, 0.3, 0.0),
             draw(width * width, spread, 0.0),
             draw(width, 0.3, 0.0),
             draw(width, 0.3, 1.0),
@@ -51,11 +55,11 @@ impl Owned {
         let linear = |i: usize| Linear { weight: &v[i], bias: Some(&v[i + 1]) };
         Weights {
             norm_before: Norm { gain: &v[0], shift: &v[1] },
-            qkv: linear(2),
-            output: linear(4),
-            norm_after: Norm { gain: &v[6], shift: &v[7] },
-            fc1: linear(8),
-            fc2: linear(10),
+            qkv: [2, 4, 6].map(linear),
+            output: linear(8),
+            norm_after: Norm { gain: &v[10], shift: &v[11] },
+            fc1: linear(12),
+            fc2: linear(14),
             heads: self.heads,
             activation: self.activation,
             epsilon: 1e-5,
@@ -70,10 +74,10 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
     let width = block.norm_before.gain.len();
     let tokens = hidden.len() / width;
     let head = width / block.heads;
-    let qkv = linear(&norm(hidden, &block.norm_before), width, &block.qkv);
-    let at = |token: usize, part: usize, h: usize, i: usize| {
-        qkv[token * 3 * width + part * width + h * head + i]
-    };
+    let before = norm(hidden, &block.norm_before);
+    let qkv = block.qkv.map(|part| linear(&before, width, &part));
+    let at =
+        |token: usize, part: usize, h: usize, i: usize| qkv[part][token * width + h * head + i];
     let windows: Vec<Vec<usize>> = match &block.groups {
         Groups::Windows(windows) => windows.tokens.clone(),
         _ => vec![(0..tokens).collect()],
@@ -123,18 +127,16 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
 }
 
 fn linear(rows: &[f64], width: usize, layer: &Linear) -> Vec<f64> {
-    let columns = layer.weight.len() / width;
-    rows.chunks_exact(width)
-        .flat_map(|row| {
-            (0..columns).map(move |c| {
-                let products = row
-                    .iter()
-                    .enumerate()
-                    .map(|(r, x)| x * f64::from(layer.weight[r * columns + c]));
-                products.sum::<f64>() + layer.bias.map_or(0.0, |bias| f64::from(bias[c]))
-            })
-        })
-        .collect()
+    let weight = layer.weight.values(0..layer.weight.count());
+    let outputs = |row: &[f64]| -> Vec<f64> {
+        let weights = weight.chunks_exact(width).enumerate();
+        let output = weights.map(|(output, weights)| {
+            let products = row.iter().zip(weights).map(|(x, weight)| x * f64::from(*weight));
+            products.sum::<f64>() + layer.bias.map_or(0.0, |bias| f64::from(bias[output]))
+        });
+        output.collect()
+    };
+    rows.chunks_exact(width).flat_map(outputs).collect()
 }
 
 fn norm(rows: &[f64], norm: &Norm) -> Vec<f64> {
@@ -355,6 +357,8 @@ fn a_product_is_what_its_definition_says() {
             };
             let exact: Vec<f64> = factors(&left).iter().map(|x| f64::from(*x)).collect();
             let weight = factors(&values);
+            let weight: Vec<f32> =
+                (0..columns * rows).map(|i| weight[i % rows * columns + i / rows]).collect();
             let expected = linear(&exact, rows, &Linear { weight: &weight, bias: None });
             let mut output = vec![0.0; count * columns];
             Matrix::new(&values, columns, precision).multiply(&left, &mut output);

@@ -15,81 +15,113 @@ use burn::backend::flex::FlexDevice;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use umid_kernels::{Block, Groups, Norm, Passed, Precision, Stack, Weights, fits};
+use umid_kernels::{Block, Groups, Linear, Norm, Passed, Precision, Stack, fits};
 
+use crate::Result;
 use crate::config::Activation;
-use crate::model::to_host;
+use crate::weights::Weights;
 
-/// What a pre-norm block is made of.
-pub(crate) struct Parts<'a> {
-    pub(crate) norm_before: &'a LayerNorm,
-    /// `[width, 3 width]`.
-    pub(crate) qkv: &'a Linear,
-    pub(crate) output: &'a Linear,
-    pub(crate) norm_after: &'a LayerNorm,
-    pub(crate) fc1: &'a Linear,
-    pub(crate) fc2: &'a Linear,
+/// What the blocks of a tower become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    /// Parameters of burn's, on any device.
+    Parameters,
+    /// Stacks of the kernels, on a CPU, where there are kernels for their shapes.
+    Frozen(Precision),
+}
+
+impl Blocks {
+    /// The same, computing in f32.
+    pub(crate) fn in_f32(self) -> Self {
+        match self {
+            Self::Parameters => Self::Parameters,
+            Self::Frozen(_) => Self::Frozen(Precision::F32),
+        }
+    }
+}
+
+/// A pre-norm block: the names of its tensors below its own, and what is not stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockShape {
+    pub(crate) norm_before: &'static str,
+    pub(crate) qkv: [&'static str; 3],
+    pub(crate) qkv_bias: bool,
+    pub(crate) output: &'static str,
+    pub(crate) norm_after: &'static str,
+    pub(crate) fc1: &'static str,
+    pub(crate) fc2: &'static str,
+    pub(crate) width: usize,
+    /// Columns between the perceptron's layers.
+    pub(crate) inner: usize,
     pub(crate) heads: usize,
     pub(crate) activation: Activation,
     pub(crate) epsilon: f32,
 }
 
-impl Parts<'_> {
-    fn fit(&self) -> bool {
-        let [width, inner] = self.fc1.weight.dims();
-        fits(width, inner, self.heads)
+impl BlockShape {
+    pub(crate) fn fits(&self) -> bool {
+        fits(self.width, self.inner, self.heads)
     }
 
-    fn block(&self, groups: Groups, precision: Precision) -> Block {
-        let norm = |norm: &LayerNorm| {
-            let shift = norm.beta.as_ref().expect("norms of blocks have a shift");
-            (to_host(norm.gamma.val()), to_host(shift.val()))
+    /// Lays out the block `name`: from the mapped file, without a copy in between.
+    pub(crate) fn load(
+        &self,
+        weights: &Weights,
+        name: &str,
+        groups: Groups,
+        precision: Precision,
+    ) -> Result<Block> {
+        let linear = |layer: &str, output: usize, input: usize, with_bias: bool| {
+            let weight =
+                weights.take_stored(&format!("{name}.{layer}.weight"), &[output, input])?;
+            let bias = format!("{name}.{layer}.bias");
+            let bias = with_bias.then(|| weights.take(&bias, &[output])).transpose()?;
+            Ok((weight, bias))
         };
-        let linear = |linear: &Linear| {
-            (to_host(linear.weight.val()), linear.bias.as_ref().map(|bias| to_host(bias.val())))
+        let norm = |layer: &str| {
+            let part = |kind: &str| weights.take(&format!("{name}.{layer}.{kind}"), &[self.width]);
+            Ok((part("weight")?, part("bias")?))
         };
-        let norms = [self.norm_before, self.norm_after].map(norm);
-        let linears = [self.qkv, self.output, self.fc1, self.fc2].map(linear);
+        let (width, inner) = (self.width, self.inner);
+        let [query, key, value] = self.qkv;
+        let linears = [
+            linear(query, width, width, self.qkv_bias)?,
+            linear(key, width, width, self.qkv_bias)?,
+            linear(value, width, width, self.qkv_bias)?,
+            linear(self.output, width, width, true)?,
+            linear(self.fc1, inner, width, true)?,
+            linear(self.fc2, width, inner, true)?,
+        ];
+        let norms = [norm(self.norm_before)?, norm(self.norm_after)?];
+        let linear = |i: usize| Linear { weight: &linears[i].0, bias: linears[i].1.as_deref() };
         let norm = |i: usize| Norm { gain: &norms[i].0, shift: &norms[i].1 };
-        let linear = |i: usize| umid_kernels::Linear {
-            weight: &linears[i].0,
-            bias: linears[i].1.as_deref(),
-        };
-        Block::new(&Weights {
+        let block = Block::new(&umid_kernels::Weights {
             norm_before: norm(0),
-            qkv: linear(0),
-            output: linear(1),
+            qkv: [0, 1, 2].map(linear),
+            output: linear(3),
             norm_after: norm(1),
-            fc1: linear(2),
-            fc2: linear(3),
+            fc1: linear(4),
+            fc2: linear(5),
             heads: self.heads,
             activation: self.activation.kernel(),
             epsilon: self.epsilon,
             groups,
             precision,
-        })
+        });
+        linears.iter().try_for_each(|(weight, _)| weight.check())?;
+        Ok(block)
     }
 }
 
-/// Takes layers over into a stack, one after the other so that no two copies of a model are held;
-/// leaves them where there are none or no kernels for one's shape.
-pub(crate) fn take_over<L: Send + Sync>(
-    layers: &mut Vec<L>,
-    parts: impl Fn(&L) -> Parts<'_> + Sync,
-    groups: impl Fn(&L) -> Groups + Sync,
-    precision: Precision,
-) -> Option<Arc<Stack>> {
-    if layers.is_empty() || !layers.iter().all(|layer| parts(layer).fit()) {
-        return None;
-    }
-    let blocks = std::mem::take(layers)
-        .into_par_iter()
-        .map(|layer| parts(&layer).block(groups(&layer), precision))
-        .collect();
-    Some(Arc::new(Stack::new(blocks)))
+/// A stack of blocks, which are laid out on all cores. Of several errors it is the first block's.
+pub(crate) fn stack(
+    count: usize,
+    block: impl Fn(usize) -> Result<Block> + Send + Sync,
+) -> Result<Arc<Stack>> {
+    let blocks: Vec<Result<Block>> = (0..count).into_par_iter().map(block).collect();
+    Ok(Arc::new(Stack::new(blocks.into_iter().collect::<Result<_>>()?)))
 }
 
 /// A stack and how sequences go through it.
@@ -184,6 +216,7 @@ mod tests {
     use burn::tensor::Distribution;
 
     use super::*;
+    use crate::model::to_host;
     use crate::tower::{InputTower, Tower};
     use crate::{Model, parse_device};
 

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::Result;
 use crate::config::ImageConfig;
+use crate::frozen::Blocks;
 use crate::precision::normed;
 use crate::transformer::{Attend, Transformer, load_layer_norm, load_projection, parameter};
 use crate::weights::{Weights, transpose};
@@ -32,9 +33,10 @@ pub struct ImageTower {
 
 impl ImageTower {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &ImageConfig,
         embedding_dim: usize,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
         let width = config.transformer.width;
@@ -49,7 +51,7 @@ impl ImageTower {
         let class = weights.take("vision_model.embeddings.class_embedding", &[width])?;
         let positions =
             weights.take("vision_model.embeddings.position_embedding.weight", &[tokens, width])?;
-        let mut norm = |name: &str| {
+        let norm = |name: &str| {
             load_layer_norm(weights, &format!("vision_model.{name}"), width, epsilon, device)
         };
         Ok(Self {
@@ -64,6 +66,7 @@ impl ImageTower {
                 "vision_model",
                 &config.transformer,
                 Attend::Everywhere,
+                blocks,
                 device,
             )?,
             visual_projection: load_projection(

@@ -20,6 +20,7 @@
 pub mod audio;
 pub mod config;
 mod device;
+mod digest;
 mod error;
 mod front_end;
 mod frozen;
@@ -30,6 +31,7 @@ mod precision;
 mod preprocess;
 mod projection;
 pub mod save;
+mod stored;
 mod text;
 mod tokenizer;
 mod tower;

@@ -11,14 +11,16 @@ use rayon::prelude::*;
 
 use crate::audio::{AudioTower, FUSED_CHANNELS};
 use crate::config::ModelConfig;
+use crate::digest::digest;
 use crate::front_end::{FrontEnd, Input, InputUnits, Modality};
+use crate::frozen::Blocks;
 use crate::image::ImageTower;
 use crate::layout::{self, Layout, Opened};
 use crate::precision::Precision;
 use crate::text::{CausalText, Roberta, TextTower};
-use crate::tokenizer::{TextTokenizer, Tokens};
+use crate::tokenizer::{self, TextTokenizer, Tokens};
 use crate::tower::{InputTower, Tower};
-use crate::weights::{Weights, map_file};
+use crate::weights::Weights;
 use crate::{ModelError, Result};
 
 /// Texts that go through the tower together. Larger batches are no faster on a CPU and cost
@@ -98,19 +100,21 @@ impl Model {
     /// As of [`Model::load`], and [`ModelError::Precision`] where the device does not compute so or
     /// the tower has no blocks for the kernels.
     pub fn load_in(directory: &Path, device: &Device, precision: Precision) -> Result<Self> {
-        let mut model = Self::load_trainable(directory, device)?;
-        if *device == Device::flex() {
-            model.text.use_kernels();
-            model.tower.use_kernels(precision.of_kernels()?);
-            if precision != Precision::F32 && !model.tower.is_frozen() {
-                let reason = "this model's input tower has no blocks that the kernels fit";
-                return Err(ModelError::Precision { precision, reason });
-            }
-        } else {
+        if *device != Device::flex() {
+            let mut model = Self::load_trainable(directory, device)?;
             model.tower = precision.apply(model.tower, device)?;
+            model.precision = precision;
+            model.trainable = precision == Precision::F32;
+            return Ok(model);
+        }
+        let blocks = Blocks::Frozen(precision.of_kernels()?);
+        let mut model = Self::open(directory, device, blocks)?;
+        if precision != Precision::F32 && !model.tower.is_frozen() {
+            let reason = "this model's input tower has no blocks that the kernels fit";
+            return Err(ModelError::Precision { precision, reason });
         }
         model.precision = precision;
-        model.trainable = precision == Precision::F32 && *device != Device::flex();
+        model.trainable = false;
         Ok(model)
     }
 
@@ -121,11 +125,18 @@ impl Model {
     ///
     /// As of [`Model::load`].
     pub fn load_trainable(directory: &Path, device: &Device) -> Result<Self> {
-        let Opened { layout, config, front_end, mut weights, mut files } = layout::open(directory)?;
-        let tokenizer = TextTokenizer::load(directory, &config)?;
-        files.extend_from_slice(tokenizer.files());
+        Self::open(directory, device, Blocks::Parameters)
+    }
+
+    fn open(directory: &Path, device: &Device, blocks: Blocks) -> Result<Self> {
+        let Opened { layout, config, front_end, weights, mut files } = layout::open(directory)?;
+        files.extend(tokenizer::files(directory, &config)?);
         let (dtypes, parameter_count) = (weights.dtypes().clone(), weights.parameter_count());
-        let (text, tower) = towers(&mut weights, &config, &front_end, device)?;
+        let towers = || towers(&weights, &config, &front_end, blocks, device);
+        let tokenizer = || TextTokenizer::load(directory, &config);
+        let (towers, (tokenizer, digest)) =
+            both(blocks, towers, || both(blocks, tokenizer, || digest(&files)));
+        let (tokenizer, (text, tower)) = (tokenizer?, towers?);
         let log_logit_scale = match config {
             ModelConfig::Clip(_) => weights.take_scalar("logit_scale")?,
             ModelConfig::Clap(_) => {
@@ -134,9 +145,8 @@ impl Model {
             }
         };
         weights.finish()?;
-        let digest = digest(&files)?;
         let directory = directory.to_owned();
-        let source = Source { directory, layout, digest, dtypes, parameter_count };
+        let source = Source { directory, layout, digest: digest?, dtypes, parameter_count };
         let device = device.clone();
         Ok(Self {
             config,
@@ -304,27 +314,49 @@ impl Model {
 }
 
 fn towers(
-    weights: &mut Weights,
+    weights: &Weights,
     config: &ModelConfig,
     front_end: &FrontEnd,
+    blocks: Blocks,
     device: &Device,
 ) -> Result<(TextTower, Tower)> {
+    // Texts are not rounded.
+    let in_f32 = blocks.in_f32();
     match (config, front_end) {
         (ModelConfig::Clip(config), _) => {
             let dim = config.embedding_dim;
-            let text = CausalText::load(weights, &config.text, dim, device)?;
-            let image = ImageTower::load(weights, &config.image, dim, device)?;
-            Ok((TextTower::Causal(text), Tower::Image(image)))
+            let (text, image) = both(
+                blocks,
+                || CausalText::load(weights, &config.text, dim, in_f32, device),
+                || ImageTower::load(weights, &config.image, dim, blocks, device),
+            );
+            Ok((TextTower::Causal(text?), Tower::Image(image?)))
         }
         (ModelConfig::Clap(config), FrontEnd::Audio(log_mel)) => {
             let (projection, frames) = (config.projection, log_mel.frames());
-            let text = Roberta::load(weights, &config.text, projection, device)?;
-            let audio = AudioTower::load(weights, &config.audio, projection, frames, device)?;
-            Ok((TextTower::Roberta(text), Tower::Audio(audio)))
+            let (text, audio) = both(
+                blocks,
+                || Roberta::load(weights, &config.text, projection, device),
+                || AudioTower::load(weights, &config.audio, projection, frames, blocks, device),
+            );
+            Ok((TextTower::Roberta(text?), Tower::Audio(audio?)))
         }
         (ModelConfig::Clap(_), FrontEnd::Image(_)) => {
             unreachable!("a layout opens both of one kind")
         }
+    }
+}
+
+/// Does both, at the same time where the blocks are for the CPU. Other devices are spoken to from
+/// one thread.
+fn both<A: Send, B: Send>(
+    blocks: Blocks,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    match blocks {
+        Blocks::Parameters => (one(), other()),
+        Blocks::Frozen(_) => rayon::join(one, other),
     }
 }
 
@@ -342,23 +374,4 @@ fn copy_rows(values: &[f32], rows: impl Iterator<Item = usize>, to: &mut Array2<
     for (row, values) in rows.zip(values.chunks_exact(width)) {
         to.row_mut(row).iter_mut().zip(values).for_each(|(to, from)| *to = *from);
     }
-}
-
-/// Digest of a checkpoint's files. Each file enters with its name and its own digest, so the
-/// order of reading does not matter and a renamed file does.
-fn digest(files: &[PathBuf]) -> Result<String> {
-    let mut parts = BTreeMap::new();
-    for path in files {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_rayon(&map_file(path)?);
-        parts.insert(name, hasher.finalize());
-    }
-    let mut whole = blake3::Hasher::new();
-    for (name, digest) in parts {
-        whole.update(&(name.len() as u64).to_le_bytes());
-        whole.update(name.as_bytes());
-        whole.update(digest.as_bytes());
-    }
-    Ok(whole.finalize().to_hex().to_string())
 }

@@ -23,14 +23,14 @@ pub(crate) struct Projection {
 
 impl Projection {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         name: &str,
         width: usize,
         config: ProjectionConfig,
         device: &Device,
     ) -> Result<Self> {
         let dim = config.embedding_dim;
-        let mut linear = |part: &str, input| {
+        let linear = |part: &str, input| {
             load_linear(weights, &format!("{name}.{part}"), input, dim, true, device)
         };
         Ok(Self {

@@ -44,7 +44,12 @@ impl Tokens {
 }
 
 /// The files that hold a checkpoint's tokenizer.
-fn files(directory: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+///
+/// [`ModelError::MissingFile`] where there is neither `tokenizer.json` nor, of CLIP, what it can be
+/// built from.
+pub(crate) fn files(directory: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>> {
     let whole = directory.join(TOKENIZER);
     if whole.is_file() {
         return Ok(vec![whole]);
@@ -96,11 +101,6 @@ impl TextTokenizer {
             return Err(ModelError::Tokenizer { path: files[0].clone(), reason });
         }
         Ok(Self { inner, context, vocabulary, files })
-    }
-
-    /// The files that the tokenizer was read from.
-    pub(crate) fn files(&self) -> &[PathBuf] {
-        &self.files
     }
 
     /// Longest token sequence, start and end tokens included.

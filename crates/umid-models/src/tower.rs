@@ -31,13 +31,6 @@ pub enum Tower {
 }
 
 impl Tower {
-    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
-        match self {
-            Self::Image(tower) => tower.encoder.use_kernels(precision),
-            Self::Audio(tower) => tower.use_kernels(precision),
-        }
-    }
-
     /// Whether the kernels have a part of it.
     pub(crate) fn is_frozen(&self) -> bool {
         match self {

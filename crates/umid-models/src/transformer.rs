@@ -21,7 +21,7 @@ use umid_kernels::{Groups, Stack};
 
 use crate::Result;
 use crate::config::{Activation, TransformerConfig};
-use crate::frozen::{self, Parts};
+use crate::frozen::{self, BlockShape, Blocks};
 use crate::precision::normed;
 use crate::save::Export;
 use crate::weights::{Weights, transpose};
@@ -46,32 +46,34 @@ pub struct Transformer {
 
 impl Transformer {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         prefix: &str,
         config: &TransformerConfig,
         attend: Attend,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
+        let name = |layer: usize| format!("{prefix}.encoder.layers.{layer}");
+        let shape = block_shape(config);
+        if let Blocks::Frozen(precision) = blocks
+            && shape.fits()
+            && config.layers > 0
+        {
+            let groups = match attend {
+                Attend::Everywhere => Groups::All,
+                Attend::Backwards => Groups::Backwards,
+            };
+            let load = |i| shape.load(weights, &name(i), groups.clone(), precision);
+            let frozen = Some(frozen::stack(config.layers, load)?);
+            return Ok(Self { layers: Vec::new(), frozen });
+        }
         let layers = (0..config.layers)
-            .map(|i| {
-                Block::load(
-                    weights,
-                    &format!("{prefix}.encoder.layers.{i}"),
-                    config,
-                    attend,
-                    device,
-                )
-            })
+            .map(|i| Block::load(weights, &name(i), config, attend, device))
             .collect::<Result<_>>()?;
         Ok(Self { layers, frozen: None })
     }
 
-    /// Gives the blocks to the kernels, if there are some for them. A frozen transformer has no
-    /// weights to train or to export.
-    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
-        self.frozen = frozen::take_over(&mut self.layers, Block::parts, Block::groups, precision);
-    }
-
+    /// A frozen transformer has no weights to train or to export.
     pub(crate) fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
@@ -103,6 +105,24 @@ impl Transformer {
     }
 }
 
+/// A block as the kernels load it.
+fn block_shape(config: &TransformerConfig) -> BlockShape {
+    BlockShape {
+        norm_before: "layer_norm1",
+        qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        qkv_bias: true,
+        output: "self_attn.out_proj",
+        norm_after: "layer_norm2",
+        fc1: "mlp.fc1",
+        fc2: "mlp.fc2",
+        width: config.width,
+        inner: config.mlp_width,
+        heads: config.heads,
+        activation: config.activation,
+        epsilon: config.layer_norm_epsilon as f32,
+    }
+}
+
 /// One residual block: attention, then a two-layer perceptron, each behind a layer norm.
 #[derive(Module, Debug)]
 struct Block {
@@ -116,13 +136,12 @@ struct Block {
     heads: usize,
     #[module(skip)]
     activation: Activation,
-    epsilon: f32,
     causal: bool,
 }
 
 impl Block {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         prefix: &str,
         config: &TransformerConfig,
         attend: Attend,
@@ -130,7 +149,7 @@ impl Block {
     ) -> Result<Self> {
         let (width, mlp_width) = (config.width, config.mlp_width);
         let epsilon = config.layer_norm_epsilon;
-        let mut linear = |name: &str, input, output| {
+        let linear = |name: &str, input, output| {
             load_linear(weights, &format!("{prefix}.{name}"), input, output, true, device)
         };
         let [q, k, v] =
@@ -139,7 +158,7 @@ impl Block {
         let out_proj = linear("self_attn.out_proj", width, width)?;
         let fc1 = linear("mlp.fc1", width, mlp_width)?;
         let fc2 = linear("mlp.fc2", mlp_width, width)?;
-        let mut norm = |name: &str| {
+        let norm = |name: &str| {
             load_layer_norm(weights, &format!("{prefix}.{name}"), width, epsilon, device)
         };
         Ok(Self {
@@ -151,27 +170,8 @@ impl Block {
             fc2,
             heads: config.heads,
             activation: config.activation,
-            epsilon: epsilon as f32,
             causal: attend == Attend::Backwards,
         })
-    }
-
-    fn parts(&self) -> Parts<'_> {
-        Parts {
-            norm_before: &self.layer_norm1,
-            qkv: &self.qkv_proj,
-            output: &self.out_proj,
-            norm_after: &self.layer_norm2,
-            fc1: &self.fc1,
-            fc2: &self.fc2,
-            heads: self.heads,
-            activation: self.activation,
-            epsilon: self.epsilon,
-        }
-    }
-
-    fn groups(&self) -> Groups {
-        if self.causal { Groups::Backwards } else { Groups::All }
     }
 
     fn export(&self, out: &mut Export, name: &str) {
@@ -276,7 +276,7 @@ fn later_than(read: &[usize], tokens: usize, device: &Device) -> Tensor<4, Bool>
 
 /// A linear layer whose weight is stored `[output, input]`, as PyTorch does.
 pub(crate) fn load_linear(
-    weights: &mut Weights,
+    weights: &Weights,
     name: &str,
     input: usize,
     output: usize,
@@ -293,7 +293,7 @@ pub(crate) fn load_linear(
 
 /// A projection without bias, as the `[input, output]` matrix that multiplies from the right.
 pub(crate) fn load_projection(
-    weights: &mut Weights,
+    weights: &Weights,
     name: &str,
     input: usize,
     output: usize,
@@ -304,7 +304,7 @@ pub(crate) fn load_projection(
 }
 
 pub(crate) fn load_layer_norm(
-    weights: &mut Weights,
+    weights: &Weights,
     name: &str,
     width: usize,
     epsilon: f64,

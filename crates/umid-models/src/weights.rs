@@ -5,19 +5,15 @@
 //! [`crate::layout`]); a tower then takes each by name and shape, and [`Weights::finish`]
 //! refuses a checkpoint with tensors left over. Nothing is ignored in silence.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use half::{bf16, f16};
-use memmap2::Mmap;
-use pytorch_reader::{DType, PytorchReader};
+use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::layout::json::default_hint;
+use crate::stored::{OpenFile, Place, Stored, View, stored_type};
 use crate::{ModelError, Result};
 
 /// Where a training's checkpoint keeps the model, and what PyTorch's wrapper for several devices
@@ -25,30 +21,10 @@ use crate::{ModelError, Result};
 const STATE_DICT: &str = "state_dict";
 const WRAPPER: &str = "module.";
 
-/// How a tensor of the tower is cut out of a tensor of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum View {
-    /// As it is.
-    Whole,
-    /// The `k`-th of three equal groups of rows: query, key and value in a fused matrix.
-    Third(usize),
-    /// A matrix with rows and columns exchanged.
-    Transposed,
-}
-
-/// Where a tensor's bytes are.
-#[derive(Clone)]
-enum Stored {
-    /// In a mapped file.
-    Mapped(Arc<Mmap>, Range<usize>),
-    /// In a PyTorch file, which is read when the bytes are asked for.
-    Pickled(pytorch_reader::Tensor),
-}
-
 /// One tensor, still in its file.
 #[derive(Clone)]
 struct Entry {
-    stored: Stored,
+    place: Place,
     /// Name in the file, for messages.
     stored_name: String,
     dtype: Dtype,
@@ -56,10 +32,10 @@ struct Entry {
     view: View,
 }
 
-/// The tensors of a checkpoint that have not been taken yet.
+/// The tensors of a checkpoint that have not been taken yet; towers take theirs at the same time.
 pub(crate) struct Weights {
     directory: PathBuf,
-    entries: BTreeMap<String, Entry>,
+    entries: Mutex<BTreeMap<String, Entry>>,
     dtypes: BTreeMap<String, usize>,
     parameter_count: u64,
     /// Configuration keys that took the format's default; named when a shape does not fit.
@@ -80,7 +56,7 @@ impl Weights {
     ) -> Result<Self> {
         let mut weights = Self {
             directory: directory.to_owned(),
-            entries: BTreeMap::new(),
+            entries: Mutex::default(),
             dtypes: BTreeMap::new(),
             parameter_count: 0,
             defaulted_keys,
@@ -93,7 +69,8 @@ impl Weights {
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let malformed = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
-        let map = Arc::new(map_file(path)?);
+        let file = Arc::new(OpenFile::open(path)?);
+        let map = file.map(0..file.len()?)?;
         let (header_len, metadata) =
             SafeTensors::read_metadata(&map).map_err(|e| malformed(explain(&e, &map)))?;
         // The header is preceded by its own length in eight bytes.
@@ -107,8 +84,8 @@ impl Weights {
                     map.len()
                 )));
             }
-            let stored = Stored::Mapped(Arc::clone(&map), bytes);
-            if !self.add(&name, stored, info.dtype, info.shape.clone()) {
+            let place = Place::Mapped(Arc::clone(&file), bytes);
+            if !self.add(&name, place, info.dtype, info.shape.clone()) {
                 return Err(malformed(format!("tensor `{name}` stands in an earlier file too")));
             }
         }
@@ -136,7 +113,7 @@ impl Weights {
             // Models that were trained on several devices have the name of the wrapper before
             // each of their own.
             let name = name.strip_prefix(WRAPPER).unwrap_or(&name);
-            if !weights.add(name, Stored::Pickled(tensor), dtype, shape) {
+            if !weights.add(name, Place::Pickled(tensor), dtype, shape) {
                 return Err(malformed(format!("tensor `{name}` stands twice")));
             }
         }
@@ -144,16 +121,16 @@ impl Weights {
     }
 
     /// Whether the name was new.
-    fn add(&mut self, name: &str, stored: Stored, dtype: Dtype, shape: Vec<usize>) -> bool {
+    fn add(&mut self, name: &str, place: Place, dtype: Dtype, shape: Vec<usize>) -> bool {
         *self.dtypes.entry(format!("{dtype:?}")).or_default() += 1;
         self.parameter_count += shape.iter().product::<usize>() as u64;
-        let entry = Entry { stored, stored_name: name.to_owned(), dtype, shape, view: View::Whole };
-        self.entries.insert(name.to_owned(), entry).is_none()
+        let entry = Entry { place, stored_name: name.to_owned(), dtype, shape, view: View::Whole };
+        self.entries().insert(name.to_owned(), entry).is_none()
     }
 
     /// Names of the tensors that have not been taken.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
+        self.entries().keys().cloned().collect()
     }
 
     /// Shape of a tensor that has not been taken, as it is stored.
@@ -161,9 +138,10 @@ impl Weights {
     /// # Errors
     ///
     /// [`ModelError::MissingTensor`].
-    pub(crate) fn shape(&self, name: &str) -> Result<&[usize]> {
-        let entry = self.entries.get(name).ok_or_else(|| self.missing(name))?;
-        Ok(&entry.shape)
+    pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        let entries = self.entries();
+        let entry = entries.get(name).ok_or_else(|| self.missing(name))?;
+        Ok(entry.shape.clone())
     }
 
     /// Remembers keys that took a default after the file was opened.
@@ -181,11 +159,18 @@ impl Weights {
         self.parameter_count
     }
 
-    /// Drops a buffer that carries no information (position ids); absent ones are no error.
+    /// Drops a buffer that carries no information (position ids), and is not counted as a weight;
+    /// absent ones are no error.
     pub(crate) fn discard(&mut self, name: &str) {
-        if let Some(entry) = self.entries.remove(name) {
+        let entry = self.entries().remove(name);
+        if let Some(entry) = entry {
             self.parameter_count -= entry.shape.iter().product::<usize>() as u64;
         }
+    }
+
+    /// Drops what a tower has no use for; absent buffers are no error.
+    pub(crate) fn skip(&self, name: &str) {
+        self.entries().remove(name);
     }
 
     /// Gives the stored tensor `from` other names, each with a view on it.
@@ -195,10 +180,11 @@ impl Weights {
     /// [`ModelError::MissingTensor`] where there is no `from`, [`ModelError::ExtraTensors`]
     /// where one of the new names is stored already.
     pub(crate) fn rename(&mut self, from: &str, to: &[(&str, View)]) -> Result<()> {
-        let entry = self.entries.remove(from).ok_or_else(|| self.missing(from))?;
+        let entry = self.remove(from)?;
         for (name, view) in to {
             let entry = Entry { view: *view, ..entry.clone() };
-            if let Some(stored) = self.entries.insert((*name).to_owned(), entry) {
+            let before = self.entries().insert((*name).to_owned(), entry);
+            if let Some(stored) = before {
                 return Err(self.extra(1, &[stored.stored_name]));
             }
         }
@@ -209,10 +195,34 @@ impl Weights {
     ///
     /// # Errors
     ///
+    /// [`ModelError::NonFiniteWeight`], and those of [`Weights::take_stored`].
+    pub(crate) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (stored, view) = self.open_entry(name, shape)?;
+        let values = stored.into_values()?;
+        Ok(match (view, shape) {
+            (View::Transposed, &[rows, columns]) => transpose(&values, columns, rows),
+            _ => values,
+        })
+    }
+
+    /// Takes a tensor out of the table without reading it.
+    ///
+    /// # Errors
+    ///
     /// [`ModelError::MissingTensor`], [`ModelError::WrongShape`],
-    /// [`ModelError::UnsupportedDtype`] and [`ModelError::NonFiniteWeight`].
-    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let entry = self.entries.remove(name).ok_or_else(|| self.missing(name))?;
+    /// [`ModelError::UnsupportedDtype`], [`ModelError::Io`] and [`ModelError::Pickle`].
+    ///
+    /// # Panics
+    ///
+    /// If the layout registered it as the transposed of another.
+    pub(crate) fn take_stored(&self, name: &str, shape: &[usize]) -> Result<Stored> {
+        let (stored, view) = self.open_entry(name, shape)?;
+        assert_ne!(view, View::Transposed, "{name} is stored in another order");
+        Ok(stored)
+    }
+
+    fn open_entry(&self, name: &str, shape: &[usize]) -> Result<(Stored, View)> {
+        let entry = self.remove(name)?;
         let stored_shape = match (entry.view, shape) {
             (View::Transposed, &[rows, columns]) => vec![columns, rows],
             (View::Third(_), [rows, rest @ ..]) => {
@@ -229,19 +239,9 @@ impl Weights {
                 hint: default_hint(&self.defaulted_keys),
             });
         }
-        let values = entry.decode(&self.directory)?;
-        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
-            return Err(ModelError::NonFiniteWeight {
-                path: self.directory.clone(),
-                name: entry.stored_name,
-                value: values[index],
-                index,
-            });
-        }
-        Ok(match entry.view {
-            View::Transposed => transpose(&values, stored_shape[0], stored_shape[1]),
-            View::Whole | View::Third(_) => values,
-        })
+        let Entry { place, stored_name, dtype, view, .. } = entry;
+        let stored = Stored::open(&place, dtype, view, &self.directory, stored_name)?;
+        Ok((stored, view))
     }
 
     /// Takes a single number, stored with shape `[]` or, by some writers, `[1]`.
@@ -249,9 +249,9 @@ impl Weights {
     /// # Errors
     ///
     /// Those of [`Weights::take`].
-    pub(crate) fn take_scalar(&mut self, name: &str) -> Result<f32> {
-        let shape: &[usize] = match self.entries.get(name) {
-            Some(entry) if entry.shape == [1] => &[1],
+    pub(crate) fn take_scalar(&self, name: &str) -> Result<f32> {
+        let shape: &[usize] = match self.shape(name) {
+            Ok(shape) if shape == [1] => &[1],
             _ => &[],
         };
         Ok(self.take(name, shape)?[0])
@@ -264,16 +264,26 @@ impl Weights {
     /// [`ModelError::ExtraTensors`] where tensors are left.
     pub(crate) fn finish(self) -> Result<()> {
         const NAMES_SHOWN: usize = 5;
-        if self.entries.is_empty() {
+        let count = self.entries().len();
+        if count == 0 {
             return Ok(());
         }
-        let count = self.entries.len();
         let mut names: Vec<String> =
-            self.entries.values().take(NAMES_SHOWN).map(|e| e.stored_name.clone()).collect();
+            self.entries().values().take(NAMES_SHOWN).map(|e| e.stored_name.clone()).collect();
         if count > NAMES_SHOWN {
             names.push("...".to_owned());
         }
         Err(self.extra(count, &names))
+    }
+
+    fn remove(&self, name: &str) -> Result<Entry> {
+        let entry = self.entries().remove(name);
+        entry.ok_or_else(|| self.missing(name))
+    }
+
+    /// Held for a look-up alone, which leaves the table whole wherever a thread may panic.
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn missing(&self, name: &str) -> ModelError {
@@ -291,59 +301,6 @@ impl Weights {
             names: names.join(", "),
             hint: default_hint(&self.defaulted_keys),
         }
-    }
-}
-
-impl Entry {
-    fn decode(&self, directory: &Path) -> Result<Vec<f32>> {
-        let whole: Cow<[u8]> = match &self.stored {
-            Stored::Mapped(file, bytes) => Cow::Borrowed(&file[bytes.clone()]),
-            Stored::Pickled(tensor) => Cow::Owned(tensor.read().map_err(|e| {
-                ModelError::Pickle { path: directory.to_owned(), reason: e.to_string() }
-            })?),
-        };
-        let bytes = match self.view {
-            View::Third(part) => {
-                let third = whole.len() / 3;
-                &whole[part * third..(part + 1) * third]
-            }
-            View::Whole | View::Transposed => &whole[..],
-        };
-        Ok(match self.dtype {
-            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Dtype::F16 => {
-                bytes.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
-            }
-            Dtype::BF16 => {
-                bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
-            }
-            other => {
-                return Err(ModelError::UnsupportedDtype {
-                    path: directory.to_owned(),
-                    name: self.stored_name.clone(),
-                    dtype: format!("{other:?}"),
-                });
-            }
-        })
-    }
-}
-
-/// The type of a pickled tensor, as safetensors name it.
-fn stored_type(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        DType::I64 => Dtype::I64,
-        DType::I32 => Dtype::I32,
-        DType::I16 => Dtype::I16,
-        DType::I8 => Dtype::I8,
-        DType::U64 => Dtype::U64,
-        DType::U32 => Dtype::U32,
-        DType::U16 => Dtype::U16,
-        DType::U8 => Dtype::U8,
-        DType::Bool => Dtype::BOOL,
     }
 }
 
@@ -391,17 +348,6 @@ pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32>
         }
     }
     out
-}
-
-/// Maps a file into memory.
-pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
-    let io = |source| ModelError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    #[expect(unsafe_code, reason = "mapping a file is how 600 MB of weights load without a copy")]
-    // SAFETY: the map is read only. A checkpoint that another process truncates while it is
-    // being loaded is outside of what can be defended against without copying it first.
-    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-    Ok(map)
 }
 
 #[cfg(test)]

@@ -32,11 +32,7 @@ pub struct Cnn14 {
 }
 
 impl Cnn14 {
-    pub(crate) fn load(
-        weights: &mut Weights,
-        config: &Cnn14Config,
-        device: &Device,
-    ) -> Result<Self> {
+    pub(crate) fn load(weights: &Weights, config: &Cnn14Config, device: &Device) -> Result<Self> {
         let mut blocks = Vec::new();
         let mut input = 1;
         for (i, width) in config.widths.into_iter().enumerate() {
@@ -107,7 +103,7 @@ struct Convolution {
 
 impl Convolution {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         block: &str,
         number: usize,
         input: usize,

@@ -31,7 +31,7 @@ pub(crate) struct Fusion {
 
 impl Fusion {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         fusion: &FusionConfig,
         config: &HtsatConfig,
         device: &Device,
@@ -42,7 +42,7 @@ impl Fusion {
         let kernel = weights.take(&format!("{PREFIX}.mel_conv2d.weight"), &shape)?;
         let bias = weights.take(&format!("{PREFIX}.mel_conv2d.bias"), &[width])?;
         let inner = width / fusion.reduction;
-        let mut attention = |name: &str, first: usize| {
+        let attention = |name: &str, first: usize| {
             Attention::load(
                 weights,
                 &format!("{PREFIX}.fusion_model.{name}"),
@@ -101,14 +101,14 @@ struct Attention {
 
 impl Attention {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         prefix: &str,
         first: usize,
         width: usize,
         inner: usize,
         device: &Device,
     ) -> Result<Self> {
-        let mut layer =
+        let layer =
             |at: usize, input, output| Pixelwise::load(weights, prefix, at, input, output, device);
         // Convolution, norm, activation, convolution, norm.
         Ok(Self { down: layer(first, width, inner)?, up: layer(first + 3, inner, width)? })
@@ -127,7 +127,7 @@ struct Pixelwise {
 
 impl Pixelwise {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         prefix: &str,
         at: usize,
         input: usize,

@@ -12,14 +12,14 @@ use burn::tensor::activation::softmax;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use umid_kernels::{Groups, Stack, Windows};
+use umid_kernels::{Groups, Stack};
 
 use super::fusion::Fusion;
 use super::mel_norm::{EPSILON, MelNorm};
 use super::resize::bicubic_matrix;
+use super::shifted::ShiftedWindows;
 use crate::config::{Activation, HtsatConfig};
-use crate::frozen::{self, Parts};
-use crate::model::to_host;
+use crate::frozen::{self, BlockShape, Blocks};
 use crate::precision::normed;
 use crate::save::Export;
 use crate::transformer::{load_layer_norm, load_linear, parameter, side_by_side};
@@ -50,9 +50,10 @@ pub struct Htsat {
 
 impl Htsat {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &HtsatConfig,
         frames: usize,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
         let (bins, width) = (config.mel_bins, config.width);
@@ -69,7 +70,7 @@ impl Htsat {
         });
         let [rows, columns] = config.patch_size;
         let kernel_shape = [width, 1, rows, columns];
-        let mut norm = |name: &str, width| {
+        let norm = |name: &str, width| {
             load_layer_norm(weights, &format!("{PREFIX}.{name}"), width, EPSILON, device)
         };
         let (patch_norm, last_norm) = (
@@ -81,7 +82,7 @@ impl Htsat {
         let fusion =
             config.fusion.as_ref().map(|f| Fusion::load(weights, f, config, device)).transpose()?;
         let stages = (0..config.depths.len())
-            .map(|stage| Stage::load(weights, config, stage, device))
+            .map(|stage| Stage::load(weights, config, stage, blocks, device))
             .collect::<Result<_>>()?;
         Ok(Self {
             mel_norm,
@@ -96,13 +97,6 @@ impl Htsat {
             stride: config.patch_stride,
             padding: config.padding(),
         })
-    }
-
-    /// Gives the stages' blocks to the kernels, where there are some for them.
-    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
-        for stage in &mut self.stages {
-            stage.use_kernels(precision);
-        }
     }
 
     pub(crate) fn frozen_stages(&self) -> Vec<bool> {
@@ -192,35 +186,35 @@ struct Stage {
     #[module(skip)]
     frozen: Option<Arc<Stack>>,
     merging: Option<Merging>,
-    /// Tokens down and to the right.
-    grid: [usize; 2],
 }
 
 impl Stage {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &HtsatConfig,
         stage: usize,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
         let prefix = format!("{PREFIX}.layers.{stage}");
-        let blocks = (0..config.depths[stage])
-            .map(|block| Block::load(weights, config, stage, block, device))
-            .collect::<Result<_>>()?;
+        let (depth, grid) = (config.depths[stage], config.grid(stage));
+        let shape = block_shape(config, stage);
+        // The kernels know whole windows only.
+        let whole = grid.iter().all(|side| side.is_multiple_of(config.window));
+        let (blocks, frozen) = match blocks {
+            Blocks::Frozen(precision) if whole && shape.fits() && depth > 0 => {
+                let load = |block| load_frozen(weights, config, &shape, stage, block, precision);
+                (Vec::new(), Some(frozen::stack(depth, load)?))
+            }
+            Blocks::Frozen(_) | Blocks::Parameters => {
+                let load = |block| Block::load(weights, config, stage, block, device);
+                ((0..depth).map(load).collect::<Result<_>>()?, None)
+            }
+        };
         let merging = (stage + 1 < config.depths.len())
             .then(|| Merging::load(weights, &prefix, config.width_of(stage), device))
             .transpose()?;
-        Ok(Self { blocks, frozen: None, merging, grid: config.grid(stage) })
-    }
-
-    /// The kernels know whole windows only.
-    fn use_kernels(&mut self, precision: umid_kernels::Precision) {
-        let whole = |block: &Block| self.grid.iter().all(|side| side.is_multiple_of(block.window));
-        if self.blocks.iter().all(whole) {
-            let [rows, columns] = self.grid;
-            let groups = |block: &Block| Groups::Windows(block.as_windows(rows, columns));
-            self.frozen = frozen::take_over(&mut self.blocks, Block::parts, groups, precision);
-        }
+        Ok(Self { blocks, frozen, merging })
     }
 
     fn export(&self, out: &mut Export, name: &str) {
@@ -264,7 +258,7 @@ struct Merging {
 }
 
 impl Merging {
-    fn load(weights: &mut Weights, prefix: &str, width: usize, device: &Device) -> Result<Self> {
+    fn load(weights: &Weights, prefix: &str, width: usize, device: &Device) -> Result<Self> {
         let name = format!("{prefix}.downsample.reduction.weight");
         let reduction = weights.take(&name, &[2 * width, 4 * width])?;
         let reduction = transpose(&reduction, 2 * width, 4 * width);
@@ -312,12 +306,11 @@ struct Block {
     shift: usize,
     #[module(skip)]
     activation: Activation,
-    epsilon: f32,
 }
 
 impl Block {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &HtsatConfig,
         stage: usize,
         block: usize,
@@ -325,7 +318,7 @@ impl Block {
     ) -> Result<Self> {
         let prefix = format!("{PREFIX}.layers.{stage}.blocks.{block}");
         let (width, heads, window) = (config.width_of(stage), config.heads[stage], config.window);
-        let mut linear = |name: &str, input, output, bias: bool| {
+        let linear = |name: &str, input, output, bias: bool| {
             load_linear(weights, &format!("{prefix}.{name}"), input, output, bias, device)
         };
         let [q, k, v] = ["query", "key", "value"]
@@ -335,16 +328,11 @@ impl Block {
         let inner = config.mlp_width(stage);
         let fc1 = linear("intermediate.dense", width, inner, true)?;
         let fc2 = linear("output.dense", inner, width, true)?;
-        let attention = format!("{prefix}.attention.self");
-        weights.discard(&format!("{attention}.relative_position_index"));
-        let offsets = (2 * window - 1).pow(2);
-        let table = weights
-            .take(&format!("{attention}.relative_position_bias_table"), &[offsets, heads])?;
-        let mut norm = |name: &str| {
+        let table = take_position_table(weights, &prefix, window, heads)?;
+        let windows = ShiftedWindows::of(config, stage, block);
+        let norm = |name: &str| {
             load_layer_norm(weights, &format!("{prefix}.{name}"), width, config.epsilon, device)
         };
-        // One window holds everything where the resolution is no larger than a window.
-        let shifted = block % 2 == 1 && config.resolution(stage) > window;
         Ok(Self {
             norm_before: norm("layernorm_before")?,
             qkv,
@@ -352,47 +340,17 @@ impl Block {
             norm_after: norm("layernorm_after")?,
             fc1,
             fc2,
-            position_table: parameter(table, [offsets, heads], device),
-            pair_offsets: pair_offsets(window, device),
+            position_table: parameter(table, [(2 * window - 1).pow(2), heads], device),
+            pair_offsets: pair_offsets(windows, device),
             heads,
             window,
-            shift: if shifted { window / 2 } else { 0 },
+            shift: windows.shift,
             activation: config.activation,
-            epsilon: config.epsilon as f32,
         })
     }
 
-    fn parts(&self) -> Parts<'_> {
-        Parts {
-            norm_before: &self.norm_before,
-            qkv: &self.qkv,
-            output: &self.output,
-            norm_after: &self.norm_after,
-            fc1: &self.fc1,
-            fc2: &self.fc2,
-            heads: self.heads,
-            activation: self.activation,
-            epsilon: self.epsilon,
-        }
-    }
-
-    /// The block's windows over a grid that they fill, for the kernels.
-    fn as_windows(&self, rows: usize, columns: usize) -> Windows {
-        let token = |(row, column): &(usize, usize)| {
-            (row + self.shift) % rows * columns + (column + self.shift) % columns
-        };
-        let windows = self.window_positions(rows, columns);
-        let regions = (self.shift > 0).then(|| {
-            let regions = windows.iter().map(|window| {
-                window.iter().map(|position| self.region(*position, rows, columns)).collect()
-            });
-            regions.collect()
-        });
-        Windows {
-            tokens: windows.iter().map(|window| window.iter().map(token).collect()).collect(),
-            bias: to_host(self.position_bias()),
-            regions,
-        }
+    fn shifted(&self) -> ShiftedWindows {
+        ShiftedWindows { side: self.window, shift: self.shift }
     }
 
     fn export(&self, out: &mut Export, name: &str) {
@@ -489,11 +447,13 @@ impl Block {
 
     /// Keeps tokens apart that the shift brought together: `[windows, window^2, window^2]`.
     fn mask(&self, rows: usize, columns: usize, device: &Device) -> Tensor<3> {
-        let windows = self.window_positions(rows, columns);
+        let windows = self.shifted().positions(rows, columns);
         let mut values = Vec::new();
         for window in &windows {
-            let regions: Vec<usize> =
-                window.iter().map(|position| self.region(*position, rows, columns)).collect();
+            let regions: Vec<usize> = window
+                .iter()
+                .map(|position| self.shifted().region(*position, rows, columns))
+                .collect();
             for one in &regions {
                 values.extend(regions.iter().map(|o| if o == one { 0.0 } else { FAR_APART }));
             }
@@ -501,39 +461,59 @@ impl Block {
         let tokens = self.window * self.window;
         Tensor::from_data(TensorData::new(values, [windows.len(), tokens, tokens]), device)
     }
+}
 
-    /// Row and column of each token of each window, after the shift: `[windows][window^2]`.
-    fn window_positions(&self, rows: usize, columns: usize) -> Vec<Vec<(usize, usize)>> {
-        let side = self.window;
-        let window = |top: usize, left: usize| {
-            (0..side * side).map(move |token| (top + token / side, left + token % side)).collect()
-        };
-        (0..rows)
-            .step_by(side)
-            .flat_map(|top| (0..columns).step_by(side).map(move |left| window(top, left)))
-            .collect()
-    }
-
-    /// Which tokens of a window were neighbours before the shift: those of one region.
-    fn region(&self, (row, column): (usize, usize), rows: usize, columns: usize) -> usize {
-        let along = |at: usize, length: usize| {
-            usize::from(at >= length - self.window) + usize::from(at >= length - self.shift)
-        };
-        3 * along(row, rows) + along(column, columns)
+/// A stage's blocks as the kernels load them.
+fn block_shape(config: &HtsatConfig, stage: usize) -> BlockShape {
+    BlockShape {
+        norm_before: "layernorm_before",
+        qkv: ["attention.self.query", "attention.self.key", "attention.self.value"],
+        qkv_bias: config.qkv_bias,
+        output: "attention.output.dense",
+        norm_after: "layernorm_after",
+        fc1: "intermediate.dense",
+        fc2: "output.dense",
+        width: config.width_of(stage),
+        inner: config.mlp_width(stage),
+        heads: config.heads[stage],
+        activation: config.activation,
+        epsilon: config.epsilon as f32,
     }
 }
 
-/// How far the tokens of each pair lie apart, down and to the right, as one number: `[window^4]`.
-fn pair_offsets(window: usize, device: &Device) -> Tensor<1, Int> {
-    let tokens = window * window;
-    let offset = |one: usize, other: usize| {
-        let down = one / window + window - 1 - other / window;
-        let right = one % window + window - 1 - other % window;
-        (down * (2 * window - 1) + right) as i64
-    };
-    let offsets: Vec<i64> =
-        (0..tokens).flat_map(|one| (0..tokens).map(move |other| offset(one, other))).collect();
-    Tensor::from_data(TensorData::new(offsets, [tokens * tokens]), device)
+fn load_frozen(
+    weights: &Weights,
+    config: &HtsatConfig,
+    shape: &BlockShape,
+    stage: usize,
+    block: usize,
+    precision: umid_kernels::Precision,
+) -> Result<umid_kernels::Block> {
+    let name = format!("{PREFIX}.layers.{stage}.blocks.{block}");
+    let table = take_position_table(weights, &name, config.window, shape.heads)?;
+    let [rows, columns] = config.grid(stage);
+    let windows = ShiftedWindows::of(config, stage, block).over(rows, columns, &table, shape.heads);
+    shape.load(weights, &name, Groups::Windows(windows), precision)
+}
+
+/// `[(2 window - 1)^2, heads]`.
+fn take_position_table(
+    weights: &Weights,
+    block: &str,
+    window: usize,
+    heads: usize,
+) -> Result<Vec<f32>> {
+    let attention = format!("{block}.attention.self");
+    weights.skip(&format!("{attention}.relative_position_index"));
+    let offsets = (2 * window - 1).pow(2);
+    weights.take(&format!("{attention}.relative_position_bias_table"), &[offsets, heads])
+}
+
+/// The position table's row for each pair of a window's tokens: `[window^4]`.
+fn pair_offsets(windows: ShiftedWindows, device: &Device) -> Tensor<1, Int> {
+    let offsets: Vec<i64> = windows.pair_offsets().into_iter().map(|o| o as i64).collect();
+    let count = offsets.len();
+    Tensor::from_data(TensorData::new(offsets, [count]), device)
 }
 
 /// Zeros below and to the right, up to a size.

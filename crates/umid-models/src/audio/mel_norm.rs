@@ -27,7 +27,7 @@ pub(crate) struct MelNorm {
 
 impl MelNorm {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         name: &str,
         bins: usize,
         device: &Device,
@@ -80,9 +80,9 @@ pub(crate) struct BatchNorm {
 }
 
 impl BatchNorm {
-    pub(crate) fn take(weights: &mut Weights, name: &str, width: usize) -> Result<Self> {
-        weights.discard(&format!("{name}.num_batches_tracked"));
-        let mut vector = |part: &str| weights.take(&format!("{name}.{part}"), &[width]);
+    pub(crate) fn take(weights: &Weights, name: &str, width: usize) -> Result<Self> {
+        weights.skip(&format!("{name}.num_batches_tracked"));
+        let vector = |part: &str| weights.take(&format!("{name}.{part}"), &[width]);
         let (gain, bias) = (vector("weight")?, vector("bias")?);
         let (mean, variance) = (vector("running_mean")?, vector("running_var")?);
         let deviation = variance.iter().map(|v| (f64::from(*v) + EPSILON).sqrt()).collect();

@@ -7,6 +7,7 @@ mod htsat;
 mod log_mel;
 mod mel_norm;
 mod resize;
+mod shifted;
 mod sound;
 mod tower;
 

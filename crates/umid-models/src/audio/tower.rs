@@ -8,6 +8,7 @@ use super::cnn14::Cnn14;
 use super::htsat::Htsat;
 use crate::Result;
 use crate::config::{AudioConfig, ProjectionConfig};
+use crate::frozen::Blocks;
 use crate::projection::Projection;
 use crate::save::Export;
 use crate::weights::Weights;
@@ -31,16 +32,18 @@ enum Encoder {
 
 impl AudioTower {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &AudioConfig,
         projection: ProjectionConfig,
         frames: usize,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
         let encoder = match config {
             AudioConfig::Htsat(config) => {
-                Encoder::Htsat(Htsat::load(weights, config, frames, device)?)
+                Encoder::Htsat(Htsat::load(weights, config, frames, blocks, device)?)
             }
+            // Convolutions, for which there are no kernels.
             AudioConfig::Cnn14(config) => Encoder::Cnn14(Cnn14::load(weights, config, device)?),
         };
         let width = config.output_width();
@@ -78,14 +81,6 @@ impl AudioTower {
             Encoder::Htsat(tower) => tower.forward(log_mels),
             Encoder::Cnn14(tower) => tower.forward(log_mels),
         })
-    }
-
-    pub(crate) fn use_kernels(&mut self, precision: umid_kernels::Precision) {
-        match &mut self.encoder {
-            Encoder::Htsat(tower) => tower.use_kernels(precision),
-            // Convolutions, for which there are no kernels.
-            Encoder::Cnn14(_) => {}
-        }
     }
 
     /// Which stages the kernels have.

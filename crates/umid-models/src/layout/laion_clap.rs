@@ -19,7 +19,8 @@ use crate::config::{
     ProjectionConfig, RobertaConfig,
 };
 use crate::front_end::FrontEnd;
-use crate::weights::{View, Weights};
+use crate::stored::View;
+use crate::weights::Weights;
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -232,7 +233,7 @@ impl Configured<'_> {
     fn axis(&self, name: &str, axis: usize) -> Result<usize> {
         let shape = self.weights.shape(name)?;
         shape.get(axis).copied().ok_or_else(|| {
-            let found = Value::from(shape.to_vec());
+            let found = Value::from(shape.clone());
             self.given.invalid(name, &found, &format!("a shape of more than {axis} axes"))
         })
     }

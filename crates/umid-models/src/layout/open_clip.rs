@@ -17,7 +17,8 @@ use crate::front_end::FrontEnd;
 use crate::preprocess::{
     CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };
-use crate::weights::{View, Weights};
+use crate::stored::View;
+use crate::weights::Weights;
 use crate::{ModelError, Result};
 
 /// The configuration's file name.

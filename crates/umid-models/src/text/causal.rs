@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use super::{TextOutput, embedded};
 use crate::Result;
 use crate::config::{Pooling, TextConfig};
+use crate::frozen::Blocks;
 use crate::transformer::{Attend, Transformer, load_layer_norm, load_projection, parameter};
 use crate::weights::Weights;
 
@@ -26,29 +27,27 @@ pub struct CausalText {
 }
 
 impl CausalText {
-    pub(crate) fn use_kernels(&mut self) {
-        self.encoder.use_kernels(umid_kernels::Precision::F32);
-    }
-
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &TextConfig,
         embedding_dim: usize,
+        blocks: Blocks,
         device: &Device,
     ) -> Result<Self> {
         let width = config.transformer.width;
-        let table = |weights: &mut Weights, name: &str, rows: usize| {
+        let table = |name: &str, rows: usize| {
             let name = format!("text_model.embeddings.{name}.weight");
             Ok(parameter(weights.take(&name, &[rows, width])?, [rows, width], device))
         };
         Ok(Self {
-            token_embedding: table(weights, "token_embedding", config.vocabulary)?,
-            position_embedding: table(weights, "position_embedding", config.context)?,
+            token_embedding: table("token_embedding", config.vocabulary)?,
+            position_embedding: table("position_embedding", config.context)?,
             encoder: Transformer::load(
                 weights,
                 "text_model",
                 &config.transformer,
                 Attend::Backwards,
+                blocks,
                 device,
             )?,
             final_layer_norm: load_layer_norm(

@@ -33,14 +33,6 @@ pub enum TextTower {
 }
 
 impl TextTower {
-    pub(crate) fn use_kernels(&mut self) {
-        match self {
-            Self::Causal(tower) => tower.use_kernels(),
-            // Its blocks normalise after each layer, for which there is no kernel.
-            Self::Roberta(_) => {}
-        }
-    }
-
     /// Embeds token sequences of one length, without padding.
     ///
     /// # Shapes

@@ -39,7 +39,7 @@ pub struct Roberta {
 
 impl Roberta {
     pub(crate) fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &RobertaConfig,
         projection: ProjectionConfig,
         device: &Device,
@@ -47,9 +47,9 @@ impl Roberta {
         let width = config.width;
         let embeddings = format!("{PREFIX}.embeddings");
         for buffer in ["position_ids", "token_type_ids"] {
-            weights.discard(&format!("{embeddings}.{buffer}"));
+            weights.skip(&format!("{embeddings}.{buffer}"));
         }
-        let mut table = |name: &str, rows: usize| {
+        let table = |name: &str, rows: usize| {
             weights.take(&format!("{embeddings}.{name}_embeddings.weight"), &[rows, width])
         };
         let mut words = table("word", config.vocabulary)?;
@@ -147,14 +147,14 @@ struct Layer {
 
 impl Layer {
     fn load(
-        weights: &mut Weights,
+        weights: &Weights,
         config: &RobertaConfig,
         layer: usize,
         device: &Device,
     ) -> Result<Self> {
         let (width, inner) = (config.width, config.mlp_width);
         let prefix = format!("{PREFIX}.encoder.layer.{layer}");
-        let mut linear = |name: &str, input, output| {
+        let linear = |name: &str, input, output| {
             load_linear(weights, &format!("{prefix}.{name}"), input, output, true, device)
         };
         let [q, k, v] = ["query", "key", "value"]
@@ -163,7 +163,7 @@ impl Layer {
         let output = linear("attention.output.dense", width, width)?;
         let fc1 = linear("intermediate.dense", width, inner)?;
         let fc2 = linear("output.dense", inner, width)?;
-        let mut norm = |name: &str| {
+        let norm = |name: &str| {
             load_layer_norm(weights, &format!("{prefix}.{name}"), width, config.epsilon, device)
         };
         Ok(Self {
