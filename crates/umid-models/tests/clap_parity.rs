@@ -11,7 +11,7 @@ use umid_models::{FrontEnd, Input, InputTower, Model, default_device, parse_devi
 
 /// As for CLIP (`parity.rs`).
 const EMBEDDING_TOLERANCE: f32 = 1e-4;
-const GRADIENT_TOLERANCE: f32 = 1e-3;
+const GRADIENT_TOLERANCE: f32 = 1e-4;
 /// Largest difference of a log-mel above the floor, in decibels.
 const DECIBEL_TOLERANCE: f32 = 1e-3;
 /// Decibels of the floor, and what counts as above it.

@@ -12,7 +12,7 @@ use umid_models::{InputTower, Model, default_device, to_host};
 /// layers is near 1e-6; a wrong activation or pooling moves the fixtures by more than 1e-2.
 const EMBEDDING_TOLERANCE: f32 = 1e-4;
 /// The same for the gradient of a cosine, which passes through every layer twice.
-const GRADIENT_TOLERANCE: f32 = 1e-3;
+const GRADIENT_TOLERANCE: f32 = 1e-4;
 /// Largest difference of a preprocessed pixel, in 0..1: two grey levels, the round-off of two
 /// implementations of Pillow's fixed-point resizing.
 const PIXEL_TOLERANCE: f32 = 2.0 / 255.0;

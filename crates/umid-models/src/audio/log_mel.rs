@@ -7,7 +7,7 @@
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array2, ArrayView1, Zip, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -263,38 +263,24 @@ impl LogMel {
         Ok(power.dot(&self.filters).mapv(decibels))
     }
 
-    /// The same for a tensor, differentiable: the transform is a product with two matrices.
-    ///
-    /// # Panics
-    ///
-    /// Never: an input that is too short for a window was refused when the front end was made.
+    /// The same for a tensor, differentiable: the transform is a product with a matrix.
     pub fn on(&self, device: &Device) -> LogMelTensors {
-        let (window, samples) = (self.params.window, self.params.samples);
+        let LogMelParams { window, hop, .. } = self.params;
         let bins = window / 2 + 1;
-        let wave = |of: fn(f64) -> f64| -> Tensor<2> {
-            let values: Vec<f32> = (0..window * bins)
-                .map(|i| {
-                    let (at, frequency) = (i / bins, i % bins);
-                    // Exact for large products: only the phase matters.
-                    let phase = (at * frequency) % window;
-                    (of(TAU * phase as f64 / window as f64) * self.taper[at]) as f32
-                })
-                .collect();
-            Tensor::from_data(TensorData::new(values, [window, bins]), device)
-        };
-        let mirrored = mirrored(samples, window / 2).expect("checked when the front end was made");
-        let places: Vec<i64> = (0..self.frames())
-            .flat_map(|frame| &mirrored[frame * self.params.hop..][..window])
-            .map(|sample| *sample as i64)
-            .collect();
-        let count = places.len();
+        let mut waves = Vec::with_capacity(window * 2 * bins);
+        for (at, taper) in self.taper.iter().enumerate() {
+            for wave in [f64::cos, f64::sin] {
+                // Exact for large products: only the phase matters.
+                let phase = |frequency: usize| (at * frequency % window) as f64 / window as f64;
+                waves.extend((0..bins).map(|f| (wave(TAU * phase(f)) * taper) as f32));
+            }
+        }
         let filters: Vec<f32> = self.filters.iter().map(|value| *value as f32).collect();
         LogMelTensors {
-            places: Tensor::from_data(TensorData::new(places, [count]), device),
-            cosines: wave(f64::cos),
-            sines: wave(f64::sin),
+            waves: Tensor::from_data(TensorData::new(waves, [window, 2 * bins]), device),
             filters: Tensor::from_data(TensorData::new(filters, [bins, self.params.bins]), device),
             frames: self.frames(),
+            hop,
         }
     }
 }
@@ -302,14 +288,13 @@ impl LogMel {
 /// A front end on a device.
 #[derive(Debug, Clone)]
 pub struct LogMelTensors {
-    /// Samples of all frames, one frame after the other.
-    places: Tensor<1, Int>,
-    /// `[window, window / 2 + 1]`, the window's taper multiplied in.
-    cosines: Tensor<2>,
-    sines: Tensor<2>,
+    /// Cosines, then sines, of every frequency, the window's taper multiplied in:
+    /// `[window, 2 (window / 2 + 1)]`.
+    waves: Tensor<2>,
     /// `[window / 2 + 1, bins]`.
     filters: Tensor<2>,
     frames: usize,
+    hop: usize,
 }
 
 impl LogMelTensors {
@@ -319,15 +304,36 @@ impl LogMelTensors {
     /// - output: `[batch, 1, frames, bins]`
     pub fn forward(&self, waveforms: Tensor<2>) -> Tensor<4> {
         let [batch, _] = waveforms.dims();
-        let [window, _] = self.cosines.dims();
-        let frames =
-            waveforms.select(1, self.places.clone()).reshape([batch * self.frames, window]);
-        let real = frames.clone().matmul(self.cosines.clone());
-        let imaginary = frames.matmul(self.sines.clone());
-        let power = real.clone() * real + imaginary.clone() * imaginary;
+        let [frequencies, bins] = self.filters.dims();
+        let spectrum = self.framed(waveforms).matmul(self.waves.clone());
+        let parts = (spectrum.clone() * spectrum).reshape([-1, 2, frequencies as i64]);
+        let power = parts.sum_dim(1).reshape([batch * self.frames, frequencies]);
         let mel = power.matmul(self.filters.clone()).clamp_min(FLOOR);
-        let bins = mel.dims()[1];
         (mel.log() * (10.0 / std::f64::consts::LN_10)).reshape([batch, 1, self.frames, bins])
+    }
+
+    /// The windows of all frames, `[batch x frames, window]`, their ends mirrored. They overlap,
+    /// and are put together from pieces of a hop: the gradient of a gather would add up sample
+    /// by sample.
+    fn framed(&self, waveforms: Tensor<2>) -> Tensor<2> {
+        let [batch, samples] = waveforms.dims();
+        let [window, _] = self.waves.dims();
+        let (frames, hop, margin) = (self.frames, self.hop, window / 2);
+        let before = waveforms.clone().narrow(1, 1, margin).flip([1]);
+        let behind = waveforms.clone().narrow(1, samples - 1 - margin, margin).flip([1]);
+        let pieces = frames - 1 + window.div_ceil(hop);
+        let mut parts = vec![before, waveforms, behind];
+        // Behind the last window, up to a whole piece.
+        let rest = (pieces * hop).saturating_sub(samples + window);
+        if rest > 0 {
+            parts.push(Tensor::zeros([batch, rest], &parts[0].device()));
+        }
+        let mirrored = Tensor::cat(parts, 1);
+        let pieces = mirrored.narrow(1, 0, pieces * hop).reshape([batch, pieces, hop]);
+        let overlapping = (0..window).step_by(hop).enumerate().map(|(piece, start)| {
+            pieces.clone().narrow(1, piece, frames).narrow(2, 0, hop.min(window - start))
+        });
+        Tensor::cat(overlapping.collect(), 2).reshape([batch * frames, window])
     }
 }
 
@@ -420,5 +426,49 @@ fn slaney_hertz(mel: f64) -> f64 {
         mel * SLANEY_STEP
     } else {
         SLANEY_TURN * ((mel - turn) * 6.4f64.ln() / SLANEY_MELS).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows that are a multiple of the hop, that are not, and that leave gaps; and samples
+    /// behind the last window, or too few for its last piece.
+    #[test]
+    fn the_tensor_version_agrees_with_the_transform() {
+        let device = crate::default_device().unwrap();
+        for (window, hop, samples) in [
+            (64, 16, 640),
+            (64, 24, 480),
+            (64, 24, 500),
+            (64, 27, 499),
+            (32, 48, 481),
+            (64, 64, 64),
+        ] {
+            let front_end = LogMel::new(LogMelParams {
+                sample_rate: 8_000,
+                window,
+                hop,
+                bins: 8,
+                lowest: 0.0,
+                highest: 4_000.0,
+                samples,
+                truncation: Truncation::Fusion,
+                padding: Padding::Pad,
+            })
+            .unwrap();
+            let sound: Vec<f32> = (0..samples)
+                .map(|i| (0.37 * i as f32).sin() + (0.011 * (i * i) as f32).cos())
+                .collect();
+            let expected = front_end.of_waveform(&sound).unwrap();
+            let tensor = Tensor::from_data(TensorData::new(sound, [1, samples]), &device);
+            let found = front_end.on(&device).forward(tensor);
+            assert_eq!(found.dims(), [1, 1, expected.nrows(), expected.ncols()]);
+            for (found, expected) in crate::to_host(found).iter().zip(&expected) {
+                let sizes = (window, hop, samples);
+                assert!((found - expected).abs() < 1e-3, "{sizes:?}: {found}, {expected} dB");
+            }
+        }
     }
 }

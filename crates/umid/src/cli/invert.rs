@@ -70,12 +70,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             finish(args, &model, found, None)
         }
         (SearchSpace::Waveform, FrontEnd::Audio(log_mel)) => {
-            // On wgpu the gradient through the spectrogram fails the test of parity.
-            anyhow::ensure!(
-                args.model.device.device == "cpu",
-                "--space waveform has a wrong gradient on wgpu and was never measured on cuda; use \
-                 --device cpu, or search log-mels with --space input"
-            );
             let space = WaveformSpace::new(log_mel, model.device());
             let found = search(args, &model, &space, params, &[space.dim()])?;
             let variables = found.inversion.variables.as_ref().expect("inputs were asked for");
