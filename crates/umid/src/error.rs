@@ -650,26 +650,6 @@ impl AuditError {
     }
 }
 
-/// Longest piece of foreign text that a message repeats, in characters.
-const SHOWN_CHARS: usize = 80;
-
-/// `text` for a message: control characters escaped, long text cut.
-pub(crate) fn shown(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(SHOWN_CHARS)
-        .flat_map(|c| {
-            let escape = c.is_control();
-            let plain = (!escape).then_some(c);
-            plain.into_iter().chain(escape.then(|| c.escape_default()).into_iter().flatten())
-        })
-        .collect();
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        short.push('…');
-    }
-    short
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -684,12 +664,5 @@ mod tests {
         assert!(!failed.is_usage());
         assert!(failed.to_string().contains("7 finished records are kept"));
         assert!(AuditError::NoTemplates.is_usage());
-    }
-
-    #[test]
-    fn shown_text_is_short_and_printable() {
-        assert_eq!(shown("a\tb"), "a\\tb");
-        let long = shown(&"é".repeat(1000));
-        assert_eq!(long.chars().count(), SHOWN_CHARS + 1);
     }
 }

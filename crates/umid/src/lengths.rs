@@ -3,8 +3,9 @@
 use umid_models::Model;
 
 use crate::audit::AuditOptions;
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
 use crate::queries::Query;
+use crate::shown::shown;
 use crate::templates::Templates;
 use crate::text_signals::full_name;
 

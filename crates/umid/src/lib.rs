@@ -31,6 +31,7 @@ pub mod reference;
 mod reference_fit;
 pub mod report;
 pub mod score;
+mod shown;
 pub mod siblings;
 pub mod store;
 pub mod templates;

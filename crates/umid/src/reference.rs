@@ -17,8 +17,9 @@ use std::str::FromStr;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
 use crate::queries::{Query, QueryOptions, name_key, names_digest, read_names};
+use crate::shown::shown;
 
 pub use recombine::{choose_reference, recombined};
 

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use umid_models::Modality;
 
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
+use crate::shown::shown;
 
 /// Captions of photos: those under which the bundled image-text target saw its names, the same six
 /// as in the testbed that trained it, which no crate of the product depends on.

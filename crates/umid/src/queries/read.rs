@@ -17,7 +17,8 @@ use std::path::Path;
 use csv::StringRecord;
 
 use super::{MAX_NAME_BYTES, PartRule, Query, name_key};
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
+use crate::shown::shown;
 
 /// Largest list that is read: millions of names, and a refusal for a weights file given by
 /// mistake.

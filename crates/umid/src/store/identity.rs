@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::error::shown;
 use crate::record::{ReferenceInfo, RunInfo};
+use crate::shown::shown;
 
 /// One setting in which two runs differ.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use super::records::read_line;
 use super::written::WrittenQueries;
-use crate::error::{AuditError, shown};
+use crate::error::AuditError;
 use crate::record::QueryRecord;
+use crate::shown::shown;
 
 /// Longest time that an appended record waits to be flushed to the disk while others follow.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
