@@ -1,7 +1,9 @@
 //! Attention within groups of tokens, one head after the other.
 
+use crate::bf16::Pairs;
+use crate::buffers::{Values, zeros};
 use crate::elementwise::{softmax, softmax_backward};
-use crate::product::{LANES, Right, Rows, Start, strip};
+use crate::product::{LANES, Right, Rows, Start, panels, strip};
 
 /// Which tokens of a sequence attend to which, and how.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,18 +44,34 @@ impl Heads {
     }
 }
 
-/// Room for one head of one group, and for a rounded operand.
+/// Room for a rounded operand, and for one head of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) rounded: Vec<u32>,
-    queries: Vec<f32>,
-    keys: Vec<f32>,
-    keys_across: Vec<f32>,
-    values: Vec<f32>,
-    scores: Vec<f32>,
-    context: Vec<f32>,
-    score_gradients: Vec<f32>,
-    gradients: Vec<f32>,
+    pub(crate) rounded: Vec<Pairs>,
+    room: Option<Room>,
+}
+
+/// Room for one head of one group, of one shape. What is beyond a head's width and beyond the
+/// group's tokens stays zero; everything else is written before it is read.
+#[derive(Debug)]
+struct Room {
+    shape: Shape,
+    queries: Values,
+    keys: Values,
+    keys_across: Values,
+    values: Values,
+    scores: Values,
+    context: Values,
+    score_gradients: Values,
+    gradients: Values,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    queries: usize,
+    tokens: usize,
+    /// Columns of a head.
+    width: usize,
 }
 
 /// Tokens that attend to one another.
@@ -96,15 +114,16 @@ pub(crate) fn forward(
     let tokens = sequence.keys_values.len() / (2 * width);
     let mut one = |group: Group| {
         let queries = query_count(&group, sequence);
-        scratch.resize(heads, queries, group.count);
+        let shape = Shape { queries, tokens: group.count, width: heads.width };
+        let room = scratch.room(shape);
         for head in 0..heads.count {
-            scratch.gather(heads, head, &group, sequence);
-            scratch.probabilities(heads, head, &group, sequence);
+            room.gather(heads, head, &group, sequence);
+            room.probabilities(heads, head, &group, sequence);
             let padded = (group.count.next_multiple_of(LANES), heads.padded());
-            let left = Rows::new(&scratch.scores, padded.0, queries);
-            wide_product(left, group.count, &scratch.values, padded.1, &mut scratch.context);
+            let left = Rows::new(&room.scores, padded.0, queries);
+            wide_product(left, group.count, &room.values, padded.1, &mut room.context);
             for query in 0..queries {
-                let from = &scratch.context[query * padded.1..][..heads.width];
+                let from = &room.context[query * padded.1..][..heads.width];
                 let to = group.row(query) * width + head * heads.width;
                 context[to..to + heads.width].copy_from_slice(from);
             }
@@ -132,47 +151,48 @@ pub(crate) fn backward(
     let tokens = sequence.keys_values.len() / (2 * width);
     let mut one = |group: Group| {
         let queries = query_count(&group, sequence);
-        scratch.resize(heads, queries, group.count);
+        let shape = Shape { queries, tokens: group.count, width: heads.width };
+        let room = scratch.room(shape);
         let (across, padded) = (group.count.next_multiple_of(LANES), heads.padded());
         for head in 0..heads.count {
-            scratch.gather(heads, head, &group, sequence);
-            scratch.probabilities(heads, head, &group, sequence);
+            room.gather(heads, head, &group, sequence);
+            room.probabilities(heads, head, &group, sequence);
             // Gradients of the context, where the context was.
             for query in 0..queries {
                 let from = group.row(query) * width + head * heads.width;
-                scratch.context[query * padded..][..heads.width]
+                room.context[query * padded..][..heads.width]
                     .copy_from_slice(&context_gradients[from..from + heads.width]);
             }
             // Of the probabilities, then of the scores.
-            transpose(&scratch.values, padded, group.count, &mut scratch.keys_across, across);
-            let left = Rows::new(&scratch.context, padded, queries);
-            let right = &scratch.keys_across;
-            wide_product(left, heads.width, right, across, &mut scratch.score_gradients);
-            let rows = scratch.scores.chunks_exact(across);
-            for (p, g) in rows.zip(scratch.score_gradients.chunks_exact_mut(across)).take(queries) {
+            transpose(&room.values, padded, group.count, &mut room.keys_across, across);
+            let left = Rows::new(&room.context, padded, queries);
+            let right = &room.keys_across;
+            wide_product(left, heads.width, right, across, &mut room.score_gradients);
+            let rows = room.scores.chunks_exact(across);
+            for (p, g) in rows.zip(room.score_gradients.chunks_exact_mut(across)).take(queries) {
                 softmax_backward(p, g);
             }
             // Of the queries, keys and values.
-            let left = Rows::new(&scratch.score_gradients, across, queries);
-            wide_product(left, group.count, &scratch.keys, padded, &mut scratch.gradients);
+            let left = Rows::new(&room.score_gradients, across, queries);
+            wide_product(left, group.count, &room.keys, padded, &mut room.gradients);
             for query in 0..queries {
                 let to = group.row(query) * width + head * heads.width;
                 query_gradients[to..to + heads.width]
-                    .copy_from_slice(&scratch.gradients[query * padded..][..heads.width]);
+                    .copy_from_slice(&room.gradients[query * padded..][..heads.width]);
             }
-            let left = Rows::transposed(&scratch.score_gradients, across, group.count);
-            wide_product(left, queries, &scratch.queries, padded, &mut scratch.gradients);
+            let left = Rows::transposed(&room.score_gradients, across, group.count);
+            wide_product(left, queries, &room.queries, padded, &mut room.gradients);
             for token in 0..group.count {
                 let to = group.row(token) * 2 * width + head * heads.width;
                 key_value_gradients[to..to + heads.width]
-                    .copy_from_slice(&scratch.gradients[token * padded..][..heads.width]);
+                    .copy_from_slice(&room.gradients[token * padded..][..heads.width]);
             }
-            let left = Rows::transposed(&scratch.scores, across, group.count);
-            wide_product(left, queries, &scratch.context, padded, &mut scratch.gradients);
+            let left = Rows::transposed(&room.scores, across, group.count);
+            wide_product(left, queries, &room.context, padded, &mut room.gradients);
             for token in 0..group.count {
                 let to = group.row(token) * 2 * width + width + head * heads.width;
                 key_value_gradients[to..to + heads.width]
-                    .copy_from_slice(&scratch.gradients[token * padded..][..heads.width]);
+                    .copy_from_slice(&room.gradients[token * padded..][..heads.width]);
             }
         }
     };
@@ -180,22 +200,26 @@ pub(crate) fn backward(
 }
 
 impl Scratch {
-    fn resize(&mut self, heads: Heads, queries: usize, tokens: usize) {
-        let (across, padded) = (tokens.next_multiple_of(LANES), heads.padded());
-        let most = queries.max(tokens);
-        // What is beyond a head's width stays zero; everything else is written before it is read.
-        for (buffer, length) in [
-            (&mut self.queries, queries * padded),
-            (&mut self.keys, across * padded),
-            (&mut self.keys_across, padded * across),
-            (&mut self.values, across * padded),
-            (&mut self.scores, queries * across),
-            (&mut self.context, queries * padded),
-            (&mut self.score_gradients, queries * across),
-            (&mut self.gradients, most * padded),
-        ] {
-            buffer.clear();
-            buffer.resize(length, 0.0);
+    fn room(&mut self, shape: Shape) -> &mut Room {
+        let room = self.room.take().filter(|room| room.shape == shape);
+        self.room.insert(room.unwrap_or_else(|| Room::new(shape)))
+    }
+}
+
+impl Room {
+    fn new(shape: Shape) -> Self {
+        let Shape { queries, tokens, width } = shape;
+        let (across, padded) = (tokens.next_multiple_of(LANES), width.next_multiple_of(LANES));
+        Self {
+            shape,
+            queries: zeros(queries * padded),
+            keys: zeros(across * padded),
+            keys_across: zeros(padded * across),
+            values: zeros(across * padded),
+            scores: zeros(queries * across),
+            context: zeros(queries * padded),
+            score_gradients: zeros(queries * across),
+            gradients: zeros(queries.max(tokens) * padded),
         }
     }
 
@@ -269,10 +293,9 @@ fn visit(groups: &Groups, tokens: usize, one: &mut impl FnMut(Group)) {
 /// - right: `[depth, width]`, a multiple of 16 columns
 /// - output: `[left rows, width]`
 fn wide_product(left: Rows, depth: usize, right: &[f32], width: usize, output: &mut [f32]) {
-    for first in (0..width).step_by(crate::product::PANEL) {
-        let columns = (width - first).min(crate::product::PANEL);
-        let right = Right { data: &right[first..], stride: width };
-        strip(left, right, depth, columns, &mut output[first..], width, Start::Zero);
+    for (first, columns) in panels(width) {
+        let right = Right { data: &right[..depth * width], stride: width, first, width: columns };
+        strip(left, right, &mut output[first..], width, Start::Zero);
     }
 }
 

@@ -14,13 +14,17 @@ mod vectors;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::product::{LANES, PANEL, Start};
+use crate::product::{LANES, Start};
 
+/// Columns of a panel.
+const PANEL: usize = 64;
 /// Pairs of rows of the weight that go by while a part of the result is in registers.
 const DEPTH: usize = 384;
 /// Pairs of rows, and registers of a panel, come in whole tiles.
 const TILE_PAIRS: usize = 16;
 const TILE_REGISTERS: usize = 2;
+/// Rows of a block of tiles.
+const BLOCK_ROWS: usize = 32;
 
 /// What multiplies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,10 +57,34 @@ pub(crate) fn is_available() -> bool {
     unit().is_some()
 }
 
-/// A pair of numbers for each of 16 columns: one register.
+/// Sixteen pairs of numbers, of 16 columns of a weight or of one row of the left operand: one
+/// register.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Pairs([u32; LANES]);
+#[repr(C, align(64))]
+pub(crate) struct Pairs([u32; LANES]);
+
+/// Where the registers of a rounded left operand lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Row after row.
+    Rows,
+    /// In blocks of 32 rows. In a block, a register of each row goes before the next of any.
+    Blocks,
+}
+
+impl Layout {
+    /// Where a row begins, and registers from one of its registers to the next. `width` is how
+    /// many registers a row has.
+    fn row(self, row: usize, width: usize) -> (usize, usize) {
+        match self {
+            Self::Rows => (row * width, 1),
+            Self::Blocks => {
+                let within = row % BLOCK_ROWS;
+                ((row - within) * width + within, BLOCK_ROWS)
+            }
+        }
+    }
+}
 
 /// A weight `[rows, columns]`, rounded to bf16, in panels of 64 columns. Rows and columns that fill
 /// tiles up are zeros.
@@ -163,14 +191,14 @@ pub(crate) fn product(
     weight: &Packed,
     output: &mut [f32],
     start: Start,
-    rounded: &mut Vec<u32>,
+    rounded: &mut Vec<Pairs>,
 ) {
     let unit = unit().expect("a precision is asked for where it is available");
     product_on(unit, left, weight, output, start, rounded);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn product_on(unit: Unit, _: &[f32], _: &Packed, _: &mut [f32], _: Start, _: &mut Vec<u32>) {
+fn product_on(unit: Unit, _: &[f32], _: &Packed, _: &mut [f32], _: Start, _: &mut Vec<Pairs>) {
     unreachable!("{unit:?} are not available");
 }
 
@@ -181,16 +209,18 @@ fn product_on(
     weight: &Packed,
     output: &mut [f32],
     start: Start,
-    rounded: &mut Vec<u32>,
+    rounded: &mut Vec<Pairs>,
 ) {
     let count = left.len() / weight.rows;
     assert_eq!((count * weight.rows, count * weight.columns), (left.len(), output.len()));
     // Rows that fill a tile up may hold anything: their results are left behind.
-    let room = count.next_multiple_of(tiles::BLOCK_ROWS) * weight.pairs;
+    let width = weight.pairs / LANES;
+    let room = count.next_multiple_of(BLOCK_ROWS) * width;
     if rounded.len() < room {
-        rounded.resize(room, 0);
+        rounded.resize(room, Pairs([0; LANES]));
     }
-    vectors::round(left, weight.rows, rounded, weight.pairs);
+    let layout = if unit == Unit::Tiles { Layout::Blocks } else { Layout::Rows };
+    vectors::round(left, weight.rows, layout, rounded, width);
     let mut tiles = (unit == Unit::Tiles).then(tiles::Configured::new);
     for first in (0..weight.pairs).step_by(DEPTH) {
         let depth = first..(first + DEPTH).min(weight.pairs);
@@ -198,7 +228,7 @@ fn product_on(
         for panel in weight.panels() {
             let strip = Strip {
                 left: &rounded[..room],
-                pairs: weight.pairs,
+                width,
                 right: panel.part(&depth),
                 depth: depth.clone(),
                 columns: weight.columns,
@@ -215,9 +245,10 @@ fn product_on(
 
 /// A panel of a product, and some of the weight's rows.
 struct Strip<'a> {
-    /// `[count, pairs]`, and rows that fill a tile up.
-    left: &'a [u32],
-    pairs: usize,
+    /// `[count, width]` and rows that fill a block up, laid out as the unit has it.
+    left: &'a [Pairs],
+    /// Registers of a row.
+    width: usize,
     right: Panel<'a>,
     /// Pairs of rows of the weight that `right` has.
     depth: Range<usize>,
@@ -286,14 +317,22 @@ mod tests {
             return;
         }
         for width in [1, 2, 16, 31, 32, 33, 75] {
-            let (values, pairs) = (waves(3 * width, 0.7), width.div_ceil(2).next_multiple_of(16));
-            let mut found = vec![u32::MAX; 4 * pairs];
-            vectors::round(&values, width, &mut found, pairs);
-            for (row, found) in values.chunks(width).zip(found.chunks(pairs)) {
-                let mut expected: Vec<u32> =
-                    row.chunks(2).map(|two| pair(two[0], *two.get(1).unwrap_or(&0.0))).collect();
-                expected.resize(pairs, 0);
-                assert_eq!(found, expected, "{width}");
+            let values = waves(40 * width, 0.7);
+            let registers = width.div_ceil(2 * LANES);
+            for layout in [Layout::Rows, Layout::Blocks] {
+                let mut found = vec![Pairs([u32::MAX; LANES]); 64 * registers];
+                vectors::round(&values, width, layout, &mut found, registers);
+                for (i, row) in values.chunks(width).enumerate() {
+                    let mut expected: Vec<u32> = row
+                        .chunks(2)
+                        .map(|two| pair(two[0], *two.get(1).unwrap_or(&0.0)))
+                        .collect();
+                    expected.resize(registers * LANES, 0);
+                    let (first, step) = layout.row(i, registers);
+                    let found = found[first..].iter().step_by(step).take(registers);
+                    let found: Vec<u32> = found.flat_map(|register| register.0).collect();
+                    assert_eq!(found, expected, "{layout:?} {width} {i}");
+                }
             }
         }
     }
@@ -324,7 +363,7 @@ mod tests {
                 for start in [Start::Zero, Start::Bias(&bias), Start::Stored] {
                     let mut found = stored.clone();
                     // Room that something else was in before.
-                    let mut room = vec![u32::MAX; 40_000];
+                    let mut room = vec![Pairs([u32::MAX; LANES]); 2_500];
                     product_on(unit, &left, &packed, &mut found, start, &mut room);
                     for (i, found) in found.iter().enumerate() {
                         let (row, column) = (i / columns, i % columns);

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::attention::{self, Groups, Heads, Scratch, Sequence};
-use crate::buffers::Buffers;
+use crate::bf16::Pairs;
+use crate::buffers::{Buffers, Values};
 use crate::elementwise::{Activation, activate, multiply, norm, norm_backward};
 use crate::folded::{Folded, Linear, Norm};
 use crate::product::{LANES, Start};
@@ -86,14 +87,14 @@ pub struct Block {
 /// What the way back needs of the way forward.
 #[derive(Debug)]
 pub(crate) struct Saved {
-    normed_before: Vec<f32>,
-    scales_before: Vec<f32>,
-    queries: Vec<f32>,
-    keys_values: Vec<f32>,
-    normed_after: Vec<f32>,
-    scales_after: Vec<f32>,
+    normed_before: Values,
+    scales_before: Values,
+    queries: Values,
+    keys_values: Values,
+    normed_after: Values,
+    scales_after: Values,
     /// Derivatives of the activations.
-    slopes: Vec<f32>,
+    slopes: Values,
 }
 
 impl Block {
@@ -143,12 +144,12 @@ impl Block {
     /// - output: as hidden, or `[sequences, width]`
     pub(crate) fn forward(
         &self,
-        hidden: Vec<f32>,
+        hidden: Values,
         tokens: usize,
         read: Option<&[usize]>,
         buffers: &Buffers,
         scratch: &mut Scratch,
-    ) -> (Vec<f32>, Saved) {
+    ) -> (Values, Saved) {
         let width = self.heads.model_width();
         let rows = hidden.len() / width;
         let sequences = rows / tokens;
@@ -233,13 +234,13 @@ impl Block {
     /// The gradient of the block's input, from that of its output.
     pub(crate) fn backward(
         &self,
-        gradient: Vec<f32>,
+        gradient: Values,
         saved: &Saved,
         tokens: usize,
         read: Option<&[usize]>,
         buffers: &Buffers,
         scratch: &mut Scratch,
-    ) -> Vec<f32> {
+    ) -> Values {
         let width = self.heads.model_width();
         let rows = saved.scales_before.len();
         let sequences = rows / tokens;
@@ -343,12 +344,12 @@ impl Saved {
 
 impl Layer {
     /// `outputs = inputs * weight + bias`.
-    fn pass(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<u32>) {
+    fn pass(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<Pairs>) {
         self.forward.multiply(inputs, outputs, Start::Bias(&self.bias), rounded);
     }
 
     /// `outputs += inputs * weight + bias`.
-    fn add(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<u32>) {
+    fn add(&self, inputs: &[f32], outputs: &mut [f32], rounded: &mut Vec<Pairs>) {
         for row in outputs.chunks_exact_mut(self.bias.len()) {
             for (output, bias) in row.iter_mut().zip(&self.bias) {
                 *output += bias;
@@ -358,7 +359,7 @@ impl Layer {
     }
 
     /// Gradients of the inputs from those of the outputs, set or added.
-    fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool, rounded: &mut Vec<u32>) {
+    fn back(&self, outputs: &[f32], inputs: &mut [f32], add: bool, rounded: &mut Vec<Pairs>) {
         let start = if add { Start::Stored } else { Start::Zero };
         self.backward().multiply(outputs, inputs, start, rounded);
     }

@@ -7,6 +7,16 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use aligned_vec::{AVec, ConstAlign, avec};
+
+/// Values that begin where a line of the cache does: a register that lies across two lines takes
+/// two loads.
+pub(crate) type Values = AVec<f32, ConstAlign<64>>;
+
+pub(crate) fn zeros(length: usize) -> Values {
+    avec![[64]| 0.0; length]
+}
+
 /// Buffers by their lengths.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<Pool>);
@@ -27,20 +37,20 @@ struct Pool {
 /// Idle buffers of one length.
 #[derive(Debug, Default)]
 struct Shelf {
-    buffers: Vec<Vec<f32>>,
+    buffers: Vec<Values>,
     /// When one of this length was last taken or given, by the count of those taken.
     last: u64,
 }
 
 impl Buffers {
     /// A buffer with anything in it. It is to be given back.
-    pub(crate) fn take(&self, length: usize) -> Vec<f32> {
+    pub(crate) fn take(&self, length: usize) -> Values {
         let found = self.0.lock().expect("no holder panics").take(length);
-        found.unwrap_or_else(|| vec![0.0; length])
+        found.unwrap_or_else(|| zeros(length))
     }
 
     /// Gives a buffer back that was taken here.
-    pub(crate) fn give(&self, buffer: Vec<f32>) {
+    pub(crate) fn give(&self, buffer: Values) {
         let dropped = self.0.lock().expect("no holder panics").give(buffer);
         // Freed without the lock.
         drop(dropped);
@@ -54,7 +64,7 @@ impl Buffers {
 }
 
 impl Pool {
-    fn take(&mut self, length: usize) -> Option<Vec<f32>> {
+    fn take(&mut self, length: usize) -> Option<Values> {
         self.taken += 1;
         self.used_values += length;
         self.most_used_values = self.most_used_values.max(self.used_values);
@@ -66,7 +76,7 @@ impl Pool {
     }
 
     /// Keeps a buffer; returns those that it displaces.
-    fn give(&mut self, buffer: Vec<f32>) -> Vec<Vec<f32>> {
+    fn give(&mut self, buffer: Values) -> Vec<Values> {
         let length = buffer.len();
         self.used_values = self.used_values.saturating_sub(length);
         self.idle_values += length;
@@ -91,7 +101,7 @@ mod tests {
 
     fn idle(buffers: &Buffers) -> usize {
         let pool = buffers.0.lock().unwrap();
-        let counted: usize = pool.idle.values().flat_map(|s| &s.buffers).map(Vec::len).sum();
+        let counted: usize = pool.idle.values().flat_map(|s| &s.buffers).map(|b| b.len()).sum();
         assert_eq!(counted, pool.idle_values);
         counted
     }
@@ -102,7 +112,7 @@ mod tests {
         let mut one = buffers.take(8);
         one.fill(3.0);
         buffers.give(one);
-        assert_eq!(buffers.take(8), [3.0; 8]);
+        assert_eq!(buffers.take(8).as_slice(), [3.0; 8]);
         assert_eq!(idle(&buffers), 0);
     }
 

@@ -148,6 +148,23 @@ fn sum(x: &[f32]) -> f32 {
     total(sums)
 }
 
+/// The highest number, in 16 partial ones; those that are none are passed over.
+#[inline(always)]
+fn highest(x: &[f32]) -> f32 {
+    let larger = |x: f32, y: f32| if x > y { x } else { y };
+    let mut most = [f32::NEG_INFINITY; LANES];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for x in whole {
+        for (x, most) in x.iter().zip(&mut most) {
+            *most = larger(*x, *most);
+        }
+    }
+    for (x, most) in rest.iter().zip(&mut most) {
+        *most = larger(*x, *most);
+    }
+    most.into_iter().fold(f32::NEG_INFINITY, larger)
+}
+
 #[inline(always)]
 fn total(sums: [f32; LANES]) -> f32 {
     let mut total = 0.0;
@@ -223,10 +240,7 @@ at_best_level! {
 
 #[inline(always)]
 fn softmax_at(row: &mut [f32], count: usize) {
-    let mut highest = f32::NEG_INFINITY;
-    for score in &row[..count] {
-        highest = if *score > highest || score.is_nan() { *score } else { highest };
-    }
+    let highest = highest(&row[..count]);
     for score in &mut *row {
         *score = exp(*score - highest);
     }

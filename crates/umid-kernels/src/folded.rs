@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use crate::product::{PANEL, Packed};
+use crate::product::{Packed, WIDEST};
 
 /// Numbers that are read some at a time, wherever they are and of whatever type.
 pub trait Stored: Debug + Sync {
@@ -109,10 +109,10 @@ impl Columns<'_> {
     #[inline(always)]
     fn fold(&self, factor: f32, to: &mut Room, sums: &mut [f64]) {
         // Rows of the panel that are transposed together: what stays in the cache.
-        let mut block = [[0.0f32; PANEL]; PANEL];
+        let mut block = [[0.0f32; WIDEST]; WIDEST];
         let mut rows = to.values.chunks_exact_mut(to.width);
-        for first in (0..self.input).step_by(PANEL) {
-            let inputs = first..(first + PANEL).min(self.input);
+        for first in (0..self.input).step_by(WIDEST) {
+            let inputs = first..(first + WIDEST).min(self.input);
             for (column, weights) in self.weight.chunks_exact(self.input).enumerate() {
                 for (row, weight) in block.iter_mut().zip(&weights[inputs.clone()]) {
                     row[column] = *weight;

@@ -1,30 +1,36 @@
 //! Matrix products with weights that were laid out once.
 //!
-//! A weight is cut into panels of 64 columns, each stored row after row, so that a product reads
-//! it in one direction. A tile of 6 rows and 64 columns of the result stays in registers while 768
-//! rows of the weight go by: 6 x 4 registers of 16 lanes accumulate, 4 hold the weight's row and
-//! one the left operand.
+//! A weight is cut into panels of 48 columns, each stored row after row, so that a product reads
+//! it in one direction. A tile of 8 rows and 48 columns of the result stays in registers while 1024
+//! rows of the weight go by: 8 x 3 registers of 16 lanes accumulate, 3 hold the weight's row and
+//! one the left operand. A panel comes from the core's second cache, row by row, and is asked for
+//! before it is needed.
 
+use std::iter;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Columns of a panel: one head of a published CLIP.
-pub(crate) const PANEL: usize = 64;
+use crate::buffers::{Values, zeros};
+
+/// Columns of a panel, but of the last one.
+const PANEL: usize = 48;
+/// Columns that the last panel has at most: it takes a single register's along.
+pub(crate) const WIDEST: usize = PANEL + LANES;
 /// Columns are padded to whole registers.
 pub(crate) const LANES: usize = 16;
 /// Rows of the weight that go by while a tile is in registers. A panel of them stays in the cache
 /// of a core.
-const DEPTH: usize = 768;
-/// Rows of a tile.
-const TILE_ROWS: usize = 6;
+const DEPTH: usize = 1024;
+/// Rows of the weight from the one that is multiplied to the one that is asked for.
+const AHEAD: usize = 16;
 
 /// A weight `[rows, columns]`, in panels.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     rows: usize,
     columns: usize,
-    panels: Vec<f32>,
+    panels: Values,
 }
 
 /// A panel that is being filled.
@@ -53,7 +59,7 @@ impl Packed {
     }
 
     pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, panels: vec![0.0; rows * columns.next_multiple_of(LANES)] }
+        Self { rows, columns, panels: zeros(rows * columns.next_multiple_of(LANES)) }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -65,34 +71,32 @@ impl Packed {
     }
 
     pub(crate) fn panels_mut(&mut self) -> impl Iterator<Item = PanelMut<'_>> {
-        let (rows, columns) = (self.rows, self.columns);
-        // All panels but the last are whole.
-        let panels = self.panels.chunks_mut(rows * PANEL).enumerate();
-        panels.map(move |(i, values)| {
-            let first = i * PANEL;
-            PanelMut { first, width: panel_width(columns, first), values }
+        let rows = self.rows;
+        let mut rest = &mut self.panels[..];
+        panels(self.columns).map(move |(first, width)| {
+            let (values, later) = std::mem::take(&mut rest).split_at_mut(rows * width);
+            rest = later;
+            PanelMut { first, width, values }
         })
     }
 
-    /// The transposed matrix, laid out in the same way: block by block, as 64 columns of 64 rows
-    /// lie together in both.
+    /// The transposed matrix, laid out in the same way: block by block, as the columns of a panel
+    /// and the rows of one of the other's lie together in both.
     pub(crate) fn transposed(&self) -> Self {
         let mut transposed = Self::zeros(self.columns, self.rows);
         for PanelMut { first: first_row, width: to_width, values } in transposed.panels_mut() {
             let rows = to_width.min(self.rows - first_row);
-            let to_blocks = values.chunks_mut(PANEL * to_width);
-            for (to, first) in to_blocks.zip((0..self.columns).step_by(PANEL)) {
-                let width = panel_width(self.columns, first);
+            for (first, width) in panels(self.columns) {
                 let from = &self.panels[first * self.rows + first_row * width..][..rows * width];
-                transpose(from, width, to, to_width);
+                let end = (first + width).min(self.columns);
+                transpose(from, width, &mut values[first * to_width..end * to_width], to_width);
             }
         }
         transposed
     }
 
     pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
-        let first = column / PANEL * PANEL;
-        let width = panel_width(self.columns, first);
+        let (first, width) = panel_of(self.columns, column);
         self.panels[first * self.rows + row * width + column - first]
     }
 }
@@ -106,8 +110,22 @@ pub(crate) fn transpose(from: &[f32], from_width: usize, to: &mut [f32], to_widt
     }
 }
 
-fn panel_width(columns: usize, first: usize) -> usize {
-    (columns - first).min(PANEL).next_multiple_of(LANES)
+/// First column and padded width of each panel.
+pub(crate) fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut next = 0;
+    iter::from_fn(move || {
+        let panel = (next < columns).then(|| panel_of(columns, next))?;
+        next += panel.1;
+        Some(panel)
+    })
+}
+
+/// First column and padded width of the panel that has a column.
+fn panel_of(columns: usize, column: usize) -> (usize, usize) {
+    let columns = columns.next_multiple_of(LANES);
+    let last = columns.saturating_sub(LANES + 1) / PANEL * PANEL;
+    let first = (column / PANEL * PANEL).min(last);
+    (first, if first == last { columns - last } else { PANEL })
 }
 
 /// The left operand of a product.
@@ -165,65 +183,61 @@ fn product_part(
     output: &mut [f32],
     start: Start,
 ) {
-    let mut panel_start = 0;
-    for first in (0..weight.columns).step_by(PANEL) {
-        let width = panel_width(weight.columns, first);
-        let panel = &weight.panels[panel_start..panel_start + weight.rows * width];
-        panel_start += weight.rows * width;
-        let right = Right { data: &panel[depth.start * width..depth.end * width], stride: width };
+    for (first, width) in panels(weight.columns) {
+        let panel = &weight.panels[first * weight.rows..(first + width) * weight.rows];
+        let data = &panel[depth.start * width..depth.end * width];
+        let right = Right { data, stride: width, first: 0, width };
         let bias = match start {
             Start::Bias(bias) => Start::Bias(&bias[first..first + width]),
             other => other,
         };
         let left = Rows { data: &rows.data[depth.start..], ..rows };
-        strip(left, right, depth.len(), width, &mut output[first..], weight.columns, bias);
+        strip(left, right, &mut output[first..], weight.columns, bias);
     }
 }
 
-/// The right operand of a strip of a product: rows of up to 64 columns, a multiple of 16.
+/// The right operand of a strip of a product: some columns of a matrix.
 #[derive(Clone, Copy)]
 pub(crate) struct Right<'a> {
+    /// Whole rows.
     pub(crate) data: &'a [f32],
     pub(crate) stride: usize,
+    /// Column at which it begins.
+    pub(crate) first: usize,
+    /// Columns that take part: a multiple of 16, at most [`WIDEST`].
+    pub(crate) width: usize,
 }
 
 /// `output = start + left * right`, for columns that fit in registers together.
-pub(crate) fn strip(
-    left: Rows,
-    right: Right,
-    depth: usize,
-    width: usize,
-    output: &mut [f32],
-    stride: usize,
-    start: Start,
-) {
-    Arch::new().dispatch(Strip { left, right, depth, width, output, stride, start });
+pub(crate) fn strip(left: Rows, right: Right, output: &mut [f32], stride: usize, start: Start) {
+    Arch::new().dispatch(Strip { left, right, output, stride, start });
 }
 
 struct Strip<'a> {
     left: Rows<'a>,
     right: Right<'a>,
-    depth: usize,
-    width: usize,
     output: &'a mut [f32],
     stride: usize,
     start: Start<'a>,
 }
 
 impl Strip<'_> {
+    /// Tiles of `R` rows, at most 8, and one of the rows that are left.
     #[inline(always)]
-    fn columns<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
-        let mut row = 0;
-        while row < self.left.count {
-            match self.left.count - row {
-                1 => self.tile::<S, V, 1>(simd, row, column),
-                2 => self.tile::<S, V, 2>(simd, row, column),
-                3 => self.tile::<S, V, 3>(simd, row, column),
-                4 => self.tile::<S, V, 4>(simd, row, column),
-                5 => self.tile::<S, V, 5>(simd, row, column),
-                _ => self.tile::<S, V, 6>(simd, row, column),
-            }
-            row += TILE_ROWS;
+    fn columns<S: Simd, const V: usize, const R: usize>(&mut self, simd: S, column: usize) {
+        let whole = self.left.count / R * R;
+        for row in (0..whole).step_by(R) {
+            self.tile::<S, V, R>(simd, row, column);
+        }
+        match self.left.count - whole {
+            0 => {}
+            1 => self.tile::<S, V, 1>(simd, whole, column),
+            2 => self.tile::<S, V, 2>(simd, whole, column),
+            3 => self.tile::<S, V, 3>(simd, whole, column),
+            4 => self.tile::<S, V, 4>(simd, whole, column),
+            5 => self.tile::<S, V, 5>(simd, whole, column),
+            6 => self.tile::<S, V, 6>(simd, whole, column),
+            _ => self.tile::<S, V, 7>(simd, whole, column),
         }
     }
 
@@ -251,12 +265,13 @@ impl Strip<'_> {
                 }
             }
         }
-        let rights = self.right.data.chunks(self.right.stride).take(self.depth);
+        let rights = self.right.data.chunks_exact(self.right.stride);
+        let (depth, first) = (rights.len(), self.right.first + column);
         let left_stride = self.left.stride;
         if self.left.transposed {
             for (a, b) in self.left.data.chunks(left_stride).zip(rights) {
                 let (a, b) =
-                    (&a[row..row + R], S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0);
+                    (&a[row..row + R], S::as_simd_f32s(&b[first..first + V * S::F32_LANES]).0);
                 for r in 0..R {
                     let x = simd.splat_f32s(a[r]);
                     for v in 0..V {
@@ -267,10 +282,13 @@ impl Strip<'_> {
         } else {
             let mut rows = [&[][..]; R];
             for (r, left) in rows.iter_mut().enumerate() {
-                *left = &self.left.data[(row + r) * left_stride..][..self.depth];
+                *left = &self.left.data[(row + r) * left_stride..][..depth];
             }
             for (p, b) in rights.enumerate() {
-                let b = S::as_simd_f32s(&b[column..column + V * S::F32_LANES]).0;
+                for line in (0..V * S::F32_LANES).step_by(LANES) {
+                    prefetch(b, AHEAD * self.right.stride + first + line);
+                }
+                let b = S::as_simd_f32s(&b[first..first + V * S::F32_LANES]).0;
                 for r in 0..R {
                     let x = simd.splat_f32s(rows[r][p]);
                     for v in 0..V {
@@ -286,20 +304,36 @@ impl Strip<'_> {
     }
 }
 
+/// Asks for a line of the cache, which may be beyond the values.
+#[inline(always)]
+fn prefetch(values: &[f32], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "an instruction that takes an address")]
+    // SAFETY: it is a hint and reads nothing, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, index);
+}
+
 impl WithSimd for Strip<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // Registers for 6 rows of sums, a row of the right operand and an element of the left one.
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        let vectors = self.width / S::F32_LANES;
+        // Registers for the sums, a row of the right operand and an element of the left one.
+        let many = S::REGISTER_COUNT >= 32;
+        let most = if many { 4 } else { 2 };
+        let vectors = self.right.width / S::F32_LANES;
         for first in (0..vectors).step_by(most) {
             match (vectors - first).min(most) {
-                1 => self.columns::<S, 1>(simd, first * S::F32_LANES),
-                2 => self.columns::<S, 2>(simd, first * S::F32_LANES),
-                3 => self.columns::<S, 3>(simd, first * S::F32_LANES),
-                _ => self.columns::<S, 4>(simd, first * S::F32_LANES),
+                1 => self.columns::<S, 1, 8>(simd, first * S::F32_LANES),
+                2 if many => self.columns::<S, 2, 8>(simd, first * S::F32_LANES),
+                2 => self.columns::<S, 2, 6>(simd, first * S::F32_LANES),
+                3 => self.columns::<S, 3, 8>(simd, first * S::F32_LANES),
+                _ => self.columns::<S, 4, 6>(simd, first * S::F32_LANES),
             }
         }
     }

@@ -81,7 +81,7 @@ impl Weight {
         left: &[f32],
         output: &mut [f32],
         start: Start,
-        rounded: &mut Vec<u32>,
+        rounded: &mut Vec<bf16::Pairs>,
     ) {
         match self {
             Self::F32(packed) => {

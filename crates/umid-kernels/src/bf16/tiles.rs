@@ -6,14 +6,13 @@
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 
-use super::{Pairs, Strip, TILE_PAIRS, TILE_REGISTERS};
+use super::{BLOCK_ROWS, Pairs, Strip, TILE_PAIRS, TILE_REGISTERS};
 use crate::product::{LANES, Start};
 
 /// Rows of a tile, and bytes of one of its rows.
 const TILE_ROWS: usize = 16;
 const ROW_BYTES: usize = 64;
-/// Rows and columns of a block.
-pub(super) const BLOCK_ROWS: usize = 2 * TILE_ROWS;
+/// Columns of a block.
 const BLOCK_COLUMNS: usize = TILE_REGISTERS * LANES;
 
 /// Whether the processor has tiles and the system lets this process use them.
@@ -91,9 +90,8 @@ impl Configured {
             let columns = (right.registers - register).min(TILE_REGISTERS) * LANES;
             for row in (0..strip.count).step_by(BLOCK_ROWS) {
                 let operands = Operands {
-                    left: &strip.left[row * strip.pairs..(row + BLOCK_ROWS) * strip.pairs]
-                        [strip.depth.start..],
-                    pairs: strip.pairs,
+                    left: &strip.left[row * strip.width..(row + BLOCK_ROWS) * strip.width]
+                        [strip.depth.start / LANES * BLOCK_ROWS..],
                     right: &right.pairs[register..],
                     stride: right.stride,
                     depth: strip.depth.len(),
@@ -155,10 +153,10 @@ impl Drop for Configured {
 /// `to = from + left * right`, of 32 rows and 32 columns. `stride` numbers are between rows of
 /// `to`.
 fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], stride: usize) {
-    let Operands { left, pairs, right, stride: right_stride, depth } = *operands;
+    let Operands { left, right, stride: right_stride, depth } = *operands;
     // What is read and written below, to its last number.
     assert!(depth.is_multiple_of(TILE_PAIRS) && depth > 0);
-    assert!(left.len() >= (BLOCK_ROWS - 1) * pairs + depth);
+    assert!(left.len() >= BLOCK_ROWS * depth / LANES);
     assert!(right.len() >= (depth - 1) * right_stride + TILE_REGISTERS);
     assert!(to.len() >= (BLOCK_ROWS - 1) * stride + BLOCK_COLUMNS);
     let to = to.as_mut_ptr();
@@ -167,9 +165,9 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
         Before::Row(row) => (row[..BLOCK_COLUMNS].as_ptr(), 0),
     };
     #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
-    // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's row is 16 numbers: of `left` 16 pairs of each of 32 rows are read at every step, of `right` 16 rows
-    // of two registers, and both move on by 16 pairs `depth / 16` times, which the assertions
-    // bound; so are the 32 rows of 32 numbers of `from` and `to`.
+    // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's
+    // row is a register: of `left` 32 registers are read at every step, of `right` two registers of
+    // 16 rows, and both move on `depth / 16` times, which the assertions bound; so are the 32 rows of 32 numbers of `from` and `to`.
     unsafe {
         asm!(
             "tileloadd tmm0, [{from} + {from_stride}*1]",
@@ -179,20 +177,17 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
             "add {lower}, {from}",
             "tileloadd tmm2, [{lower} + {from_stride}*1]",
             "tileloadd tmm3, [{lower} + {from_stride}*1 + 64]",
-            "mov {lower}, {left_stride}",
-            "shl {lower}, 4",
-            "add {lower}, {left}",
+            "mov {lower:e}, {row_bytes}",
             "2:",
-            "tileloadd tmm4, [{left} + {left_stride}*1]",
+            "tileloadd tmm4, [{left} + {lower}*1]",
             "tileloadd tmm6, [{right} + {right_stride}*1]",
             "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
             "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm5, [{lower} + {left_stride}*1]",
+            "tileloadd tmm5, [{left} + {lower}*1 + {tile_bytes}]",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {left}, 64",
-            "add {lower}, 64",
+            "add {left}, 2 * {tile_bytes}",
             "lea {right}, [{right} + {right_stride}*8]",
             "lea {right}, [{right} + {right_stride}*8]",
             "dec {steps}",
@@ -207,13 +202,14 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
             from = in(reg) from,
             from_stride = in(reg) from_stride * size_of::<f32>(),
             left = inout(reg) left.as_ptr() => _,
-            left_stride = in(reg) pairs * size_of::<u32>(),
             right = inout(reg) right.as_ptr() => _,
             right_stride = in(reg) right_stride * size_of::<Pairs>(),
             steps = inout(reg) depth / TILE_PAIRS => _,
             to = in(reg) to,
             to_stride = in(reg) stride * size_of::<f32>(),
             lower = out(reg) _,
+            row_bytes = const ROW_BYTES,
+            tile_bytes = const TILE_ROWS * ROW_BYTES,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack)
@@ -243,9 +239,8 @@ enum Before<'a> {
 }
 
 struct Operands<'a> {
-    /// `[32, pairs]`, from the first pair on that takes part.
-    left: &'a [u32],
-    pairs: usize,
+    /// 32 rows' registers of each step, from the first step on.
+    left: &'a [Pairs],
     /// `[depth, stride]`, from the first register on that takes part.
     right: &'a [Pairs],
     stride: usize,

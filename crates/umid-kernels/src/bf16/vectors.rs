@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::{__m512, __m512bh, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps};
 
-use super::{Pairs, Strip};
+use super::{Layout, Pairs, Strip};
 use crate::product::{LANES, Start};
 
 /// Rows of a part.
@@ -20,28 +20,34 @@ pub(super) fn are_available() -> bool {
 /// # Shapes
 ///
 /// - values: `[count, width]`
-/// - to: `[count, pairs]`, and more that is left as it is
-pub(super) fn round(values: &[f32], width: usize, to: &mut [u32], pairs: usize) {
+/// - to: `[count, registers]` in a layout, and more that is left as it is
+pub(super) fn round(
+    values: &[f32],
+    width: usize,
+    layout: Layout,
+    to: &mut [Pairs],
+    registers: usize,
+) {
     assert!(are_available());
     #[expect(unsafe_code, reason = "a function for processors that have what was asked")]
     // SAFETY: the processor has the two features, as asserted above.
     unsafe {
-        round_rows(values, width, to, pairs);
+        round_rows(values, width, layout, to, registers);
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn round_rows(values: &[f32], width: usize, to: &mut [u32], pairs: usize) {
-    for (row, to) in values.chunks_exact(width).zip(to.chunks_exact_mut(pairs)) {
+fn round_rows(values: &[f32], width: usize, layout: Layout, to: &mut [Pairs], registers: usize) {
+    for (i, row) in values.chunks_exact(width).enumerate() {
         let (whole, rest) = row.as_chunks::<{ 2 * LANES }>();
-        let (registers, _) = to.as_chunks_mut::<LANES>();
-        let mut registers = registers.iter_mut();
+        let (first, step) = layout.row(i, registers);
+        let mut to = to[first..].iter_mut().step_by(step);
         let mut put = |values: &[f32; 2 * LANES]| {
             let (low, high) = values.split_at(LANES);
             let [low, high] = [low, high].map(|half| *half.first_chunk().expect("half of them"));
             let pairs = _mm512_cvtne2ps_pbh(sums_from(high), sums_from(low));
-            *registers.next().expect("a row of pairs is as long as a row of numbers") =
-                pairs_from(pairs);
+            *to.next().expect("a row of pairs is as long as a row of numbers") =
+                Pairs(pairs_from(pairs));
         };
         whole.iter().for_each(&mut put);
         if !rest.is_empty() {
@@ -49,7 +55,7 @@ fn round_rows(values: &[f32], width: usize, to: &mut [u32], pairs: usize) {
             last[..rest.len()].copy_from_slice(rest);
             put(&last);
         }
-        registers.for_each(|register| register.fill(0));
+        to.take(registers - width.div_ceil(2 * LANES)).for_each(|to| to.0.fill(0));
     }
 }
 
@@ -98,16 +104,20 @@ fn part<const V: usize, const R: usize>(strip: &Strip, row: usize, output: &mut 
             std::array::from_fn(|r| std::array::from_fn(|v| sums_at(output, place(r), v)))
         }
     };
-    let rows: [&[u32]; R] = std::array::from_fn(|r| {
-        &strip.left[(row + r) * strip.pairs..][strip.depth.start..strip.depth.end]
-    });
-    for (p, right) in strip.right.pairs.chunks_exact(strip.right.stride).enumerate() {
-        let right: &[Pairs; V] = right.first_chunk().expect("no more registers than are stored");
-        let right = right.map(factors);
-        for r in 0..R {
-            let left = factors(Pairs([rows[r][p]; LANES]));
-            for v in 0..V {
-                sums[r][v] = _mm512_dpbf16_ps(sums[r][v], left, right[v]);
+    let depth = strip.depth.start / LANES..strip.depth.end / LANES;
+    let rows: [&[Pairs]; R] =
+        std::array::from_fn(|r| &strip.left[(row + r) * strip.width..][depth.clone()]);
+    let stride = strip.right.stride;
+    for (i, right) in strip.right.pairs.chunks_exact(LANES * stride).enumerate() {
+        for (lane, right) in right.chunks_exact(stride).enumerate() {
+            let right: &[Pairs; V] =
+                right.first_chunk().expect("no more registers than are stored");
+            let right = right.map(factors);
+            for r in 0..R {
+                let left = factors(Pairs([rows[r][i].0[lane]; LANES]));
+                for v in 0..V {
+                    sums[r][v] = _mm512_dpbf16_ps(sums[r][v], left, right[v]);
+                }
             }
         }
     }
