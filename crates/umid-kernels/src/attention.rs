@@ -125,7 +125,7 @@ pub(crate) fn forward(
             for query in 0..queries {
                 let from = &room.context[query * padded.1..][..heads.width];
                 let to = group.row(query) * width + head * heads.width;
-                context[to..to + heads.width].copy_from_slice(from);
+                copy(from, &mut context[to..to + heads.width]);
             }
         }
     };
@@ -160,8 +160,10 @@ pub(crate) fn backward(
             // Gradients of the context, where the context was.
             for query in 0..queries {
                 let from = group.row(query) * width + head * heads.width;
-                room.context[query * padded..][..heads.width]
-                    .copy_from_slice(&context_gradients[from..from + heads.width]);
+                copy(
+                    &context_gradients[from..from + heads.width],
+                    &mut room.context[query * padded..][..heads.width],
+                );
             }
             // Of the probabilities, then of the scores.
             transpose(&room.values, padded, group.count, &mut room.keys_across, across);
@@ -177,22 +179,28 @@ pub(crate) fn backward(
             wide_product(left, group.count, &room.keys, padded, &mut room.gradients);
             for query in 0..queries {
                 let to = group.row(query) * width + head * heads.width;
-                query_gradients[to..to + heads.width]
-                    .copy_from_slice(&room.gradients[query * padded..][..heads.width]);
+                copy(
+                    &room.gradients[query * padded..][..heads.width],
+                    &mut query_gradients[to..to + heads.width],
+                );
             }
             let left = Rows::transposed(&room.score_gradients, across, group.count);
             wide_product(left, queries, &room.queries, padded, &mut room.gradients);
             for token in 0..group.count {
                 let to = group.row(token) * 2 * width + head * heads.width;
-                key_value_gradients[to..to + heads.width]
-                    .copy_from_slice(&room.gradients[token * padded..][..heads.width]);
+                copy(
+                    &room.gradients[token * padded..][..heads.width],
+                    &mut key_value_gradients[to..to + heads.width],
+                );
             }
             let left = Rows::transposed(&room.scores, across, group.count);
             wide_product(left, queries, &room.context, padded, &mut room.gradients);
             for token in 0..group.count {
                 let to = group.row(token) * 2 * width + width + head * heads.width;
-                key_value_gradients[to..to + heads.width]
-                    .copy_from_slice(&room.gradients[token * padded..][..heads.width]);
+                copy(
+                    &room.gradients[token * padded..][..heads.width],
+                    &mut key_value_gradients[to..to + heads.width],
+                );
             }
         }
     };
@@ -228,14 +236,16 @@ impl Room {
         let queries = query_count(group, sequence);
         for query in 0..queries {
             let from = group.row(query) * width + head * heads.width;
-            self.queries[query * padded..][..heads.width]
-                .copy_from_slice(&sequence.queries[from..from + heads.width]);
+            copy(
+                &sequence.queries[from..from + heads.width],
+                &mut self.queries[query * padded..][..heads.width],
+            );
         }
         for token in 0..group.count {
             let from = group.row(token) * 2 * width + head * heads.width;
             let (keys, values) = sequence.keys_values[from..].split_at(width);
-            self.keys[token * padded..][..heads.width].copy_from_slice(&keys[..heads.width]);
-            self.values[token * padded..][..heads.width].copy_from_slice(&values[..heads.width]);
+            copy(&keys[..heads.width], &mut self.keys[token * padded..][..heads.width]);
+            copy(&values[..heads.width], &mut self.values[token * padded..][..heads.width]);
         }
     }
 
@@ -308,5 +318,19 @@ fn transpose(rows: &[f32], width: usize, count: usize, across: &mut [f32], strid
                 *to = rows[(first + row) * width + column];
             }
         }
+    }
+}
+
+/// Copies a head's columns: of published widths, without a call.
+fn copy(from: &[f32], to: &mut [f32]) {
+    fn all<const N: usize>(from: &[f32], to: &mut [f32]) {
+        let whole = "of the length that was looked at";
+        *to.first_chunk_mut::<N>().expect(whole) = *from.first_chunk().expect(whole);
+    }
+    match to.len() {
+        24 => all::<24>(from, to),
+        32 => all::<32>(from, to),
+        64 => all::<64>(from, to),
+        _ => to.copy_from_slice(from),
     }
 }

@@ -16,14 +16,12 @@ use std::sync::OnceLock;
 
 use crate::product::{LANES, Start};
 
-/// Columns of a panel.
-const PANEL: usize = 64;
+/// Registers, and columns, of a panel.
+const REGISTERS: usize = 2;
+const PANEL: usize = REGISTERS * LANES;
 /// Pairs of rows of the weight that go by while a part of the result is in registers.
 const DEPTH: usize = 384;
-/// Pairs of rows, and registers of a panel, come in whole tiles.
-const TILE_PAIRS: usize = 16;
-const TILE_REGISTERS: usize = 2;
-/// Rows of a block of tiles.
+/// Rows of the left operand that tiles take together.
 const BLOCK_ROWS: usize = 32;
 
 /// What multiplies.
@@ -86,15 +84,16 @@ impl Layout {
     }
 }
 
-/// A weight `[rows, columns]`, rounded to bf16, in panels of 64 columns. Rows and columns that fill
-/// tiles up are zeros.
+/// A weight `[rows, columns]`, rounded to bf16, in panels of 32 columns. Rows and columns that fill
+/// registers and panels up are zeros.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     rows: usize,
     columns: usize,
-    /// Pairs of rows, whole tiles of them.
+    /// Pairs of rows, whole registers of them.
     pairs: usize,
-    panels: Vec<Pairs>,
+    /// Panel after panel.
+    panels: Vec<[Pairs; REGISTERS]>,
 }
 
 /// Columns of a weight that are stored together.
@@ -102,18 +101,16 @@ pub(crate) struct Packed {
 struct Panel<'a> {
     /// Column at which it begins.
     first: usize,
-    /// Registers that hold columns, and registers that are stored, of each pair of rows.
+    /// Registers that hold columns.
     registers: usize,
-    stride: usize,
-    /// `[pairs, stride]`.
-    pairs: &'a [Pairs],
+    /// Registers of each pair of rows.
+    pairs: &'a [[Pairs; REGISTERS]],
 }
 
 impl Panel<'_> {
     /// Some of the pairs of rows.
     fn part(self, depth: &Range<usize>) -> Self {
-        let pairs = &self.pairs[depth.start * self.stride..depth.end * self.stride];
-        Self { pairs, ..self }
+        Self { pairs: &self.pairs[depth.clone()], ..self }
     }
 }
 
@@ -121,20 +118,19 @@ impl Packed {
     /// Lays out the matrix whose elements `at(row, column)` gives.
     pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         assert!(columns.is_multiple_of(LANES), "{columns} columns");
-        let pairs = rows.div_ceil(2).next_multiple_of(TILE_PAIRS);
-        let mut panels =
-            Vec::with_capacity(pairs * (columns / LANES).next_multiple_of(TILE_REGISTERS));
+        let pairs = rows.div_ceil(2).next_multiple_of(LANES);
+        let mut panels = Vec::with_capacity(pairs * columns.div_ceil(PANEL));
         let element = |row: usize, column| {
             if row < rows && column < columns { at(row, column) } else { 0.0 }
         };
         for first in (0..columns).step_by(PANEL) {
             for row in (0..2 * pairs).step_by(2) {
-                for register in 0..stored_registers(columns, first) {
+                panels.push(std::array::from_fn(|register| {
                     let first = first + register * LANES;
-                    panels.push(Pairs(std::array::from_fn(|lane| {
+                    Pairs(std::array::from_fn(|lane| {
                         pair(element(row, first + lane), element(row + 1, first + lane))
-                    })));
-                }
+                    }))
+                }));
             }
         }
         Self { rows, columns, pairs, panels }
@@ -154,26 +150,18 @@ impl Packed {
     }
 
     fn at(&self, row: usize, column: usize) -> f32 {
-        let first = column / PANEL * PANEL;
-        let register = row / 2 * stored_registers(self.columns, first) + (column - first) / LANES;
-        let both = self.panels[first / LANES * self.pairs + register].0[column % LANES];
+        let registers = &self.panels[column / PANEL * self.pairs + row / 2];
+        let both = registers[column % PANEL / LANES].0[column % LANES];
         f32::from_bits(if row.is_multiple_of(2) { both << 16 } else { both & HIGH })
     }
 
     fn panels(&self) -> impl Iterator<Item = Panel<'_>> {
-        (0..self.columns).step_by(PANEL).map(|first| {
+        let panels = self.panels.chunks_exact(self.pairs).zip((0..).step_by(PANEL));
+        panels.map(|(pairs, first)| {
             let registers = (self.columns - first).min(PANEL) / LANES;
-            let stride = stored_registers(self.columns, first);
-            let from = first / LANES * self.pairs;
-            let pairs = &self.panels[from..from + stride * self.pairs];
-            Panel { first, registers, stride, pairs }
+            Panel { first, registers, pairs }
         })
     }
-}
-
-/// Registers that a pair of rows takes in the panel that begins at a column.
-fn stored_registers(columns: usize, first: usize) -> usize {
-    ((columns - first).min(PANEL) / LANES).next_multiple_of(TILE_REGISTERS)
 }
 
 /// `output = start + left * weight`, the left operand rounded to bf16.
@@ -230,6 +218,7 @@ fn product_on(
                 left: &rounded[..room],
                 width,
                 right: panel.part(&depth),
+                ahead: weight.pairs,
                 depth: depth.clone(),
                 columns: weight.columns,
                 count,
@@ -250,6 +239,8 @@ struct Strip<'a> {
     /// Registers of a row.
     width: usize,
     right: Panel<'a>,
+    /// Pairs of rows from `right` to what will be multiplied next.
+    ahead: usize,
     /// Pairs of rows of the weight that `right` has.
     depth: Range<usize>,
     /// Columns of the whole result.

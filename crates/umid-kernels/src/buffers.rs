@@ -101,7 +101,7 @@ mod tests {
 
     fn idle(buffers: &Buffers) -> usize {
         let pool = buffers.0.lock().unwrap();
-        let counted: usize = pool.idle.values().flat_map(|s| &s.buffers).map(|b| b.len()).sum();
+        let counted: usize = pool.idle.values().flat_map(|s| &s.buffers).map(Values::len).sum();
         assert_eq!(counted, pool.idle_values);
         counted
     }

@@ -18,22 +18,33 @@ pub enum Activation {
 /// Compiles a function for every level of vector instructions, and calls the machine's best.
 ///
 /// The function must be `#[inline(always)]`, as must all that it calls: only what is inlined is
-/// compiled for a level.
+/// compiled for a level. It is told whether the level has fused operations.
 macro_rules! at_best_level {
     ($(#[$doc:meta])* pub(crate) fn $name:ident($($arg:ident: $type:ty),*) = $body:ident) => {
         $(#[$doc])*
         pub(crate) fn $name($($arg: $type),*) {
-            Arch::new().dispatch(#[inline(always)] || $body($($arg),*));
+            match Arch::new() {
+                Arch::Scalar => $body::<false>($($arg),*),
+                vectors => vectors.dispatch(
+                    #[inline(always)]
+                    move || {
+                        // Moved: a closure that could be called again is called by way of a
+                        // function that is not inlined.
+                        $(let $arg = $arg;)*
+                        $body::<true>($($arg),*);
+                    },
+                ),
+            }
         }
     };
 }
 
 const QUICK_GELU_SLOPE: f32 = 1.702;
 
-/// Rounded twice, on every machine: without an instruction of its own, a fused one is a slow call.
+/// `x y + z`: without an instruction of its own, a fused operation is a slow call.
 #[inline(always)]
-fn fma(x: f32, y: f32, z: f32) -> f32 {
-    x * y + z
+fn fma<const FUSED: bool>(x: f32, y: f32, z: f32) -> f32 {
+    if FUSED { x.mul_add(y, z) } else { x * y + z }
 }
 
 /// `e^x`, within two units in the last place; 0 below -87.
@@ -41,23 +52,23 @@ fn fma(x: f32, y: f32, z: f32) -> f32 {
 /// The argument is split into a multiple of ln 2, which goes into the exponent's bits, and a rest
 /// of at most ln 2 / 2, for which seven terms of the series are enough.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+fn exp<const FUSED: bool>(x: f32) -> f32 {
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     /// Added to a float, this leaves the nearest integer in its low bits.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.0);
-    let shifted = fma(clamped, std::f32::consts::LOG2_E, ROUND);
+    let shifted = fma::<FUSED>(clamped, std::f32::consts::LOG2_E, ROUND);
     let whole = shifted - ROUND;
-    let rest = fma(whole, -LN_2_LOW, fma(whole, -LN_2_HIGH, clamped));
+    let rest = fma::<FUSED>(whole, -LN_2_LOW, fma::<FUSED>(whole, -LN_2_HIGH, clamped));
     let mut series = 1.0 / 5040.0;
-    series = fma(series, rest, 1.0 / 720.0);
-    series = fma(series, rest, 1.0 / 120.0);
-    series = fma(series, rest, 1.0 / 24.0);
-    series = fma(series, rest, 1.0 / 6.0);
-    series = fma(series, rest, 0.5);
-    series = fma(series, rest, 1.0);
-    series = fma(series, rest, 1.0);
+    series = fma::<FUSED>(series, rest, 1.0 / 720.0);
+    series = fma::<FUSED>(series, rest, 1.0 / 120.0);
+    series = fma::<FUSED>(series, rest, 1.0 / 24.0);
+    series = fma::<FUSED>(series, rest, 1.0 / 6.0);
+    series = fma::<FUSED>(series, rest, 0.5);
+    series = fma::<FUSED>(series, rest, 1.0);
+    series = fma::<FUSED>(series, rest, 1.0);
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
     if x < -87.0 { 0.0 } else { series * power }
 }
@@ -66,16 +77,16 @@ fn exp(x: f32) -> f32 {
 ///
 /// Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
 #[inline(always)]
-fn normal(x: f32) -> (f32, f32) {
+fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
     const DENSITY_AT_ZERO: f32 = 0.398_942_3;
     let size = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / fma(0.327_591_1, size, 1.0);
+    let t = 1.0 / fma::<FUSED>(0.327_591_1, size, 1.0);
     let mut sum = 1.061_405_4;
-    sum = fma(sum, t, -1.453_152);
-    sum = fma(sum, t, 1.421_413_7);
-    sum = fma(sum, t, -0.284_496_7);
-    sum = fma(sum, t, 0.254_829_6);
-    let decay = exp(-size * size);
+    sum = fma::<FUSED>(sum, t, -1.453_152);
+    sum = fma::<FUSED>(sum, t, 1.421_413_7);
+    sum = fma::<FUSED>(sum, t, -0.284_496_7);
+    sum = fma::<FUSED>(sum, t, 0.254_829_6);
+    let decay = exp::<FUSED>(-size * size);
     let beyond = 0.5 * sum * t * decay;
     (if x < 0.0 { beyond } else { 1.0 - beyond }, DENSITY_AT_ZERO * decay)
 }
@@ -87,21 +98,21 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn activate_at(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) {
+fn activate_at<const FUSED: bool>(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) {
     match activation {
         Activation::QuickGelu => {
             for (input, output) in inputs.iter_mut().zip(outputs) {
                 let scaled = QUICK_GELU_SLOPE * *input;
-                let sigmoid = 1.0 / (1.0 + exp(-scaled));
+                let sigmoid = 1.0 / (1.0 + exp::<FUSED>(-scaled));
                 *output = *input * sigmoid;
-                *input = sigmoid * fma(scaled, 1.0 - sigmoid, 1.0);
+                *input = sigmoid * fma::<FUSED>(scaled, 1.0 - sigmoid, 1.0);
             }
         }
         Activation::Gelu => {
             for (input, output) in inputs.iter_mut().zip(outputs) {
-                let (share, density) = normal(*input);
+                let (share, density) = normal::<FUSED>(*input);
                 *output = *input * share;
-                *input = fma(*input, density, share);
+                *input = fma::<FUSED>(*input, density, share);
             }
         }
         Activation::Relu => {
@@ -119,7 +130,7 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn multiply_at(factors: &[f32], values: &mut [f32]) {
+fn multiply_at<const FUSED: bool>(factors: &[f32], values: &mut [f32]) {
     for (factor, value) in factors.iter().zip(values) {
         *value *= *factor;
     }
@@ -127,14 +138,14 @@ fn multiply_at(factors: &[f32], values: &mut [f32]) {
 
 /// Sum of products, in 16 partial sums.
 #[inline(always)]
-fn dot(x: &[f32], y: &[f32]) -> f32 {
+fn dot<const FUSED: bool>(x: &[f32], y: &[f32]) -> f32 {
     let mut sums = [0.0f32; LANES];
     for (x, y) in x.chunks_exact(LANES).zip(y.chunks_exact(LANES)) {
         for ((x, y), sum) in x.iter().zip(y).zip(&mut sums) {
-            *sum = fma(*x, *y, *sum);
+            *sum = fma::<FUSED>(*x, *y, *sum);
         }
     }
-    total(sums)
+    joined(sums, |x, y| x + y)
 }
 
 #[inline(always)]
@@ -145,7 +156,7 @@ fn sum(x: &[f32]) -> f32 {
             *sum += x;
         }
     }
-    total(sums)
+    joined(sums, |x, y| x + y)
 }
 
 /// The highest number, in 16 partial ones; those that are none are passed over.
@@ -162,16 +173,20 @@ fn highest(x: &[f32]) -> f32 {
     for (x, most) in rest.iter().zip(&mut most) {
         *most = larger(*x, *most);
     }
-    most.into_iter().fold(f32::NEG_INFINITY, larger)
+    joined(most, larger)
 }
 
+/// Halves joined until one number is left.
 #[inline(always)]
-fn total(sums: [f32; LANES]) -> f32 {
-    let mut total = 0.0;
-    for sum in sums {
-        total += sum;
+fn joined(mut parts: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            parts[i] = join(parts[i], parts[i + half]);
+        }
+        half /= 2;
     }
-    total
+    parts[0]
 }
 
 at_best_level! {
@@ -186,14 +201,20 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn norm_at(rows: &[f32], width: usize, epsilon: f32, normed: &mut [f32], scales: &mut [f32]) {
+fn norm_at<const FUSED: bool>(
+    rows: &[f32],
+    width: usize,
+    epsilon: f32,
+    normed: &mut [f32],
+    scales: &mut [f32],
+) {
     let rows = rows.chunks_exact(width).zip(normed.chunks_exact_mut(width));
     for ((row, normed), scale) in rows.zip(scales) {
         let mean = sum(row) / width as f32;
         for (x, normed) in row.iter().zip(normed.iter_mut()) {
             *normed = *x - mean;
         }
-        *scale = 1.0 / (dot(normed, normed) / width as f32 + epsilon).sqrt();
+        *scale = 1.0 / (dot::<FUSED>(normed, normed) / width as f32 + epsilon).sqrt();
         for normed in normed.iter_mut() {
             *normed *= *scale;
         }
@@ -211,7 +232,7 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn norm_backward_at(
+fn norm_backward_at<const FUSED: bool>(
     normed: &[f32],
     scales: &[f32],
     width: usize,
@@ -222,9 +243,9 @@ fn norm_backward_at(
     for (((normed, above), scale), below) in rows.zip(scales).zip(gradients.chunks_exact_mut(width))
     {
         let mean = sum(above) / width as f32;
-        let along = dot(above, normed) / width as f32;
+        let along = dot::<FUSED>(above, normed) / width as f32;
         for ((above, normed), below) in above.iter().zip(normed).zip(below) {
-            *below = fma(*scale, *above - fma(along, *normed, mean), *below);
+            *below = fma::<FUSED>(*scale, *above - fma::<FUSED>(along, *normed, mean), *below);
         }
     }
 }
@@ -239,10 +260,10 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn softmax_at(row: &mut [f32], count: usize) {
+fn softmax_at<const FUSED: bool>(row: &mut [f32], count: usize) {
     let highest = highest(&row[..count]);
     for score in &mut *row {
-        *score = exp(*score - highest);
+        *score = exp::<FUSED>(*score - highest);
     }
     row[count..].fill(0.0);
     let scale = 1.0 / sum(row);
@@ -257,8 +278,8 @@ at_best_level! {
 }
 
 #[inline(always)]
-fn softmax_backward_at(probabilities: &[f32], gradients: &mut [f32]) {
-    let mean = dot(probabilities, gradients);
+fn softmax_backward_at<const FUSED: bool>(probabilities: &[f32], gradients: &mut [f32]) {
+    let mean = dot::<FUSED>(probabilities, gradients);
     for (probability, gradient) in probabilities.iter().zip(gradients) {
         *gradient = *probability * (*gradient - mean);
     }

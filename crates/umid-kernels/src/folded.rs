@@ -70,14 +70,15 @@ impl Folded<'_> {
                 let (part, row) = (&self.parts[column / each], column % each);
                 let rows = row..each.min(row + end - column);
                 column += rows.len();
-                let mut sums = vec![0.0; rows.len()];
+                let sums = vec![0.0; rows.len()];
                 let weight = part.weight.values(rows.start * input..rows.end * input);
                 let lane = bias.len() - panel.first;
                 let mut room = Room { values: panel.values, width: panel.width, lane };
                 let columns = Columns { weight: &weight, input, norm: self.norm };
-                Arch::new().dispatch(
+                let factor = self.factor;
+                let sums = Arch::new().dispatch(
                     #[inline(always)]
-                    || columns.fold(self.factor, &mut room, &mut sums),
+                    move || columns.fold(factor, &mut room, sums),
                 );
                 for (sum, row) in sums.into_iter().zip(rows) {
                     let sum = part.bias.map_or(sum, |own| sum + f64::from(own[row]));
@@ -105,9 +106,10 @@ struct Room<'a> {
 }
 
 impl Columns<'_> {
-    /// Fills some columns of a panel; what the norm's shift comes to is added to `sums`.
+    /// Fills some columns of a panel; what the norm's shift comes to is added to `sums`,
+    /// which move through: see `at_best_level`.
     #[inline(always)]
-    fn fold(&self, factor: f32, to: &mut Room, sums: &mut [f64]) {
+    fn fold(&self, factor: f32, to: &mut Room, mut sums: Vec<f64>) -> Vec<f64> {
         // Rows of the panel that are transposed together: what stays in the cache.
         let mut block = [[0.0f32; WIDEST]; WIDEST];
         let mut rows = to.values.chunks_exact_mut(to.width);
@@ -127,12 +129,13 @@ impl Columns<'_> {
                     continue;
                 };
                 let (gain, shift) = (norm.gain[i], f64::from(norm.shift[i]));
-                for ((to, weight), sum) in to_row.iter_mut().zip(weights).zip(&mut *sums) {
+                for ((to, weight), sum) in to_row.iter_mut().zip(weights).zip(&mut sums) {
                     *to = *weight * gain * factor;
                     *sum += shift * f64::from(*weight);
                 }
             }
         }
+        sums
     }
 }
 

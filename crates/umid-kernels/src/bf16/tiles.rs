@@ -6,14 +6,14 @@
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 
-use super::{BLOCK_ROWS, Pairs, Strip, TILE_PAIRS, TILE_REGISTERS};
+use super::{BLOCK_ROWS, PANEL, Pairs, REGISTERS, Strip};
 use crate::product::{LANES, Start};
 
 /// Rows of a tile, and bytes of one of its rows.
 const TILE_ROWS: usize = 16;
 const ROW_BYTES: usize = 64;
-/// Columns of a block.
-const BLOCK_COLUMNS: usize = TILE_REGISTERS * LANES;
+/// Parts of a panel that are asked for ahead: one goes with each block of rows.
+const PARTS_AHEAD: usize = 8;
 
 /// Whether the processor has tiles and the system lets this process use them.
 pub(super) fn are_available() -> bool {
@@ -84,31 +84,30 @@ impl Configured {
 
     /// One panel of a product.
     pub(super) fn strip(&mut self, strip: &Strip, output: &mut [f32]) {
-        let right = strip.right;
-        for register in (0..right.registers).step_by(TILE_REGISTERS) {
-            let column = right.first + register * LANES;
-            let columns = (right.registers - register).min(TILE_REGISTERS) * LANES;
-            for row in (0..strip.count).step_by(BLOCK_ROWS) {
-                let operands = Operands {
-                    left: &strip.left[row * strip.width..(row + BLOCK_ROWS) * strip.width]
-                        [strip.depth.start / LANES * BLOCK_ROWS..],
-                    right: &right.pairs[register..],
-                    stride: right.stride,
-                    depth: strip.depth.len(),
+        let (column, columns) = (strip.right.first, strip.right.registers * LANES);
+        let depth = strip.depth.start / LANES..strip.depth.end / LANES;
+        for (i, row) in (0..strip.count).step_by(BLOCK_ROWS).enumerate() {
+            let left = &strip.left[row * strip.width..];
+            let left = &left[depth.start * BLOCK_ROWS..depth.end * BLOCK_ROWS];
+            let ahead = if i < PARTS_AHEAD {
+                let part = strip.right.pairs.len() / PARTS_AHEAD;
+                strip.right.pairs.as_ptr().wrapping_add(strip.ahead + i * part).cast()
+            } else {
+                left.as_ptr()
+            };
+            let operands = Operands { left, right: strip.right.pairs, ahead };
+            let place = row * strip.columns + column;
+            let rows = (strip.count - row).min(BLOCK_ROWS);
+            if rows == BLOCK_ROWS && columns == PANEL {
+                let before = match strip.start {
+                    Start::Zero => Before::Row(&ZEROS),
+                    Start::Bias(bias) => Before::Row(&bias[column..]),
+                    Start::Stored => Before::Stored,
                 };
-                let place = row * strip.columns + column;
-                let rows = (strip.count - row).min(BLOCK_ROWS);
-                if rows == BLOCK_ROWS && columns == BLOCK_COLUMNS {
-                    let before = match strip.start {
-                        Start::Zero => Before::Row(&ZEROS),
-                        Start::Bias(bias) => Before::Row(&bias[column..]),
-                        Start::Stored => Before::Stored,
-                    };
-                    block(self, &operands, before, &mut output[place..], strip.columns);
-                    continue;
-                }
-                self.edge(&operands, strip, [row, rows], [column, columns], output);
+                block(self, &operands, before, &mut output[place..], strip.columns);
+                continue;
             }
+            self.edge(&operands, strip, [row, rows], [column, columns], output);
         }
     }
 
@@ -121,7 +120,7 @@ impl Configured {
         [column, columns]: [usize; 2],
         output: &mut [f32],
     ) {
-        let mut whole = [[0.0; BLOCK_COLUMNS]; BLOCK_ROWS];
+        let mut whole = [[0.0; PANEL]; BLOCK_ROWS];
         let mut place = row * strip.columns + column;
         for to in &mut whole[..rows] {
             match strip.start {
@@ -131,7 +130,7 @@ impl Configured {
             }
             place += strip.columns;
         }
-        block(self, operands, Before::Stored, whole.as_flattened_mut(), BLOCK_COLUMNS);
+        block(self, operands, Before::Stored, whole.as_flattened_mut(), PANEL);
         place = row * strip.columns + column;
         for from in &whole[..rows] {
             copy(from, &mut output[place..][..columns]);
@@ -153,21 +152,21 @@ impl Drop for Configured {
 /// `to = from + left * right`, of 32 rows and 32 columns. `stride` numbers are between rows of
 /// `to`.
 fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], stride: usize) {
-    let Operands { left, right, stride: right_stride, depth } = *operands;
+    let Operands { left, right, ahead } = *operands;
+    let steps = right.len() / LANES;
     // What is read and written below, to its last number.
-    assert!(depth.is_multiple_of(TILE_PAIRS) && depth > 0);
-    assert!(left.len() >= BLOCK_ROWS * depth / LANES);
-    assert!(right.len() >= (depth - 1) * right_stride + TILE_REGISTERS);
-    assert!(to.len() >= (BLOCK_ROWS - 1) * stride + BLOCK_COLUMNS);
+    assert!(right.len().is_multiple_of(LANES) && steps > 0);
+    assert!(left.len() >= BLOCK_ROWS * steps);
+    assert!(to.len() >= (BLOCK_ROWS - 1) * stride + PANEL);
     let to = to.as_mut_ptr();
     let (from, from_stride) = match from {
         Before::Stored => (to.cast_const(), stride),
-        Before::Row(row) => (row[..BLOCK_COLUMNS].as_ptr(), 0),
+        Before::Row(row) => (row[..PANEL].as_ptr(), 0),
     };
     #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
     // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's
-    // row is a register: of `left` 32 registers are read at every step, of `right` two registers of
-    // 16 rows, and both move on `depth / 16` times, which the assertions bound; so are the 32 rows of 32 numbers of `from` and `to`.
+    // row is a register: of `left` 32 registers are read at every step, of `right` 16 times
+    // two, and both move on as many times as there are steps, which the assertions bound; so are the 32 rows of 32 numbers of `from` and `to`.
     unsafe {
         asm!(
             "tileloadd tmm0, [{from} + {from_stride}*1]",
@@ -180,16 +179,20 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
             "mov {lower:e}, {row_bytes}",
             "2:",
             "tileloadd tmm4, [{left} + {lower}*1]",
-            "tileloadd tmm6, [{right} + {right_stride}*1]",
-            "tileloadd tmm7, [{right} + {right_stride}*1 + 64]",
+            "tileloadd tmm6, [{right} + {lower}*2]",
+            "tileloadd tmm7, [{right} + {lower}*2 + {row_bytes}]",
+            "prefetcht1 [{ahead}]",
+            "prefetcht1 [{ahead} + 64]",
+            "prefetcht1 [{ahead} + 128]",
+            "prefetcht1 [{ahead} + 192]",
             "tdpbf16ps tmm0, tmm4, tmm6",
             "tileloadd tmm5, [{left} + {lower}*1 + {tile_bytes}]",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
             "add {left}, 2 * {tile_bytes}",
-            "lea {right}, [{right} + {right_stride}*8]",
-            "lea {right}, [{right} + {right_stride}*8]",
+            "add {right}, 2 * {tile_bytes}",
+            "add {ahead}, 2 * {tile_bytes} / {parts}",
             "dec {steps}",
             "jnz 2b",
             "mov {lower}, {to_stride}",
@@ -203,13 +206,14 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
             from_stride = in(reg) from_stride * size_of::<f32>(),
             left = inout(reg) left.as_ptr() => _,
             right = inout(reg) right.as_ptr() => _,
-            right_stride = in(reg) right_stride * size_of::<Pairs>(),
-            steps = inout(reg) depth / TILE_PAIRS => _,
+            ahead = inout(reg) ahead => _,
+            steps = inout(reg) steps => _,
             to = in(reg) to,
             to_stride = in(reg) stride * size_of::<f32>(),
             lower = out(reg) _,
             row_bytes = const ROW_BYTES,
             tile_bytes = const TILE_ROWS * ROW_BYTES,
+            parts = const PARTS_AHEAD,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack)
@@ -219,16 +223,14 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
 
 /// As much as both have; a whole row of a block, which is the usual case, without a call.
 fn copy(from: &[f32], to: &mut [f32]) {
-    if let (Some(from), Some(to)) =
-        (from.first_chunk::<BLOCK_COLUMNS>(), to.first_chunk_mut::<BLOCK_COLUMNS>())
-    {
+    if let (Some(from), Some(to)) = (from.first_chunk::<PANEL>(), to.first_chunk_mut::<PANEL>()) {
         *to = *from;
         return;
     }
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
-static ZEROS: [f32; BLOCK_COLUMNS] = [0.0; BLOCK_COLUMNS];
+static ZEROS: [f32; PANEL] = [0.0; PANEL];
 
 /// What a block is added to.
 #[derive(Clone, Copy)]
@@ -241,9 +243,8 @@ enum Before<'a> {
 struct Operands<'a> {
     /// 32 rows' registers of each step, from the first step on.
     left: &'a [Pairs],
-    /// `[depth, stride]`, from the first register on that takes part.
-    right: &'a [Pairs],
-    stride: usize,
-    /// Pairs that take part.
-    depth: usize,
+    /// Pairs of rows of a panel.
+    right: &'a [[Pairs; REGISTERS]],
+    /// What will be read next; any address will do.
+    ahead: *const Pairs,
 }

@@ -1,15 +1,13 @@
-//! Products in bf16 with vectors: AVX-512 BF16. A part of 6 rows and up to 64 columns of the result
+//! Products in bf16 with vectors: AVX-512 BF16. A part of 12 rows and up to 32 columns of the result
 //! stays in registers.
 
 use std::arch::x86_64::{__m512, __m512bh, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps};
 
-use super::{Layout, Pairs, Strip};
+use super::{Layout, Pairs, REGISTERS, Strip};
 use crate::product::{LANES, Start};
 
 /// Rows of a part.
-const PART_ROWS: usize = 6;
-/// Registers that a row of a part takes, at most.
-const PART_REGISTERS: usize = 4;
+const PART_ROWS: usize = 12;
 
 pub(super) fn are_available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
@@ -73,9 +71,7 @@ pub(super) fn strip(strip: &Strip, output: &mut [f32]) {
 fn columns(strip: &Strip, output: &mut [f32]) {
     match strip.right.registers {
         1 => rows::<1>(strip, output),
-        2 => rows::<2>(strip, output),
-        3 => rows::<3>(strip, output),
-        _ => rows::<PART_REGISTERS>(strip, output),
+        _ => rows::<REGISTERS>(strip, output),
     }
 }
 
@@ -88,6 +84,12 @@ fn rows<const V: usize>(strip: &Strip, output: &mut [f32]) {
             3 => part::<V, 3>(strip, row, output),
             4 => part::<V, 4>(strip, row, output),
             5 => part::<V, 5>(strip, row, output),
+            6 => part::<V, 6>(strip, row, output),
+            7 => part::<V, 7>(strip, row, output),
+            8 => part::<V, 8>(strip, row, output),
+            9 => part::<V, 9>(strip, row, output),
+            10 => part::<V, 10>(strip, row, output),
+            11 => part::<V, 11>(strip, row, output),
             _ => part::<V, PART_ROWS>(strip, row, output),
         }
     }
@@ -107,12 +109,9 @@ fn part<const V: usize, const R: usize>(strip: &Strip, row: usize, output: &mut 
     let depth = strip.depth.start / LANES..strip.depth.end / LANES;
     let rows: [&[Pairs]; R] =
         std::array::from_fn(|r| &strip.left[(row + r) * strip.width..][depth.clone()]);
-    let stride = strip.right.stride;
-    for (i, right) in strip.right.pairs.chunks_exact(LANES * stride).enumerate() {
-        for (lane, right) in right.chunks_exact(stride).enumerate() {
-            let right: &[Pairs; V] =
-                right.first_chunk().expect("no more registers than are stored");
-            let right = right.map(factors);
+    for (i, right) in strip.right.pairs.as_chunks::<LANES>().0.iter().enumerate() {
+        for (lane, right) in right.iter().enumerate() {
+            let right: [_; V] = std::array::from_fn(|v| factors(right[v]));
             for r in 0..R {
                 let left = factors(Pairs([rows[r][i].0[lane]; LANES]));
                 for v in 0..V {
