@@ -67,7 +67,11 @@ impl Cnn14 {
     /// - log_mels: `[batch, 1, frames, mel_bins]`
     /// - output: `[batch, output_width]`
     pub(crate) fn forward(&self, log_mels: Tensor<4>) -> Tensor<2> {
-        let hidden = self.mel_norm.forward(log_mels).cast(self.fc1.weight.val().dtype());
+        // Without the axis of the one channel: where elementwise operations are fused (burn 0.22 on
+        // wgpu), they take the gradient of a convolution of one channel for something else.
+        let [batch, _, frames, bins] = log_mels.dims();
+        let hidden = self.mel_norm.forward(log_mels.reshape([batch, frames, bins]));
+        let hidden = hidden.unsqueeze_dim::<4>(1).cast(self.fc1.weight.val().dtype());
         let hidden = self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden));
         let [batch, width, frames, _] = hidden.dims();
         let hidden = hidden.mean_dim(3).reshape([batch, width, frames]);

@@ -59,9 +59,9 @@ impl MelNorm {
 
     /// # Shapes
     ///
-    /// - log_mels, output: `[batch, channels, frames, mel_bins]`
-    pub(crate) fn forward(&self, log_mels: Tensor<4>) -> Tensor<4> {
-        let row = |values: &Param<Tensor<1>>| values.val().unsqueeze::<4>();
+    /// - log_mels, output: `[..., mel_bins]`
+    pub(crate) fn forward<const D: usize>(&self, log_mels: Tensor<D>) -> Tensor<D> {
+        let row = |values: &Param<Tensor<1>>| values.val().unsqueeze::<D>();
         log_mels * row(&self.scale) + row(&self.shift)
     }
 
