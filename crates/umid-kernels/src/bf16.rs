@@ -115,21 +115,24 @@ impl Panel<'_> {
 }
 
 impl Packed {
-    /// Lays out the matrix whose elements `at(row, column)` gives.
-    pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+    /// Lays out the matrix of which `at(row, column)` gives a register's columns, from one on.
+    pub(crate) fn new(
+        rows: usize,
+        columns: usize,
+        at: impl Fn(usize, usize) -> [f32; LANES],
+    ) -> Self {
         assert!(columns.is_multiple_of(LANES), "{columns} columns");
         let pairs = rows.div_ceil(2).next_multiple_of(LANES);
         let mut panels = Vec::with_capacity(pairs * columns.div_ceil(PANEL));
-        let element = |row: usize, column| {
-            if row < rows && column < columns { at(row, column) } else { 0.0 }
+        let register = |row: usize, column| {
+            if row < rows && column < columns { at(row, column) } else { [0.0; LANES] }
         };
         for first in (0..columns).step_by(PANEL) {
             for row in (0..2 * pairs).step_by(2) {
-                panels.push(std::array::from_fn(|register| {
-                    let first = first + register * LANES;
-                    Pairs(std::array::from_fn(|lane| {
-                        pair(element(row, first + lane), element(row + 1, first + lane))
-                    }))
+                panels.push(std::array::from_fn(|i| {
+                    let column = first + i * LANES;
+                    let (low, high) = (register(row, column), register(row + 1, column));
+                    Pairs(std::array::from_fn(|lane| pair(low[lane], high[lane])))
                 }));
             }
         }
@@ -144,11 +147,22 @@ impl Packed {
         self.columns
     }
 
-    /// The transposed matrix, laid out in the same way.
+    /// The transposed matrix, laid out in the same way: block by block of 32 rows and columns.
     pub(crate) fn transposed(&self) -> Self {
-        Self::new(self.columns, self.rows, |column, row| self.at(row, column))
+        assert!(self.rows.is_multiple_of(LANES), "{} rows", self.rows);
+        let pairs = self.columns.div_ceil(2).next_multiple_of(LANES);
+        let zeros = [Pairs([0; LANES]); REGISTERS];
+        let mut panels = vec![zeros; pairs * self.rows.div_ceil(PANEL)];
+        for (i, to) in panels.chunks_exact_mut(pairs).enumerate() {
+            let to = to.as_chunks_mut::<LANES>().0;
+            for (from, to) in self.panels.chunks_exact(self.pairs).zip(to) {
+                transpose(&from.as_chunks().0[i], to);
+            }
+        }
+        Self { rows: self.columns, columns: self.rows, pairs, panels }
     }
 
+    #[cfg(test)]
     fn at(&self, row: usize, column: usize) -> f32 {
         let registers = &self.panels[column / PANEL * self.pairs + row / 2];
         let both = registers[column % PANEL / LANES].0[column % LANES];
@@ -161,6 +175,21 @@ impl Packed {
             let registers = (self.columns - first).min(PANEL) / LANES;
             Panel { first, registers, pairs }
         })
+    }
+}
+
+/// A block of 32 rows and 32 columns, in pairs of rows.
+type Block = [[Pairs; REGISTERS]; LANES];
+
+fn transpose(from: &Block, to: &mut Block) {
+    for (column, to) in to.iter_mut().enumerate() {
+        // A pair of columns of `from` is a pair of rows of `to`.
+        let (register, lane) = (2 * column / LANES, 2 * column % LANES);
+        for (row, from) in from.iter().enumerate() {
+            let (low, high) = (from[register].0[lane], from[register].0[lane + 1]);
+            let two = &mut to[2 * row / LANES].0[2 * row % LANES..][..2];
+            two.copy_from_slice(&[low & !HIGH | high << 16, low >> 16 | high & HIGH]);
+        }
     }
 }
 
@@ -330,13 +359,20 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_there() {
-        for (rows, columns) in [(1, 16), (6, 48), (7, 80), (130, 144)] {
+        for (rows, columns) in [(1, 16), (6, 48), (7, 80), (16, 96), (48, 16), (144, 80)] {
             let at = |row: usize, column: usize| (row * columns + column) as f32 % 251.0 - 125.0;
-            let packed = Packed::new(rows, columns, at);
+            let packed = Packed::new(rows, columns, |row, column| {
+                std::array::from_fn(|lane| at(row, column + lane))
+            });
+            let transposed = rows.is_multiple_of(LANES).then(|| packed.transposed());
             for row in 0..rows {
                 for column in 0..columns {
-                    let (found, expected) = (packed.at(row, column), at(row, column));
-                    assert_eq!(found.to_bits(), expected.to_bits(), "{row} {column}");
+                    let expected = at(row, column).to_bits();
+                    assert_eq!(packed.at(row, column).to_bits(), expected, "{row} {column}");
+                    if let Some(transposed) = &transposed {
+                        let found = transposed.at(column, row).to_bits();
+                        assert_eq!(found, expected, "{row} {column}, transposed");
+                    }
                 }
             }
         }
@@ -350,7 +386,9 @@ mod tests {
             {
                 let (left, weight) = (waves(count * rows, 0.37), waves(rows * columns, 0.73));
                 let (bias, stored) = (waves(columns, 0.11), waves(count * columns, 0.19));
-                let packed = Packed::new(rows, columns, |r, c| weight[r * columns + c]);
+                let packed = Packed::new(rows, columns, |row, column| {
+                    *weight[row * columns + column..].first_chunk().unwrap()
+                });
                 for start in [Start::Zero, Start::Bias(&bias), Start::Stored] {
                     let mut found = stored.clone();
                     // Room that something else was in before.

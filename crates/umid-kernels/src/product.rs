@@ -95,9 +95,16 @@ impl Packed {
         transposed
     }
 
+    #[cfg(test)]
     pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
+        self.register(row, column / LANES * LANES)[column % LANES]
+    }
+
+    /// A row's columns from one on at which a register begins.
+    pub(crate) fn register(&self, row: usize, column: usize) -> [f32; LANES] {
         let (first, width) = panel_of(self.columns, column);
-        self.panels[first * self.rows + row * width + column - first]
+        let register = &self.panels[first * self.rows + row * width + column - first..];
+        *register.first_chunk().expect("panels hold whole registers")
     }
 }
 
@@ -335,6 +342,30 @@ impl WithSimd for Strip<'_> {
                 3 => self.columns::<S, 3, 8>(simd, first * S::F32_LANES),
                 _ => self.columns::<S, 4, 6>(simd, first * S::F32_LANES),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_are_all_columns() {
+        for registers in 1..40 {
+            let found: Vec<_> = panels(registers * LANES).collect();
+            let mut next = 0;
+            for (i, &(first, width)) in found.iter().enumerate() {
+                assert_eq!(first, next);
+                let last = i + 1 == found.len();
+                assert!(if last { width <= WIDEST } else { width == PANEL }, "{found:?}");
+                assert!(width > LANES || registers == 1, "{found:?}");
+                next += width;
+                for column in first..next {
+                    assert_eq!(panel_of(registers * LANES, column), (first, width));
+                }
+            }
+            assert_eq!(next, registers * LANES);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Weight {
         match precision {
             Precision::F32 => Self::F32(packed),
             Precision::Bf16 => {
-                let at = |row, column| packed.at(row, column);
+                let at = |row, column| packed.register(row, column);
                 Self::Bf16(bf16::Packed::new(packed.rows(), packed.columns(), at))
             }
         }
