@@ -8,9 +8,9 @@ use crate::attention::Scratch;
 use crate::block::{Block, Saved};
 use crate::buffers::Buffers;
 
-/// Rows that go through all blocks together on one core: enough for a product to reach its rate,
+/// Rows that go through all blocks together on one core, at most: enough for a product to reach its rate,
 /// few enough for the core's cache.
-const ROWS: usize = 256;
+const ROWS: usize = 512;
 
 /// Frozen blocks, laid out for both directions.
 #[derive(Debug)]
@@ -41,8 +41,10 @@ struct Batch {
 impl Batch {
     fn new(rows: usize, tokens: usize, read: Option<&[usize]>) -> Self {
         let sequences = rows / tokens;
-        let fair = sequences.div_ceil(rayon::current_num_threads());
-        let each = (ROWS / tokens).clamp(1, fair.max(1));
+        // As many parts for every core, of nearly as many sequences each.
+        let cores = rayon::current_num_threads();
+        let parts = sequences.div_ceil((ROWS / tokens).max(1)).next_multiple_of(cores);
+        let each = sequences.div_ceil(parts).max(1);
         Self { sequences, tokens, each, read: read.map(<[usize]>::to_vec) }
     }
 
