@@ -304,7 +304,8 @@ fn visit(groups: &Groups, tokens: usize, one: &mut impl FnMut(Group)) {
 /// - output: `[left rows, width]`
 fn wide_product(left: Rows, depth: usize, right: &[f32], width: usize, output: &mut [f32]) {
     for (first, columns) in panels(width) {
-        let right = Right { data: &right[..depth * width], stride: width, first, width: columns };
+        let data = &right[..depth * width];
+        let right = Right { data, stride: width, first, width: columns, next: None };
         strip(left, right, &mut output[first..], width, Start::Zero);
     }
 }

@@ -3,8 +3,8 @@
 //! A weight is cut into panels of 48 columns, each stored row after row, so that a product reads
 //! it in one direction. A tile of 8 rows and 48 columns of the result stays in registers while 1024
 //! rows of the weight go by: 8 x 3 registers of 16 lanes accumulate, 3 hold the weight's row and
-//! one the left operand. A panel comes from the core's second cache, row by row, and is asked for
-//! before it is needed.
+//! one the left operand. A panel comes from the core's second cache, row by row, and each row is asked
+//! for before it is needed; so is, part by part, the next panel, which comes from further away.
 
 use std::iter;
 use std::ops::Range;
@@ -193,7 +193,8 @@ fn product_part(
     for (first, width) in panels(weight.columns) {
         let panel = &weight.panels[first * weight.rows..(first + width) * weight.rows];
         let data = &panel[depth.start * width..depth.end * width];
-        let right = Right { data, stride: width, first: 0, width };
+        let next = Some(weight.rows * width);
+        let right = Right { data, stride: width, first: 0, width, next };
         let bias = match start {
             Start::Bias(bias) => Start::Bias(&bias[first..first + width]),
             other => other,
@@ -213,6 +214,8 @@ pub(crate) struct Right<'a> {
     pub(crate) first: usize,
     /// Columns that take part: a multiple of 16, at most [`WIDEST`].
     pub(crate) width: usize,
+    /// Elements from its first to what will be read next, if that is known.
+    pub(crate) next: Option<usize>,
 }
 
 /// `output = start + left * right`, for columns that fit in registers together.
@@ -232,19 +235,25 @@ impl Strip<'_> {
     /// Tiles of `R` rows, at most 8, and one of the rows that are left.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const R: usize>(&mut self, simd: S, column: usize) {
-        let whole = self.left.count / R * R;
-        for row in (0..whole).step_by(R) {
-            self.tile::<S, V, R>(simd, row, column);
+        let whole = self.left.count / R;
+        let mut ahead = match self.right.next {
+            Some(first) => Ahead { first, each: self.right.width.div_ceil(whole.max(1)) },
+            None => Ahead::NOTHING,
+        };
+        for tile in 0..whole {
+            self.tile::<S, V, R>(simd, tile * R, column, ahead);
+            ahead.first += self.right.data.len() / self.right.stride * ahead.each;
         }
-        match self.left.count - whole {
+        let (row, ahead) = (whole * R, Ahead::NOTHING);
+        match self.left.count - row {
             0 => {}
-            1 => self.tile::<S, V, 1>(simd, whole, column),
-            2 => self.tile::<S, V, 2>(simd, whole, column),
-            3 => self.tile::<S, V, 3>(simd, whole, column),
-            4 => self.tile::<S, V, 4>(simd, whole, column),
-            5 => self.tile::<S, V, 5>(simd, whole, column),
-            6 => self.tile::<S, V, 6>(simd, whole, column),
-            _ => self.tile::<S, V, 7>(simd, whole, column),
+            1 => self.tile::<S, V, 1>(simd, row, column, ahead),
+            2 => self.tile::<S, V, 2>(simd, row, column, ahead),
+            3 => self.tile::<S, V, 3>(simd, row, column, ahead),
+            4 => self.tile::<S, V, 4>(simd, row, column, ahead),
+            5 => self.tile::<S, V, 5>(simd, row, column, ahead),
+            6 => self.tile::<S, V, 6>(simd, row, column, ahead),
+            _ => self.tile::<S, V, 7>(simd, row, column, ahead),
         }
     }
 
@@ -255,6 +264,7 @@ impl Strip<'_> {
         simd: S,
         row: usize,
         column: usize,
+        ahead: Ahead,
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         match self.start {
@@ -292,8 +302,9 @@ impl Strip<'_> {
                 *left = &self.left.data[(row + r) * left_stride..][..depth];
             }
             for (p, b) in rights.enumerate() {
+                prefetch::<SECOND>(self.right.data, ahead.first + p * ahead.each);
                 for line in (0..V * S::F32_LANES).step_by(LANES) {
-                    prefetch(b, AHEAD * self.right.stride + first + line);
+                    prefetch::<FIRST>(b, AHEAD * self.right.stride + first + line);
                 }
                 let b = S::as_simd_f32s(&b[first..first + V * S::F32_LANES]).0;
                 for r in 0..R {
@@ -311,15 +322,32 @@ impl Strip<'_> {
     }
 }
 
+/// What a tile asks for, for what comes after its strip: as elements from the right operand's first.
+#[derive(Clone, Copy)]
+struct Ahead {
+    first: usize,
+    /// Elements that go with each row of the right operand.
+    each: usize,
+}
+
+impl Ahead {
+    const NOTHING: Self = Self { first: 0, each: 0 };
+}
+
+/// Caches of a core that a line is asked into.
+const FIRST: i32 = 3;
+const SECOND: i32 = 2;
+
 /// Asks for a line of the cache, which may be beyond the values.
 #[inline(always)]
-fn prefetch(values: &[f32], index: usize) {
+fn prefetch<const CACHE: i32>(values: &[f32], index: usize) {
     #[cfg(target_arch = "x86_64")]
     #[expect(unsafe_code, reason = "an instruction that takes an address")]
     // SAFETY: it is a hint and reads nothing, whatever the address.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().wrapping_add(index).cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        const { assert!(FIRST == _MM_HINT_T0 && SECOND == _MM_HINT_T1) };
+        _mm_prefetch::<CACHE>(values.as_ptr().wrapping_add(index).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, index);
