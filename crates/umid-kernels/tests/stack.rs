@@ -344,8 +344,10 @@ fn a_sequence_that_is_not_finite_stays_by_itself() {
 #[test]
 fn a_product_is_what_its_definition_says() {
     for precision in precisions() {
-        // More rows than a part, more depth than a tile walks through at once, and odd ones.
-        for (count, rows, columns) in [(1, 1, 16), (7, 33, 80), (500, 901, 208)] {
+        // Tiles that are not whole, more rows than a part, more depth than a tile walks through at
+        // once, and odd ones.
+        let few = (1..18).map(|count| (count, 20 + count, 16 * count));
+        for (count, rows, columns) in few.chain([(1, 1, 16), (7, 33, 80), (500, 1101, 208)]) {
             let (left, values) = (hidden(count * rows, 1), hidden(rows * columns, 2));
             let factors = |values: &[f32]| -> Vec<f32> {
                 match precision {
