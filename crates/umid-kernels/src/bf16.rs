@@ -1,10 +1,10 @@
 //! Matrix products in bf16 with sums in f32, for processors that multiply so: in tiles of registers
-//! (AMX), which multiply some eight times as fast as vectors of f32, or in vectors (AVX-512 BF16),
-//! twice as fast where the processor has that many units for it.
+//! (AMX), which multiply several times as fast as vectors of f32, or in vectors (AVX-512 BF16), twice
+//! as fast where the processor has that many units for it.
 //!
-//! Laid out as in [`crate::product`], but that an instruction adds the products of two rows of the
-//! weight at once. So rows of it are stored in pairs, and so are columns of the left operand, which
-//! is rounded on the way. Two numbers of 16 bits are kept as one of 32.
+//! Laid out as in [`crate::product`], in panels of 32 columns. An instruction adds the products of
+//! two rows of the weight at once, so rows of it are stored in pairs, and so are columns of the left
+//! operand, which is rounded on the way. Two numbers of 16 bits are kept as one of 32.
 
 #[cfg(target_arch = "x86_64")]
 mod tiles;

@@ -3,8 +3,9 @@
 //! A weight is cut into panels of 48 columns, each stored row after row, so that a product reads
 //! it in one direction. A tile of 8 rows and 48 columns of the result stays in registers while 1024
 //! rows of the weight go by: 8 x 3 registers of 16 lanes accumulate, 3 hold the weight's row and
-//! one the left operand. A panel comes from the core's second cache, row by row, and each row is asked
-//! for before it is needed; so is, part by part, the next panel, which comes from further away.
+//! one the left operand. A panel comes from the core's second cache, row by row, and each row is
+//! asked for before it is needed; so is, part by part, the next panel, which comes from further
+//! away.
 
 use std::iter;
 use std::ops::Range;
@@ -109,7 +110,7 @@ impl Packed {
 }
 
 /// Rows become columns: `to[column][row] = from[row][column]`, for as many as `to` has rows.
-pub(crate) fn transpose(from: &[f32], from_width: usize, to: &mut [f32], to_width: usize) {
+fn transpose(from: &[f32], from_width: usize, to: &mut [f32], to_width: usize) {
     for (row, from) in from.chunks_exact(from_width).enumerate() {
         for (to, value) in to.chunks_exact_mut(to_width).zip(from) {
             to[row] = *value;

@@ -8,8 +8,8 @@ use crate::attention::Scratch;
 use crate::block::{Block, Saved};
 use crate::buffers::Buffers;
 
-/// Rows that go through all blocks together on one core, at most: enough for a product to reach its rate,
-/// few enough for the core's cache.
+/// Rows that go through all blocks together on one core, at most: the more, the less often weights
+/// are read; what is row by row goes in smaller chunks.
 const ROWS: usize = 512;
 
 /// Frozen blocks, laid out for both directions.

@@ -12,7 +12,8 @@ use crate::product::{LANES, Start};
 /// Rows of a tile, and bytes of one of its rows.
 const TILE_ROWS: usize = 16;
 const ROW_BYTES: usize = 64;
-/// Parts of a panel that are asked for ahead: one goes with each block of rows.
+/// Parts of a panel that are asked for ahead: one goes with each block of rows, four lines of the
+/// cache with each step.
 const PARTS_AHEAD: usize = 8;
 
 /// Whether the processor has tiles and the system lets this process use them.
@@ -164,9 +165,10 @@ fn block(_: &mut Configured, operands: &Operands, from: Before, to: &mut [f32], 
         Before::Row(row) => (row[..PANEL].as_ptr(), 0),
     };
     #[expect(unsafe_code, reason = "instructions that the standard library does not have")]
-    // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's
-    // row is a register: of `left` 32 registers are read at every step, of `right` 16 times
-    // two, and both move on as many times as there are steps, which the assertions bound; so are the 32 rows of 32 numbers of `from` and `to`.
+    // SAFETY: there is a `Configured`, so this thread's tiles are ready. A tile's row is a register:
+    // of `left` 32 registers are read at every step, of `right` 16 times two, and both move on as
+    // many times as there are steps, which the assertions bound; so are the 32 rows of 32 numbers
+    // of `from` and `to`. What is ahead is asked for and not read.
     unsafe {
         asm!(
             "tileloadd tmm0, [{from} + {from_stride}*1]",
