@@ -1,16 +1,23 @@
-"""Make a random ViT-B/32, in either layout, or HTSAT CLAP checkpoint of the real size.
+"""Make a checkpoint of full size with random weights: ViT-B/32, RN50 or the HTSAT CLAP.
 
     python scripts/make_full_size.py --layout hf --out target/full-size/hf
     python scripts/make_full_size.py --layout openclip --out target/full-size/openclip
+    python scripts/make_full_size.py --layout open-clip-rn50 --out target/full-size/rn50
     python scripts/make_full_size.py --layout clap --out target/full-size/clap
 
-The architectures, CLIP's vocabulary of 49,408 entries (open_clip ships its
-merges) and the front ends are those of the published models; `clap` has the
-sizes of clap-htsat-unfused, which are transformers' defaults, and a table of
-50,265 tokens of which its tokenizer, which no package ships, uses the bytes
-alone. The weights are the packages' own initialisation, so embeddings are
-finite and differ from input to input, but mean nothing. For measuring size and
-speed only; not committed.
+`hf` and `openclip` are ViT-B/32 in the two layouts, `open-clip-rn50` is RN50 in
+OpenCLIP's. The architectures, CLIP's vocabulary of 49,408 entries (open_clip
+ships its merges) and the front ends are those of the published models. `clap`
+has the sizes of clap-htsat-unfused, which are transformers' defaults, and a
+table of 50,265 tokens; no package ships its tokenizer, so the one written here
+uses the entries for single bytes alone.
+
+The weights are the packages' own initialisation, except for RN50's batch norms:
+open_clip starts the last one of every residual branch at zero, which would leave
+the branch without effect, and statistics that were never measured would let the
+signal die out. They get random gains and the statistics of random inputs.
+Embeddings are finite and differ between inputs, but mean nothing. For measuring
+size and speed only; not committed.
 """
 
 from __future__ import annotations
@@ -30,7 +37,8 @@ import clap_tokenizer
 import clip_tokenizer
 from clip_tokenizer import Merge
 
-ARCHITECTURE = "ViT-B-32"
+# open_clip's name of the architecture of each layout that it writes.
+OPEN_CLIP = {"openclip": "ViT-B-32", "open-clip-rn50": "RN50"}
 CONTEXT_LENGTH = 77
 # 49,408 entries: 256 bytes, 256 bytes that end a word, the merges, start and end.
 MERGE_COUNT = 49_408 - 2 * 256 - 2
@@ -50,11 +58,29 @@ def write_hugging_face(directory: Path) -> None:
     CLIPImageProcessorPil().save_pretrained(directory)
 
 
-def write_open_clip(directory: Path, tokenizer: clip_tokenizer.CLIPTokenizer) -> None:
+def write_open_clip(
+    directory: Path, tokenizer: clip_tokenizer.CLIPTokenizer, architecture: str
+) -> None:
     """Weights and configuration of the OpenCLIP layout."""
-    model = open_clip.create_model(ARCHITECTURE)
-    config = open_clip.get_model_config(ARCHITECTURE)
+    model = open_clip.create_model(architecture)
+    measure_batch_norms(model)
+    config = open_clip.get_model_config(architecture)
     save_for_hf(model, tokenizer, config, str(directory), safe_serialization=True)
+
+
+def measure_batch_norms(model: open_clip.CLIP) -> None:
+    """Give batch norms random gains and the statistics of random inputs, as training would."""
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
+    for norm in norms:
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.0)
+        # Without a momentum, the statistics are those of the next batch alone.
+        norm.momentum = None
+    side = model.visual.image_size
+    with torch.no_grad():
+        model.visual.train()(torch.randn(8, 3, side, side))
+    model.eval()
 
 
 def write_clap(directory: Path) -> None:
@@ -68,7 +94,7 @@ def write_clap(directory: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="make a random checkpoint of full size")
-    parser.add_argument("--layout", choices=("hf", "openclip", "clap"), required=True)
+    parser.add_argument("--layout", choices=("hf", *OPEN_CLIP, "clap"), required=True)
     parser.add_argument("--out", type=Path, required=True, help="a directory to create")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -88,7 +114,7 @@ def main() -> None:
             write_hugging_face(out)
             tokenizer.save_pretrained(out)
         else:
-            write_open_clip(out, tokenizer)
+            write_open_clip(out, tokenizer, OPEN_CLIP[arguments.layout])
         clip_tokenizer.write_vocabulary_files(out, vocabulary, merges)
         clip_tokenizer.write_special_tokens_map(out)
     print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 2**20:.0f} MiB")
