@@ -153,12 +153,17 @@ fn time_model(
     out: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let checkpoint = model.checkpoint(root, &out.join("models"))?;
+    let python = || match &arguments.python {
+        Some(python) => Ok(python.clone()),
+        None => contender::environment(root, out),
+    };
+    let checkpoint = model.checkpoint(root, &out.join("models"), python)?;
     let config = Model::load(&checkpoint, &umid_models::parse_device("cpu")?)?.config;
     let operations = operations(&config)?;
     let batches = if arguments.batch.is_empty() { model.batches } else { &arguments.batch };
     let mut contenders = kinds
         .iter()
+        .filter(|kind| model.precisions.contains(&kind.precision()))
         .map(|kind| Contender::start(kind, &checkpoint, &arguments.device))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if report.rates.is_empty() {
@@ -186,7 +191,7 @@ fn time_model(
                 let i = (place + round) % contenders.len();
                 bar.set_message(contenders[i].name());
                 let seconds = contenders[i].ask(Request::Invert { batch, steps: steps[i] })?;
-                // The last embedding costs one way forward, half a step.
+                // The last embedding costs one forward pass, half a step.
                 timings[i].push(seconds / (steps[i] as f64 + 0.5));
                 bar.inc(1);
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use umid_models::Precision;
@@ -19,6 +20,8 @@ use umid_testbed::{
     WorldParams, initial_weights,
 };
 
+use super::run_to_end;
+
 /// Seed of the random weights.
 const SEED: u64 = 0;
 
@@ -30,6 +33,8 @@ pub struct Timed {
     pub title: &'static str,
     /// Batches that are timed unless others are asked for.
     pub batches: &'static [usize],
+    /// What its input tower can compute in.
+    pub precisions: &'static [Precision],
     source: Source,
 }
 
@@ -41,62 +46,114 @@ enum Source {
     Vit { patch: usize, width: usize, layers: usize, dim: usize },
     /// The audio tower of a published shape.
     Htsat,
+    /// What `scripts/make_full_size.py` writes in a layout.
+    Script { layout: &'static str },
 }
 
-/// All of them, in the order of a table.
+/// Every precision.
+const ALL: &[Precision] = &[Precision::F32, Precision::F16, Precision::Bf16];
+
+/// Timed only when named: not every build can load it.
+const RN50: Timed = Timed {
+    name: "rn50",
+    title: "RN50",
+    batches: &[8, 32],
+    precisions: &[Precision::F32],
+    source: Source::Script { layout: "open-clip-rn50" },
+};
+
+/// Those that are timed unless some are named, in the order of a table.
 pub const MODELS: [Timed; 5] = [
     Timed {
         name: "vit-b-32",
         title: "ViT-B/32",
         batches: &[8, 32],
+        precisions: ALL,
         source: Source::Vit { patch: 32, width: 768, layers: 12, dim: 512 },
     },
     Timed {
         name: "vit-l-14",
         title: "ViT-L/14",
         batches: &[4],
+        precisions: ALL,
         source: Source::Vit { patch: 14, width: 1024, layers: 24, dim: 768 },
     },
-    Timed { name: "htsat", title: "HTSAT", batches: &[8], source: Source::Htsat },
+    Timed {
+        name: "htsat",
+        title: "HTSAT",
+        batches: &[8],
+        precisions: ALL,
+        source: Source::Htsat,
+    },
     Timed {
         name: "demo",
         title: "bundled CLIP",
         batches: &[64],
+        precisions: ALL,
         source: Source::Bundled("datasets/zoo/demo"),
     },
     Timed {
         name: "clap-htsat",
         title: "bundled CLAP (HTSAT)",
         batches: &[64],
+        precisions: ALL,
         source: Source::Bundled("datasets/zoo/clap-htsat"),
     },
 ];
 
 impl Timed {
     pub fn named(name: &str) -> anyhow::Result<Self> {
-        let found = MODELS.into_iter().find(|model| model.name == name);
-        let names = MODELS.map(|model| model.name).join(", ");
+        let all = || MODELS.into_iter().chain([RN50]);
+        let found = all().find(|model| model.name == name);
+        let names = all().map(|model| model.name).collect::<Vec<_>>().join(", ");
         found.with_context(|| format!("no model `{name}` to time; there are {names}"))
     }
 
     /// Where the checkpoint is; it is written first if it has to be.
-    pub fn checkpoint(&self, root: &Path, work: &Path) -> anyhow::Result<PathBuf> {
-        let (config, front_end, family) = match self.source {
-            Source::Bundled(folder) => return Ok(root.join(folder)),
-            Source::Vit { patch, width, layers, dim } => {
-                (clip(patch, width, layers, dim), pixels(), TokenizerFamily::Clip)
-            }
-            Source::Htsat => (clap(), log_mels()?, TokenizerFamily::Roberta),
-        };
+    pub fn checkpoint(
+        &self,
+        root: &Path,
+        work: &Path,
+        python: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<PathBuf> {
+        if let Source::Bundled(folder) = self.source {
+            return Ok(root.join(folder));
+        }
         let folder = work.join(self.name);
         if folder.is_dir() {
             return Ok(folder);
         }
         eprintln!("{}: writing {}", self.title, folder.display());
+        fs::create_dir_all(work)?;
         let half_done = work.join(format!("{}.part", self.name));
         if half_done.is_dir() {
             fs::remove_dir_all(&half_done)?;
         }
+        self.write(root, &half_done, python)?;
+        fs::rename(&half_done, &folder)?;
+        Ok(folder)
+    }
+
+    /// Writes the checkpoint to a folder that is not there yet.
+    fn write(
+        &self,
+        root: &Path,
+        folder: &Path,
+        python: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<()> {
+        let (config, front_end, family) = match self.source {
+            Source::Bundled(_) => return Ok(()),
+            Source::Script { layout } => {
+                let mut command = Command::new(python()?);
+                command.arg(root.join("scripts/make_full_size.py"));
+                command.args(["--layout", layout, "--out"]).arg(folder);
+                return run_to_end(&mut command);
+            }
+            Source::Vit { patch, width, layers, dim } => {
+                (clip(patch, width, layers, dim), pixels(), TokenizerFamily::Clip)
+            }
+            Source::Htsat => (clap(), log_mels()?, TokenizerFamily::Roberta),
+        };
         let captions = ["a photo of a photo".to_owned()];
         let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
         let tokenizer = CaptionTokenizer::train(params, &captions)?;
@@ -108,10 +165,9 @@ impl Timed {
         let world = World::draw(params, &NameLists::bundled())?;
         let statistics = InputStatistics::measure(&world, &front_end)?;
         let weights = initial_weights(&config, &statistics, SEED);
-        save(&half_done, &config, &front_end, &weights, Precision::F32)?;
-        tokenizer.save(&half_done)?;
-        fs::rename(&half_done, &folder)?;
-        Ok(folder)
+        save(folder, &config, &front_end, &weights, Precision::F32)?;
+        tokenizer.save(folder)?;
+        Ok(())
     }
 }
 
@@ -210,8 +266,8 @@ fn log_mels() -> anyhow::Result<FrontEnd> {
     })?))
 }
 
-/// Floating-point operations of the matrix products of one input's way forward; a product and the
-/// addition that follows it are two. The way back to the input costs as many.
+/// Floating-point operations of the matrix products in the forward pass of one input; a product
+/// and the addition that follows it are two. The backward pass to the input costs as many.
 pub fn operations(config: &ModelConfig) -> anyhow::Result<f64> {
     let products = match config {
         ModelConfig::Clip(config) => {
