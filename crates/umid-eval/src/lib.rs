@@ -3,17 +3,18 @@
 //!
 //! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables, figures, page
 
+mod evaluation;
 mod figure;
 mod methods;
 mod page;
-pub mod plan;
+mod plan;
 pub mod public;
-pub mod record;
-pub mod runner;
+mod record;
+mod runner;
 mod subject;
 pub mod suites;
-pub mod summary;
+mod summary;
 mod table;
 pub mod zoo;
 
-pub use methods::Method;
+pub use evaluation::{Estimate, Evaluation, Listed, Measured};

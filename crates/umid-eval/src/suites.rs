@@ -117,6 +117,9 @@ enum Tower {
 
 impl Suite {
     /// Reads `datasets/suites/NAME.toml`.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is not a suite.
     pub fn load(name: &str) -> anyhow::Result<Self> {
         let folder = workspace_root().join("datasets/suites");
         let path = folder.join(format!("{name}.toml"));
@@ -145,6 +148,9 @@ impl Suite {
     }
 
     /// Keeps the targets of one name.
+    ///
+    /// # Errors
+    /// When there is none.
     pub fn retain_target(&mut self, name: &str) -> anyhow::Result<()> {
         let names: Vec<String> = self.targets.iter().map(|target| target.name.clone()).collect();
         self.targets.retain(|target| target.name == name);
@@ -230,6 +236,9 @@ fn all(folder: &Path) -> String {
 }
 
 /// The folder of the workspace.
+///
+/// # Panics
+/// Never: a crate of this workspace lies two folders below it.
 pub fn workspace_root() -> PathBuf {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     crates.and_then(Path::parent).expect("the crate lies in crates/").to_owned()

@@ -62,12 +62,12 @@ pub fn train(targets: &[&Target], order: &Order) -> anyhow::Result<()> {
 }
 
 /// Trains a target that is not there yet.
-pub fn ensure_made(target: &Target) -> anyhow::Result<()> {
+pub(crate) fn ensure_made(target: &Target) -> anyhow::Result<()> {
     make_missing(&[target]).into_values().next().map_or(Ok(()), Err)
 }
 
 /// Trains the targets that are not there yet. Returns why some could not be, by name.
-pub fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Error> {
+pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Error> {
     let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
     side_by_side(&missing, |target, bars| {
         make(&target.recipe(), Part::All, &target.folder(), &target.work(), bars).map(drop)
