@@ -190,7 +190,7 @@ mod tests {
         );
         let label = Label::new("fig-areas", "Areas", "A < B");
         let forest = Forest { label, axis: "AUC".to_owned(), items: Vec::new() };
-        let figure = forest.draw().expect("drawn");
+        let figure = forest.draw();
         Page {
             title: "Results <1>".to_owned(),
             outcome: "It works & fails.".to_owned(),

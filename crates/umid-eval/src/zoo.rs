@@ -9,6 +9,7 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use umid_testbed::{Card, Progress, Recipe, make_decoder, make_target};
 
+use crate::error::Error;
 use crate::suites::Target;
 
 /// What of a target is made.
@@ -46,7 +47,7 @@ impl Order {
 ///
 /// # Errors
 /// The first target's that failed; the others are still trained.
-pub fn train(targets: &[&Target], order: &Order) -> anyhow::Result<()> {
+pub fn train(targets: &[&Target], order: &Order) -> crate::Result<()> {
     let failures = side_by_side(targets, |target, bars| {
         let mut recipe = target.recipe();
         recipe.training.steps = order.steps.unwrap_or(recipe.training.steps);
@@ -56,18 +57,18 @@ pub fn train(targets: &[&Target], order: &Order) -> anyhow::Result<()> {
         Ok(())
     });
     match failures.into_iter().next() {
-        Some((target, error)) => Err(error.context(format!("the target {target} failed"))),
+        Some((target, source)) => Err(Error::Training { target, source: Box::new(source) }),
         None => Ok(()),
     }
 }
 
 /// Trains a target that is not there yet.
-pub(crate) fn ensure_made(target: &Target) -> anyhow::Result<()> {
+pub(crate) fn ensure_made(target: &Target) -> crate::Result<()> {
     make_missing(&[target]).into_values().next().map_or(Ok(()), Err)
 }
 
 /// Trains the targets that are not there yet. Returns why some could not be, by name.
-pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Error> {
+pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, Error> {
     let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
     side_by_side(&missing, |target, bars| {
         make(&target.recipe(), Part::All, &target.folder(), &target.work(), bars).map(drop)
@@ -79,8 +80,8 @@ pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Erro
 /// Returns the failures by name.
 fn side_by_side(
     targets: &[&Target],
-    work: impl Fn(&Target, &MultiProgress) -> anyhow::Result<()> + Sync,
-) -> BTreeMap<String, anyhow::Error> {
+    work: impl Fn(&Target, &MultiProgress) -> crate::Result<()> + Sync,
+) -> BTreeMap<String, Error> {
     let mut trainings: BTreeMap<PathBuf, Vec<&Target>> = BTreeMap::new();
     for target in targets {
         trainings.entry(target.work()).or_default().push(target);
@@ -113,9 +114,9 @@ fn make(
     folder: &Path,
     work: &Path,
     bars: &MultiProgress,
-) -> anyhow::Result<Card> {
+) -> crate::Result<Card> {
     if matches!(part, Part::All | Part::Model) {
-        let bar = Bar::new(recipe.name.clone(), bars)?;
+        let bar = Bar::new(recipe.name.clone(), bars);
         make_target(recipe, folder, work, |progress| bar.show(progress))?;
     }
     if part == Part::Readme {
@@ -124,7 +125,7 @@ fn make(
     if matches!(part, Part::Model | Part::Readme) {
         return Ok(Card::read(folder)?);
     }
-    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars)?;
+    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars);
     Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
 }
 
@@ -135,12 +136,13 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(what: String, bars: &MultiProgress) -> anyhow::Result<Self> {
+    fn new(what: String, bars: &MultiProgress) -> Self {
         let bar = bars.add(ProgressBar::new(0).with_prefix(what.clone()));
-        bar.set_style(ProgressStyle::with_template(
+        let style = ProgressStyle::with_template(
             "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}",
-        )?);
-        Ok(Self { what, bar })
+        );
+        bar.set_style(style.expect("a template of indicatif's"));
+        Self { what, bar }
     }
 
     fn show(&self, Progress { step, steps, loss }: Progress) {

@@ -46,8 +46,8 @@ enum Source {
     Vit { patch: usize, width: usize, layers: usize, dim: usize },
     /// The audio tower of a published shape.
     Htsat,
-    /// What `scripts/make_full_size.py` writes in a layout.
-    Script { layout: &'static str },
+    /// What `scripts/make_full_size.py` writes, given these options.
+    Script(&'static [&'static str]),
 }
 
 /// Every precision.
@@ -59,7 +59,7 @@ const RN50: Timed = Timed {
     title: "RN50",
     batches: &[8, 32],
     precisions: &[Precision::F32],
-    source: Source::Script { layout: "open-clip-rn50" },
+    source: Source::Script(&["--layout", "openclip", "--model", "RN50"]),
 };
 
 /// Those that are timed unless some are named, in the order of a table.
@@ -78,13 +78,7 @@ pub const MODELS: [Timed; 5] = [
         precisions: ALL,
         source: Source::Vit { patch: 14, width: 1024, layers: 24, dim: 768 },
     },
-    Timed {
-        name: "htsat",
-        title: "HTSAT",
-        batches: &[8],
-        precisions: ALL,
-        source: Source::Htsat,
-    },
+    Timed { name: "htsat", title: "HTSAT", batches: &[8], precisions: ALL, source: Source::Htsat },
     Timed {
         name: "demo",
         title: "bundled CLIP",
@@ -143,10 +137,10 @@ impl Timed {
     ) -> anyhow::Result<()> {
         let (config, front_end, family) = match self.source {
             Source::Bundled(_) => return Ok(()),
-            Source::Script { layout } => {
+            Source::Script(options) => {
                 let mut command = Command::new(python()?);
                 command.arg(root.join("scripts/make_full_size.py"));
-                command.args(["--layout", layout, "--out"]).arg(folder);
+                command.args(options).arg("--out").arg(folder);
                 return run_to_end(&mut command);
             }
             Source::Vit { patch, width, layers, dim } => {

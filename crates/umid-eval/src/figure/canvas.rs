@@ -110,7 +110,12 @@ impl Canvas {
         self.svg += &format!("<polygon points=\"{}\" fill=\"{colour}\"/>\n", points(corners));
     }
 
-    fn rectangle(&mut self, [(x, y), (right, bottom)]: [(i32, i32); 2], colour: Colour, more: &str) {
+    fn rectangle(
+        &mut self,
+        [(x, y), (right, bottom)]: [(i32, i32); 2],
+        colour: Colour,
+        more: &str,
+    ) {
         let (width, height) = (right - x, bottom - y);
         self.svg += &format!(
             "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{colour}\"{more}/>\n"

@@ -50,7 +50,10 @@ impl Canvas {
             Mark::Disc => self.disc((x, y), r, colour),
             Mark::Ring => self.ring((x, y), r, colour),
             Mark::Square => {
-                self.polygon(&[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)], colour);
+                self.polygon(
+                    &[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+                    colour,
+                );
             }
             Mark::Triangle => {
                 // Raised, so that the point is its centre of mass.

@@ -29,7 +29,7 @@ impl Method for Blind {
         20.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let groups = [Group::Member, Group::NonMember];
         let texts: Vec<(&str, bool)> = groups
             .iter()
@@ -70,7 +70,7 @@ thread_local! {
     static KNOWN: RefCell<Controls> = RefCell::default();
 }
 
-fn control(texts: &[&str], members: Vec<bool>) -> anyhow::Result<Rc<Control>> {
+fn control(texts: &[&str], members: Vec<bool>) -> crate::Result<Rc<Control>> {
     let key = (texts.iter().map(|text| (*text).to_owned()).collect(), members);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
         return Ok(known);

@@ -31,7 +31,7 @@ impl Method for GradientNorm {
         15.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let known = &probe.known;
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
@@ -53,7 +53,7 @@ impl Method for GradientNorm {
                     Ok(Some(score?))
                 };
                 let pairs = pairs.captions.iter().zip(&pairs.inputs);
-                Ok(Column::of(pairs.map(score).collect::<anyhow::Result<_>>()?))
+                Ok(Column::of(pairs.map(score).collect::<crate::Result<_>>()?))
             })?;
             let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
             let backward = if of_weights { 2.0 } else { 0.0 };

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::ensure;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView2};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
+use umid::templates::Templates;
 use umid_detect::{
     CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
 };
@@ -25,7 +25,8 @@ use umid_models::{Model, Precision};
 use umid_signals::Signal;
 
 use super::coarse::Searched;
-use super::{Method, columns_of, settings};
+use super::{Method, columns_of, latency, settings};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -36,8 +37,6 @@ pub type Row = BTreeMap<Signal, Option<f64>>;
 const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
 /// Texts that one worker inverts together.
 const CHUNK: usize = 16;
-/// Texts whose latency is measured, one by one.
-const TIMED: usize = 8;
 /// Level of the calibrated readings' decisions.
 const ALPHA: f64 = 0.05;
 
@@ -134,12 +133,12 @@ pub struct Probe {
 
 impl Probe {
     /// Inverts every text of a target; shared between methods of the same settings.
-    pub fn of(subject: &Subject, settings: &Settings) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject, settings: &Settings) -> crate::Result<Rc<Self>> {
         let key = format!("inversion {}", serde_json::to_string(settings)?);
         subject.shared(key, || Self::compute(subject, settings))
     }
 
-    fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
+    fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
         let most = settings.most.unwrap_or(usize::MAX);
         let first = |texts: &[Query], count: usize| texts[..count.min(texts.len())].to_vec();
         let groups: Vec<(Group, &Vec<Query>)> = GROUPS
@@ -171,12 +170,14 @@ impl Probe {
         }
         let texts: usize = lists.iter().map(Vec::len).sum();
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
-        let latency = reader.latency(&lists[0])?;
+        let alone = |text: &Query| reader.chunk(std::slice::from_ref(text)).map(drop);
+        let latency = latency(&lists[0], alone)?;
         let (names, gibberish) = (rows.pop().unwrap_or_default(), rows.pop().unwrap_or_default());
         let a_text = |count: usize| count as f64 / texts as f64;
         let cost = Cost {
             // The text in every template, each step, and the embedding of the result.
-            forward: (reader.templates.len() + settings.restarts) as f64 + a_text(steps.taken),
+            forward: (reader.templates.as_slice().len() + settings.restarts) as f64
+                + a_text(steps.taken),
             backward: a_text(steps.taken + steps.not_taken),
             seconds: Some(seconds),
             latency: Some(latency),
@@ -211,35 +212,29 @@ struct Reader<'a> {
     model: &'a Model,
     space: Searched,
     params: InvertParams,
-    templates: Vec<String>,
+    templates: Templates,
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> anyhow::Result<Self> {
-        let templates = if settings.templates.is_empty() {
-            subject.card.name_templates.clone()
-        } else {
-            settings.templates.clone()
-        };
+    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> crate::Result<Self> {
+        let templates = subject.templates(&settings.templates)?;
         let space = Searched::new(model, settings.coarse)?;
         Ok(Self { model, space, params: settings.params(), templates })
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
-    fn rows(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+    fn rows(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
         let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
-        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<anyhow::Result<_>>()?;
+        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<crate::Result<_>>()?;
         let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
         Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
     }
 
-    fn chunk(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
-        let captions: Vec<String> = texts
-            .iter()
-            .flat_map(|q| self.templates.iter().map(|t| umid_testbed::caption::fill(t, &q.text)))
-            .collect();
+    fn chunk(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
+        let captions: Vec<String> =
+            texts.iter().flat_map(|query| self.templates.fill_all(&query.text)).collect();
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
-        let stride = self.templates.len();
+        let stride = self.templates.as_slice().len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
         let (tower, device) = (&self.model.tower, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
@@ -250,19 +245,7 @@ impl<'a> Reader<'a> {
             all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
         });
         let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
-        Ok((rows.collect::<anyhow::Result<_>>()?, steps))
-    }
-
-    /// Median seconds of a text alone.
-    fn latency(&self, texts: &[Query]) -> anyhow::Result<f64> {
-        let mut seconds = Vec::new();
-        for text in texts.iter().take(TIMED) {
-            let started = Instant::now();
-            self.chunk(std::slice::from_ref(text))?;
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[seconds.len() / 2])
+        Ok((rows.collect::<crate::Result<_>>()?, steps))
     }
 }
 
@@ -279,11 +262,11 @@ impl Method for Inversion {
         60.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         Ok(settings::<Settings>(table)?.params().check()?)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
         let probe = Probe::of(subject, &settings)?;
         let cost = probe.cost;
@@ -331,9 +314,12 @@ fn ensemble(
     reference: &[Row],
     seed: u64,
     detectors: bool,
-) -> anyhow::Result<Vec<Reading>> {
+) -> crate::Result<Vec<Reading>> {
     let rows: Vec<[f64; 2]> = reference.iter().filter_map(pair).collect();
-    ensure!(rows.len() * 2 > reference.len(), "most inversions of the reference failed");
+    if rows.len() * 2 <= reference.len() {
+        let (failed, count) = (reference.len() - rows.len(), reference.len());
+        return Err(Error::Reference { failed, count });
+    }
     let fitted: Ensemble =
         EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
     let read = columns_of(&probe.groups, |rows| {
@@ -375,7 +361,7 @@ pub fn calibrated(
     reference: &[Row],
     groups: &BTreeMap<Group, Vec<Row>>,
     seed: u64,
-) -> anyhow::Result<BTreeMap<Group, Column>> {
+) -> crate::Result<BTreeMap<Group, Column>> {
     let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
     let weights = score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
     let params = CalibratedTestParams { seed, ..CalibratedTestParams::new(weights) };
@@ -391,7 +377,7 @@ pub fn calibrated(
             Ok(Some(test.test(&values)?))
         };
         let outcomes: Vec<Option<umid_detect::Outcome>> =
-            rows.iter().map(outcome).collect::<anyhow::Result<_>>()?;
+            rows.iter().map(outcome).collect::<crate::Result<_>>()?;
         Ok(Column {
             scores: outcomes.iter().map(|o| o.as_ref().map(|o| o.score)).collect(),
             flags: Some(outcomes.iter().map(|o| o.as_ref().map(|o| o.p_value <= ALPHA)).collect()),

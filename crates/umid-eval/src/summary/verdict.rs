@@ -100,8 +100,5 @@ fn figure(results: &Results<'_>, targets: &[&Target]) -> Option<Part> {
         axis: "area under the ROC curve".to_owned(),
         items: asked.map(item).collect(),
     };
-    match forest.draw() {
-        Ok(figure) => Some(Part::Figure(figure)),
-        Err(error) => Some(Part::Warning(format!("the figure of methods failed: {error}"))),
-    }
+    Some(Part::Figure(forest.draw()))
 }

@@ -51,8 +51,13 @@ impl Axis {
     pub fn logarithmic(low: f64, high: f64, ticks: &[f64]) -> Option<Self> {
         let ticks = ticks.iter().copied().filter(|tick| (low..=high).contains(tick)).collect();
         let (scale, decimals) = (Scale::Logarithmic, Self::MOST_DECIMALS);
-        (0.0 < low && low < high && high.is_finite())
-            .then_some(Self { low, high, scale, ticks, decimals })
+        (0.0 < low && low < high && high.is_finite()).then_some(Self {
+            low,
+            high,
+            scale,
+            ticks,
+            decimals,
+        })
     }
 
     /// A linear axis that holds all finite values with a little room; `None` if there are none.
@@ -201,7 +206,10 @@ mod tests {
         let axis = Axis::between(0.0, 1.0);
         let labels = |axis: &Axis| axis.ticks().map(|(_, label)| label).collect::<Vec<_>>();
         assert_eq!(labels(&axis), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(labels(&Axis::between(-0.2, 0.3)), ["\u{2212}0.2", "\u{2212}0.1", "0", "0.1", "0.2", "0.3"]);
+        assert_eq!(
+            labels(&Axis::between(-0.2, 0.3)),
+            ["\u{2212}0.2", "\u{2212}0.1", "0", "0.1", "0.2", "0.3"]
+        );
 
         let axis = Axis::covering([-3.1, 4.2, f64::NAN].into_iter()).expect("two finite values");
         assert!(axis.low < -3.1 && axis.high > 4.2);
