@@ -65,5 +65,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted =
         |target: &&Target| !(arguments.missing && order.folder(target).join(CARD).exists());
     let targets: Vec<&Target> = suite.targets.iter().filter(wanted).collect();
-    zoo::train(&targets, &order)
+    Ok(zoo::train(&targets, &order)?)
 }

@@ -29,7 +29,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong, and where.
-        source: toml::de::Error,
+        source: Box<toml::de::Error>,
     },
     /// Two targets of a suite have one name.
     #[error("{}: the target {target} stands twice", path.display())]
@@ -93,7 +93,7 @@ pub enum Error {
     },
     /// Settings that a method does not have.
     #[error("the method's settings")]
-    Settings(#[source] toml::de::Error),
+    Settings(#[source] Box<toml::de::Error>),
     /// A target on disk was trained otherwise than its suite says.
     #[error(
         "{} was trained by another recipe than the suite's; train it afresh with `cargo xtask zoo \
@@ -191,25 +191,25 @@ pub enum Error {
     },
     /// The product refuses or fails.
     #[error(transparent)]
-    Audit(#[from] umid::AuditError),
+    Audit(Box<umid::AuditError>),
     /// A baseline refuses or fails.
     #[error(transparent)]
-    Baseline(#[from] umid_baselines::BaselineError),
+    Baseline(Box<umid_baselines::BaselineError>),
     /// A detector or a metric refuses or fails.
     #[error(transparent)]
     Detect(#[from] umid_detect::DetectError),
     /// An inversion refuses or fails.
     #[error(transparent)]
-    Invert(#[from] umid_invert::InvertError),
+    Invert(Box<umid_invert::InvertError>),
     /// A model refuses or fails.
     #[error(transparent)]
-    Model(#[from] umid_models::ModelError),
+    Model(Box<umid_models::ModelError>),
     /// A signal refuses or fails.
     #[error(transparent)]
     Signal(#[from] umid_signals::Error),
     /// The testbed refuses or fails.
     #[error(transparent)]
-    Testbed(#[from] umid_testbed::Error),
+    Testbed(Box<umid_testbed::Error>),
     /// A cell or a key cannot be written as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
@@ -220,6 +220,25 @@ pub enum Error {
     #[error(transparent)]
     Shape(#[from] ndarray::ShapeError),
 }
+
+/// These are large, and a result should not be.
+macro_rules! boxed {
+    ($($variant:ident: $error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+boxed!(
+    Audit: umid::AuditError,
+    Baseline: umid_baselines::BaselineError,
+    Invert: umid_invert::InvertError,
+    Model: umid_models::ModelError,
+    Testbed: umid_testbed::Error
+);
 
 impl Error {
     /// For `map_err`: what could not be read or written.

@@ -127,8 +127,10 @@ impl Suite {
             let (name, path, known) = (name.to_owned(), path.clone(), all(&folder));
             Error::NoSuite { name, path, known, source }
         })?;
-        let suite: Self = toml::from_str(&text)
-            .map_err(|source| Error::SuiteFormat { path: path.clone(), source })?;
+        let suite: Self = toml::from_str(&text).map_err(|source| Error::SuiteFormat {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
         for (i, target) in suite.targets.iter().enumerate() {
             let repeated = suite.targets[..i].iter().any(|other| other.name == target.name);
             if repeated {

@@ -61,7 +61,7 @@ impl SignalScatter {
             .collect();
         let top = legend_lines(&entries, LEFT) * LINE;
         let points = || groups.iter().flat_map(|(_, points)| points);
-        let axis = |axis: Option<Axis>, title| {
+        let axis = |axis: Option<Axis>, title: &'static str| {
             axis.map(|axis| (axis, title)).ok_or(Error::NothingToDraw { axis: title.to_owned() })
         };
         let x =

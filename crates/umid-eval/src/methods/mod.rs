@@ -98,7 +98,7 @@ pub fn by_name(name: &str) -> crate::Result<Box<dyn Method>> {
 /// Settings of a method from those of a suite; what is left out has its default, what the
 /// method does not have is an error.
 fn settings<T: DeserializeOwned>(table: &toml::Table) -> crate::Result<T> {
-    table.clone().try_into().map_err(Error::Settings)
+    table.clone().try_into().map_err(|error| Error::Settings(Box::new(error)))
 }
 
 /// Median seconds that a text takes alone, of the first few.
