@@ -57,13 +57,13 @@ impl Column {
 /// the input tower are both a forward pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Forward passes a query.
+    /// Forward passes per query.
     pub forward: f64,
-    /// Backward passes a query.
+    /// Backward passes per query.
     pub backward: f64,
-    /// Seconds a query, many at once, on the machine that ran the evaluation.
+    /// Seconds per query, many at once, on the machine that ran the evaluation.
     pub seconds: Option<f64>,
-    /// Seconds of one query alone, all that is shared between queries being ready.
+    /// Seconds for one query alone, when everything that queries share is ready.
     pub latency: Option<f64>,
 }
 

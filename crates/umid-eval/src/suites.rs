@@ -66,7 +66,7 @@ pub struct Target {
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// The table of methods in which it has a column; see `summary::effectiveness`.
+    /// The panel of the effectiveness table in which it has a column; see `summary::effectiveness`.
     #[serde(default)]
     pub panel: String,
     /// Whether it is part of the repository; others are trained when they are asked for.
@@ -98,7 +98,7 @@ pub struct Target {
     /// Which input tower, and with it whether it is a CLIP or a CLAP.
     #[serde(default)]
     tower: Tower,
-    /// Of a vision transformer.
+    /// Shape of a vision transformer.
     #[serde(default)]
     shape: ModelShape,
     #[serde(default)]
@@ -173,7 +173,7 @@ impl Target {
         self.pairing != Pairing::Own
     }
 
-    /// Everything the target follows from.
+    /// Everything that determines the target.
     pub fn recipe(&self) -> Recipe {
         let (world, training) = (WorldParams::default(), TrainParams::default());
         let seed = self.seed;
@@ -209,7 +209,7 @@ impl Target {
         }
     }
 
-    /// Where the target lies, or will.
+    /// The target's folder, whether it exists or not.
     pub fn folder(&self) -> PathBuf {
         let zoo = if self.committed { "datasets/zoo" } else { "target/zoo" };
         workspace_root().join(zoo).join(&self.name)

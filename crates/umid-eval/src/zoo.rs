@@ -43,7 +43,7 @@ impl Order {
     }
 }
 
-/// Trains targets; one that was interrupted goes on where it was.
+/// Trains targets; one that was interrupted continues from where it stopped.
 ///
 /// # Errors
 /// The first target's that failed; the others are still trained.
@@ -75,9 +75,9 @@ pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, Error> {
     })
 }
 
-/// Does the work on every target, as many at a time as there are cores: a training keeps one
-/// busy. Stops of one training come one after the other, as each goes on from the last.
-/// Returns the failures by name.
+/// Does the work on every target and returns the failures by name. As many targets are in work as
+/// there are cores, since one training keeps one core busy. Snapshots of one training come one after
+/// the other, because each continues the last.
 fn side_by_side(
     targets: &[&Target],
     work: impl Fn(&Target, &MultiProgress) -> crate::Result<()> + Sync,
@@ -129,7 +129,7 @@ fn make(
     Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
 }
 
-/// A progress bar on a terminal, a line now and then elsewhere.
+/// A progress bar on a terminal; elsewhere, a line every so many steps.
 struct Bar {
     what: String,
     bar: ProgressBar,

@@ -295,7 +295,7 @@ pub fn operations(config: &ModelConfig) -> anyhow::Result<f64> {
     Ok(2.0 * products as f64)
 }
 
-/// Products of a block whose tokens each attend to `seen` tokens.
+/// Multiplications in a block whose tokens each attend to `seen` tokens.
 fn block(tokens: usize, seen: usize, width: usize, inner: usize) -> usize {
     tokens * (4 * width * width + 2 * width * inner + 2 * seen * width)
 }

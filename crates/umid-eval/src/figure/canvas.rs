@@ -13,7 +13,7 @@ use umid::report::escape;
 use super::mark::Look;
 use super::{Figure, Label};
 
-/// A colour as SVG writes it.
+/// A colour in SVG's notation.
 pub(super) type Colour = &'static str;
 
 /// Width of every sheet in its own units.
@@ -64,8 +64,8 @@ pub(super) enum Key {
     Area,
 }
 
-/// Draws a figure of a given height, with its title and description. It takes the width that it is
-/// given.
+/// Draws a figure of a given height, with its title and description. It scales to the width of its
+/// container.
 pub(super) fn figure(label: &Label, height: i32, draw: impl FnOnce(&mut Canvas)) -> Figure {
     let Label { id, title, description } = label.clone();
     let (anchor, name, words) = (escape(&id), escape(&title), escape(&description));
@@ -87,7 +87,7 @@ pub(super) fn text_width(text: &str) -> i32 {
     (text.chars().count() as f64 * f64::from(TEXT_SIZE) * LETTER) as i32
 }
 
-/// Points as an element's attribute has them.
+/// Points in the notation of SVG's `points` attribute.
 fn points(points: &[(i32, i32)]) -> String {
     points.iter().map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
@@ -128,7 +128,7 @@ impl Canvas {
         self.rectangle(corners, FRAME, " opacity=\"0.2\"");
     }
 
-    /// A line through points, dashed as the pattern says; none is solid.
+    /// A line through points with a pattern of dashes; an empty pattern is a solid line.
     pub(super) fn line(
         &mut self,
         line: &[(i32, i32)],
@@ -216,7 +216,7 @@ pub(super) fn legend_lines(entries: &[Entry], left: i32) -> i32 {
     places(entries, left).last().map_or(0, |(line, _)| line + 1)
 }
 
-/// Line and offset of each entry: as many to a line as fit.
+/// Line and offset of each entry, with as many entries to a line as fit.
 fn places(entries: &[Entry], left: i32) -> Vec<(i32, i32)> {
     let (mut line, mut x) = (0, 0);
     let mut places = Vec::with_capacity(entries.len());

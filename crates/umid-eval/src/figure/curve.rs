@@ -17,7 +17,7 @@ const LOWEST: f64 = 0.4;
 const APART: i32 = 14;
 const CAP: i32 = 8;
 
-/// Area against a count, a line a series.
+/// Area against a count, one line per series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AreaCurve {
     /// What the figure is called.
@@ -137,7 +137,7 @@ mod tests {
         let label = Label::new("exposure", "Exposures", "AUC rises.");
         AreaCurve {
             label,
-            axis: "exposures a name".to_owned(),
+            axis: "exposures per name".to_owned(),
             apart: true,
             series: vec![CurveSeries { name: "vote".to_owned(), points }],
         }

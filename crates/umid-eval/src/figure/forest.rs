@@ -119,7 +119,7 @@ impl Reading {
         }
     }
 
-    /// What is written where there is no bar, and in which colour.
+    /// The words in place of a bar, and their colour.
     fn without_value(&self) -> (String, Colour) {
         match self {
             Self::Area(_) | Self::UsedForChoosing(_) => {

@@ -1,5 +1,5 @@
-//! ROC curves on logarithmic axes, as Carlini et al. (2022) ask: what matters of an audit is what it
-//! finds at a small false positive rate, which a linear axis hides in its first pixels.
+//! ROC curves on logarithmic axes, as Carlini et al. (2022) ask: what matters in an audit is its
+//! power at a low false positive rate, which a linear axis hides in its first pixels.
 //!
 //! A curve starts at one false positive: further to the left the sample says nothing. Where no
 //! curve starts the area is shaded.
@@ -17,10 +17,10 @@ const HEIGHT: i32 = 760;
 /// Lower end of both axes.
 const FLOOR: f64 = 1e-3;
 const DECADES: [f64; 4] = [1e-3, 1e-2, 1e-1, 1.0];
-/// Pieces of an oblique step, which is a curve on these axes.
+/// Pieces in which an oblique step is drawn; it is a curve on these axes.
 const PIECES: usize = 24;
 
-/// ROC curves, a line a series.
+/// ROC curves, one per series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RocFigure {
     /// What the figure is called.

@@ -12,7 +12,7 @@ use super::{Figure, Label};
 use crate::error::Error;
 
 const HEIGHT: i32 = 640;
-/// Half the width of a mark, and what it is where there are many.
+/// Half the width of a mark, and the same where there are many marks.
 const RADIUS: i32 = 7;
 const SMALL_RADIUS: i32 = 5;
 const MANY: usize = 1000;

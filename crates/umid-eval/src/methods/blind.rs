@@ -56,7 +56,7 @@ impl Method for Blind {
     }
 }
 
-/// What the control says of a list of names, and what it says of shuffled labels.
+/// The control's outcome for a list of names, and its AUCs for shuffled labels.
 struct Control {
     outcome: BlindOutcome,
     null: Vec<f64>,
@@ -66,7 +66,7 @@ struct Control {
 type Controls = HashMap<(Vec<String>, Vec<bool>), Rc<Control>>;
 
 thread_local! {
-    /// Every stop of a training has the names and labels of the last.
+    /// All snapshots of a training have the same names and labels, so the control is computed once.
     static KNOWN: RefCell<Controls> = RefCell::default();
 }
 

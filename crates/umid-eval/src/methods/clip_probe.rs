@@ -14,7 +14,7 @@ pub const CLIPS: u32 = 6;
 
 /// Embedded clips of the people under test, in the order of their group.
 pub struct Probe {
-    /// `[CLIPS, dim]` of each person.
+    /// One array of `[CLIPS, dim]` per person.
     pub groups: BTreeMap<Group, Vec<Array2<f32>>>,
     /// What a query costs.
     pub cost: Cost,

@@ -1,5 +1,5 @@
-//! A control: inputs of low resolution, stretched to the model's size. Fewer numbers are searched,
-//! while a step costs what it costs without.
+//! A control: inputs of low resolution, stretched to the model's size. The search has fewer
+//! variables, while a step costs as much as with full resolution.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use umid_invert::{InputSpace, Space};
@@ -7,7 +7,7 @@ use umid_models::{InputUnits, Modality, Model};
 
 use crate::error::Error;
 
-/// Inputs, or images of low resolution that stand for them.
+/// The space of a model's inputs, or of low-resolution images that are stretched to them.
 pub struct Searched {
     inputs: InputSpace,
     coarse: Option<Coarse>,
@@ -25,7 +25,7 @@ struct Coarse {
 }
 
 impl Searched {
-    /// The inputs of a model, or square images of `side` pixels in their place.
+    /// The inputs of a model or, given a side, square images of that many pixels.
     pub fn new(model: &Model, side: Option<usize>) -> crate::Result<Self> {
         let (units, device) = (model.input_units(), model.device());
         let inputs = InputSpace::new(&units, device);

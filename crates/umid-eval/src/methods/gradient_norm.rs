@@ -1,6 +1,6 @@
 //! Gradient norm (Gomez, AAAI 2026): a pair that was trained on has a flat loss. The author's code
-//! takes the gradient with respect to the pair's two embeddings; that of all weights stands beside
-//! it.
+//! takes the gradient with respect to the pair's two embeddings; the one with respect to all weights
+//! is measured too.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{Method, columns_of};
 use crate::record::{Column, Cost, Reading, Sees};
 use crate::subject::Subject;
 
-/// Public pairs in whose company a pair's loss is taken.
+/// Public pairs that serve as negatives in a pair's loss.
 const NEGATIVES: usize = 64;
 
 /// The gradient-norm attack.

@@ -12,11 +12,11 @@ use super::Method;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
-/// Names among which one is the right one, as in the paper.
+/// Candidate names, one of which is right, as in the paper.
 const CANDIDATES: usize = 1_000;
 /// Photos of each person, none of which the target was trained on.
 const PHOTOS: u32 = 6;
-/// People of each group: together they leave room for names of nobody among the candidates.
+/// People per group, few enough that the candidates include names of nobody.
 const PEOPLE: usize = 400;
 
 /// The identity inference attack.

@@ -1,8 +1,8 @@
-//! UMID as the paper has it: texts are inverted through the image tower, and similarity and
-//! variability are compared with a reference.
+//! UMID as in the paper: texts are inverted through the input tower, and similarity and
+//! variability are compared with those of a reference.
 //!
-//! Detectors are fitted on the reference alone, and a text's scores are ranked against the
-//! reference: nothing that is said of a text depends on the other texts under test.
+//! Detectors are fitted on the reference alone, and a text's scores are ranked among the
+//! reference's, so no text's result depends on the other texts under test.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -37,10 +37,10 @@ pub type Row = BTreeMap<Signal, Option<f64>>;
 const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
 /// Texts that one worker inverts together.
 const CHUNK: usize = 16;
-/// Level of the calibrated readings' decisions.
+/// Significance level of the calibrated readings' decisions.
 const ALPHA: f64 = 0.05;
 
-/// Signals that stand beside the methods.
+/// Signals that are listed among the methods.
 const HEADLINES: [Signal; 3] =
     [Signal::Similarity, Signal::Variability, Signal::CrossTemplateTransfer];
 
@@ -60,10 +60,10 @@ pub struct Settings {
     pub stop_at: Option<f32>,
     /// As in [`InvertParams`].
     pub optimiser: Optimiser,
-    /// In which the input tower computes.
+    /// Precision of the input tower.
     #[serde(skip_serializing_if = "is_default")]
     pub precision: Precision,
-    /// Side of the images that are searched, where it is not the input's.
+    /// Side of the images that are searched; absent for the input's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coarse: Option<usize>,
     /// Whether pixels are kept in their range.
@@ -74,10 +74,10 @@ pub struct Settings {
     pub gibberish: usize,
     /// Names of the plausible reference, at most a thousand.
     pub names: usize,
-    /// Templates; the first is inverted, the others serve the transfer between them. Empty for
+    /// Templates; the first is inverted, the others serve the cross-template transfer. Empty for
     /// those of the training.
     pub templates: Vec<String>,
-    /// Texts of each group, to make an expensive setting affordable.
+    /// Most texts of each group, to make an expensive setting affordable.
     pub most: Option<usize>,
 }
 
@@ -191,11 +191,11 @@ impl Probe {
     }
 }
 
-/// Gradients of an inversion.
+/// How many gradients inversions computed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
     taken: usize,
-    /// A start that stops has computed the gradient of a step that it does not take.
+    /// A restart that stops early has computed one gradient whose step it does not take.
     not_taken: usize,
 }
 
@@ -307,7 +307,8 @@ impl Method for Inversion {
     }
 }
 
-/// The vote of the paper's detectors over (similarity, variability), and each detector alone.
+/// The vote of the paper's detectors on (similarity, variability) and, if asked for, each detector
+/// alone.
 fn ensemble(
     name: &str,
     probe: &Probe,

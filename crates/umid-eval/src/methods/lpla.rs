@@ -1,5 +1,5 @@
-//! LpLA: how much likelier the length of a photo's embedding is among people that a model was
-//! trained on than among others, learnt from the target's shadows.
+//! LpLA: the likelihood ratio of the norm of a photo's embedding between people that a model was
+//! trained on and others, learnt from the target's shadows.
 
 use umid_baselines::{NormLikelihood, embedding_norms};
 

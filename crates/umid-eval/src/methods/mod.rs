@@ -57,11 +57,11 @@ pub trait Method {
     /// Name in suites, tables and cells.
     fn name(&self) -> &'static str;
 
-    /// Whose it is.
+    /// Who published it.
     fn source(&self) -> &'static str;
 
-    /// What the outcome depends on besides the target and the settings: cells of another
-    /// definition are measured again. To be changed with the method.
+    /// What the outcome depends on besides the target and the settings. Whoever changes the method
+    /// changes this too, so that its cells are measured again.
     fn definition(&self) -> String {
         "1".to_owned()
     }
@@ -75,7 +75,7 @@ pub trait Method {
     /// has been measured.
     fn seconds(&self) -> f64;
 
-    /// Refuses settings that the method does not have, before anything runs; by default any.
+    /// Refuses settings that the method does not have, before anything runs. By default it has none.
     fn check(&self, settings: &toml::Table) -> crate::Result<()> {
         let found = settings.keys().next();
         if found.is_some() {
@@ -95,8 +95,8 @@ pub fn by_name(name: &str) -> crate::Result<Box<dyn Method>> {
     found.ok_or_else(|| Error::NoMethod { name: name.to_owned(), known: names.join(", ") })
 }
 
-/// Settings of a method from those of a suite; what is left out has its default, what the
-/// method does not have is an error.
+/// Settings of a method from those of a suite. A setting that is left out has its default; one that
+/// the method does not have is an error.
 fn settings<T: DeserializeOwned>(table: &toml::Table) -> crate::Result<T> {
     table.clone().try_into().map_err(|error| Error::Settings(Box::new(error)))
 }
@@ -117,7 +117,7 @@ fn latency(
     seconds.get(seconds.len() / 2).copied().ok_or(Error::NothingToTime)
 }
 
-/// A column of each group from what is known of the group.
+/// Makes a column for each group.
 fn columns_of<T, C>(
     groups: &BTreeMap<Group, T>,
     column: impl Fn(&T) -> crate::Result<C>,

@@ -1,7 +1,7 @@
-//! A photo or clip of each person with their name, as attacks on pairs are given them.
+//! A photo or clip of each person with their name: the input of attacks on pairs.
 //!
-//! It is one that the target was trained on; of a non-member, one that it would have been
-//! trained on in the other group. So members and non-members differ in membership alone.
+//! For a member it is one that the target was trained on; for a non-member, one that it would have
+//! been trained on had the person been a member. So the groups differ in membership alone.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -54,9 +54,9 @@ impl Pairs {
 
 /// The pairs of a target.
 pub struct Probe {
-    /// Of the groups of people.
+    /// Pairs of the people under test.
     pub groups: BTreeMap<Group, Pairs>,
-    /// Of nobody.
+    /// Pairs of names of nobody.
     pub known: Pairs,
     /// Seconds to embed a pair.
     pub seconds: f64,

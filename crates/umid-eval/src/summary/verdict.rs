@@ -1,5 +1,5 @@
-//! The comparison that the calibrated reading must stand: against the paper's decision, against
-//! similarity, and against the ceiling that the person's own image gives.
+//! The calibrated reading against the paper's decision, against similarity, and against the upper
+//! limit that the person's own image gives.
 
 use umid_detect::Interval;
 

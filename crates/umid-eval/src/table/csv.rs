@@ -9,7 +9,7 @@ impl Table {
     /// The rows, under the columns' names; then whether a row was used for choosing, and remarks.
     ///
     /// # Errors
-    /// When a record cannot be written, which memory always takes.
+    /// When a record cannot be written; in memory, none fails.
     pub fn csv(&self) -> crate::Result<String> {
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         let head = self.columns.iter().flat_map(|column| match column.kind {
