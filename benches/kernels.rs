@@ -1,12 +1,14 @@
-//! The kernels alone: stacks of published shapes, forward and back.
+//! The kernels alone: stacks of published shapes, forward and backward.
 //!
-//! Throughput is in operations of the matrix products; a product and the addition that follows it
-//! are two.
+//! Throughput is in operations of the matrix products; a multiplication and the addition that
+//! follows it are two.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use umid_kernels::{Activation, Block, Groups, Linear, Norm, Precision, Stack, Weights, Windows};
+use umid_kernels::{
+    Activation, Block, Body, Branch, Groups, Linear, Norm, Precision, Relu, Stack, Windows,
+};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args().sample_size(10);
@@ -56,20 +58,20 @@ fn bench_in(
     let square = waves(width * width, spread, 0.0);
     let inner = waves(4 * width * width, spread, 0.0);
     let bias = waves(4 * width, 0.1, 0.0);
-    let norm = Norm { gain: &gain, shift: &shift };
-    let block = Block::new(&Weights {
-        norm_before: norm,
+    let norm = Norm { gain: &gain, shift: &shift, epsilon: 1e-5 };
+    let attention = Body::Attention {
         qkv: [Linear { weight: &square, bias: Some(&bias[..width]) }; 3],
         output: Linear { weight: &square, bias: Some(&bias[..width]) },
-        norm_after: norm,
+        heads,
+        groups: groups.clone(),
+    };
+    let perceptron = Body::Perceptron {
         fc1: Linear { weight: &inner, bias: Some(&bias) },
         fc2: Linear { weight: &inner, bias: Some(&bias[..width]) },
-        heads,
         activation: Activation::Gelu,
-        epsilon: 1e-5,
-        groups: groups.clone(),
-        precision,
-    });
+    };
+    let branches = [attention, perceptron].map(|body| Branch { norm, body });
+    let block = Block::new(&branches, precision);
     // Blocks of their own, as a model's weights do not all fit the cache.
     let stack = Stack::new(vec![block; blocks]);
     let each = 2.0 * (tokens * blocks * (12 * width * width + 2 * seen * width)) as f64;
@@ -81,7 +83,7 @@ fn bench_in(
             b.iter(|| stack.forward(black_box(&hidden), tokens, None));
         });
         group.throughput(Throughput::Elements((2.0 * batch as f64 * each) as u64));
-        group.bench_function(BenchmarkId::new("forward and back", batch), |b| {
+        group.bench_function(BenchmarkId::new("forward and backward", batch), |b| {
             b.iter(|| {
                 let (output, passed) = stack.forward_for_backward(black_box(&hidden), tokens, None);
                 stack.backward(&output, &passed)
@@ -91,7 +93,7 @@ fn bench_in(
     group.finish();
 }
 
-/// Numbers that look random enough.
+/// Deterministic numbers without a pattern that matters here.
 fn waves(count: usize, size: f32, centre: f32) -> Vec<f32> {
     (0..count).map(|i| centre + size * (i as f32 * 12.9898).sin()).collect()
 }

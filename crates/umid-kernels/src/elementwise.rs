@@ -93,7 +93,7 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
 
 at_best_level! {
     /// `outputs = activation(inputs)`; the inputs become the activation's derivatives, which is all
-    /// that the way back needs of them.
+    /// that the backward pass needs of them.
     pub(crate) fn activate(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) = activate_at
 }
 
@@ -117,7 +117,8 @@ fn activate_at<const FUSED: bool>(activation: Activation, inputs: &mut [f32], ou
         }
         Activation::Relu => {
             for (input, output) in inputs.iter_mut().zip(outputs) {
-                *output = input.max(0.0);
+                // A comparison that leaves a NaN one.
+                *output = if *input <= 0.0 { 0.0 } else { *input };
                 *input = if *input > 0.0 { 1.0 } else { 0.0 };
             }
         }
@@ -159,7 +160,7 @@ fn sum(x: &[f32]) -> f32 {
     joined(sums, |x, y| x + y)
 }
 
-/// The highest number, in 16 partial ones; those that are none are passed over.
+/// The highest number, in 16 partial ones; NaNs are ignored.
 #[inline(always)]
 fn highest(x: &[f32]) -> f32 {
     let larger = |x: f32, y: f32| if x > y { x } else { y };
@@ -190,7 +191,7 @@ fn joined(mut parts: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 at_best_level! {
-    /// Rows less their means, divided by their standard deviations; the reciprocals of those go to
+    /// Rows minus their means, divided by their standard deviations; the reciprocals of those go to
     /// `scales`. A layer norm's gain and shift are in the weights that follow it.
     ///
     /// # Shapes

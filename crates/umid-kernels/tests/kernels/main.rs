@@ -1,0 +1,6 @@
+//! The kernels through what is public of them, in one test program.
+
+mod common;
+mod matrix;
+mod stack;
+mod units;
