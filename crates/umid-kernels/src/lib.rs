@@ -6,7 +6,7 @@
 //! block is one operation instead of thirty: [`Stack::forward`] and [`Stack::backward`].
 //!
 //! A [`Block`] is a list of residual branches ([`Branch`]), of which each says what it computes
-//! ([`Body`]).
+//! ([`Body`]). A tower of convolutions is a list of [`Step`]s: [`ConvStack`].
 //!
 //! Sequences and images are independent. A batch is cut into parts, of up to 512 rows or of a few
 //! images, and a part passes through everything on one core. What is computed for a row does not
@@ -25,6 +25,7 @@ mod bf16;
 mod block;
 mod buffers;
 mod chunks;
+mod conv;
 mod elementwise;
 mod folded;
 mod layer;
@@ -35,6 +36,7 @@ mod weight;
 
 pub use attention::{Groups, Windows};
 pub use block::{Block, Body, Branch, fits};
+pub use conv::{Conv, ConvPassed, ConvStack, Relu, Step};
 pub use elementwise::Activation;
 pub use folded::{Linear, Norm, Stored};
 pub use stack::{Passed, Stack};
