@@ -1,0 +1,307 @@
+//! A model with its references, ready to read names: the part of an audit that needs no files.
+//!
+//! Data flows one way: names to embeddings to inversions to signals; the references' signals
+//! fit the readers; each name is then read by them. Nothing is fitted on a name under test.
+
+use std::collections::BTreeMap;
+
+use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
+use umid_models::{Model, Tower};
+use umid_signals::{Bank, Need, Signal};
+
+use crate::audit::AuditOptions;
+use crate::cache::{CacheKey, Lookup, ReferenceCache};
+use crate::error::AuditError;
+use crate::inversion_signals;
+use crate::progress::Progress;
+use crate::queries::Query;
+use crate::reading::bank::{fingerprint, load_bank};
+use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, fit_part};
+use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
+use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
+
+/// Everything that is said of one name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Raw signal values; a signal that the name or the run lacks is `None` or absent.
+    pub signals: BTreeMap<Signal, Option<f64>>,
+    /// The ensemble's vote; `None` without inversions, or where they failed.
+    pub paper: Option<PaperReading>,
+    /// The calibrated test's outcome.
+    pub calibrated: CalibratedReading,
+    /// What a reader must know about this name.
+    pub warnings: Vec<String>,
+}
+
+/// A model, its references and the readers fitted on them.
+pub struct Auditor<'a> {
+    model: &'a Model,
+    options: &'a AuditOptions,
+    text: TextReader<'a>,
+    calibrated_signals: ReferenceSignals,
+    calibrated: CalibratedReader,
+    paper: Option<Paper>,
+    cache_warnings: Vec<String>,
+}
+
+struct Paper {
+    params: InvertParams,
+    space: InputSpace,
+    signals: ReferenceSignals,
+    reader: PaperReader,
+}
+
+/// Columns of signals by name, as `run.json` holds them.
+pub(crate) type Columns = BTreeMap<String, Vec<Option<f64>>>;
+
+impl<'a> Auditor<'a> {
+    /// Computes the references' signals, or reads them from the cache, and fits the readers.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model, the signals and the detectors.
+    pub fn prepare(
+        model: &'a Model,
+        options: &'a AuditOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, AuditError> {
+        let names = &options.calibrated_reference.texts;
+        let fit = fit_part(names.len(), options.seed)?;
+        let bank: Option<Bank> = options
+            .bank
+            .as_deref()
+            .map(|directory| load_bank(model, directory, &options.cache, progress))
+            .transpose()?;
+        let neighbours: Vec<&Query> = fit.iter().map(|row| &names[*row]).collect();
+        let text = TextReader::new(model, &options.templates, &options.siblings)?
+            .with_reference(&neighbours, bank)?;
+
+        let mut cache_warnings = Vec::new();
+        let bank = options
+            .bank
+            .as_deref()
+            .map(|directory| fingerprint(directory, model.modality()))
+            .transpose()?;
+        let key = cache_key(model, options, &("calibrated", bank, options.seed), names);
+        let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
+            progress.stage("reference names", names.len());
+            let mut rows = Vec::with_capacity(names.len());
+            for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
+                let chunk: Vec<&Query> = chunk.iter().collect();
+                let own_row = |i: usize| fit.binary_search(&(first + i)).ok();
+                rows.extend(text.read(&chunk, own_row)?.into_iter().map(|r| r.signals));
+                progress.advance(chunk.len());
+            }
+            Ok(ReferenceSignals { rows })
+        })?;
+        let calibrated = CalibratedReader::fit(
+            &calibrated_signals,
+            &options.score,
+            &options.one_part_score,
+            options.alpha,
+            options.seed,
+        )?;
+        let paper = match &options.inversion {
+            None => None,
+            Some(params) => {
+                Some(Paper::fit(model, options, params, &text, &mut cache_warnings, progress)?)
+            }
+        };
+        for warning in &cache_warnings {
+            progress.note(warning);
+        }
+        Ok(Self { model, options, text, calibrated_signals, calibrated, paper, cache_warnings })
+    }
+
+    /// Reads names. What is said of a name does not depend on the others beyond the round-off
+    /// of shared matrix products.
+    ///
+    /// # Errors
+    ///
+    /// Those of the model, the signals and the detectors.
+    pub fn read(&self, names: &[&Query]) -> Result<Vec<Reading>, AuditError> {
+        let mut readings = Vec::with_capacity(names.len());
+        for chunk in names.chunks(CHUNK) {
+            let (rows, warnings) = self.chunk(chunk)?;
+            for ((name, row), warnings) in chunk.iter().zip(rows).zip(warnings) {
+                readings.push(self.reading(name, row, warnings)?);
+            }
+        }
+        Ok(readings)
+    }
+
+    fn chunk(&self, names: &[&Query]) -> Result<(Vec<SignalRow>, Vec<Vec<String>>), AuditError> {
+        let inverter = self.paper.as_ref().map(|paper| paper.inverter(self.model)).transpose()?;
+        chunk_signals(&self.text, inverter.as_ref(), names)
+    }
+
+    fn reading(
+        &self,
+        name: &Query,
+        signals: SignalRow,
+        mut warnings: Vec<String>,
+    ) -> Result<Reading, AuditError> {
+        let calibrated = self.calibrated.read(&signals)?;
+        if name.parts.is_none() {
+            warnings.push(
+                "not a name of two parts, so the part-interaction residual does not apply; the \
+                 score rests on weaker signals, and its p-value holds only as far as the \
+                 reference's names are like this one (give some with --reference file:PATH)"
+                    .to_owned(),
+            );
+        } else if !self.calibrated.has_two_part_test() {
+            warnings.push(
+                "the reference's names mostly lack two parts, so the part-interaction residual \
+                 of this one is not used and its score rests on weaker signals; give names like \
+                 it with --reference file:PATH"
+                    .to_owned(),
+            );
+        }
+        let paper = match &self.paper {
+            None => None,
+            Some(paper) => paper.reader.read(&signals)?,
+        };
+        if self.paper.is_some() && paper.is_none() {
+            warnings.push(
+                "too few restarts stayed finite for the paper's reading; try a smaller step or \
+                 more restarts"
+                    .to_owned(),
+            );
+        }
+        Ok(Reading { signals, paper, calibrated, warnings })
+    }
+
+    /// Inverts texts once each, from the first start, and keeps the inputs; nothing without
+    /// inversions.
+    pub(crate) fn imagine(&self, texts: &[String]) -> Result<Vec<Inversion>, AuditError> {
+        let Some(paper) = &self.paper else { return Ok(Vec::new()) };
+        let embeddings = self.model.embed_texts(texts)?.embeddings;
+        let params = InvertParams { restarts: 1, ..paper.params.clone() };
+        let inverter = Inverter::new(&self.model.tower, &paper.space, params, self.model.device())?;
+        Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
+    }
+
+    /// Signals of the calibrated reference's names, in their order.
+    pub fn reference_signals(&self) -> &[BTreeMap<Signal, Option<f64>>] {
+        &self.calibrated_signals.rows
+    }
+
+    /// Signals of the references: the paper's, the calibrated reading's.
+    pub(crate) fn reference_columns(&self) -> (Option<Columns>, Columns) {
+        let paper = self.paper.as_ref().map(|paper| paper.signals.by_name());
+        (paper, self.calibrated_signals.by_name())
+    }
+
+    /// What must be said about the references as a whole.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.options.calibrated_reference.warnings.clone();
+        if self.paper.is_some() {
+            warnings.extend(self.options.paper_reference.warnings.clone());
+        }
+        warnings.extend(self.cache_warnings.clone());
+        warnings
+    }
+}
+
+impl Paper {
+    /// Inverts the gibberish and fits the ensemble.
+    fn fit(
+        model: &Model,
+        options: &AuditOptions,
+        params: &InvertParams,
+        text: &TextReader<'_>,
+        cache_warnings: &mut Vec<String>,
+        progress: &dyn Progress,
+    ) -> Result<Self, AuditError> {
+        let names = &options.paper_reference.texts;
+        let space = InputSpace::new(&model.input_units(), model.device());
+        let key = cache_key(model, options, &("paper", params), names);
+        let signals = cached(&options.cache, &key, cache_warnings, || {
+            let inverter = Inverter::new(&model.tower, &space, params.clone(), model.device())?;
+            progress.stage("reference gibberish", names.len());
+            let mut rows = Vec::with_capacity(names.len());
+            for chunk in names.chunks(CHUNK) {
+                let chunk: Vec<&Query> = chunk.iter().collect();
+                let signals = chunk_signals(text, Some(&inverter), &chunk)?.0;
+                rows.extend(signals.into_iter().map(own_signals));
+                progress.advance(chunk.len());
+            }
+            Ok(ReferenceSignals { rows })
+        })?;
+        let reader = PaperReader::fit(&signals, options.min_votes, options.seed)?;
+        Ok(Self { params: params.clone(), space, signals, reader })
+    }
+
+    fn inverter<'b>(
+        &'b self,
+        model: &'b Model,
+    ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
+        Ok(Inverter::new(&model.tower, &self.space, self.params.clone(), model.device())?)
+    }
+}
+
+/// Without the signals that compare with the calibrated reference or the bank, so that one
+/// entry of the cache serves every audit of the model: these are not in its key.
+fn own_signals(mut row: SignalRow) -> SignalRow {
+    row.retain(|signal, _| {
+        !signal.needs().iter().any(|need| matches!(need, Need::Bank | Need::Reference))
+    });
+    row
+}
+
+/// Signals of a chunk of names, and what must be said of each.
+fn chunk_signals(
+    text: &TextReader<'_>,
+    inverter: Option<&Inverter<'_, Tower, InputSpace>>,
+    names: &[&Query],
+) -> Result<(Vec<SignalRow>, Vec<Vec<String>>), AuditError> {
+    let readings = text.read(names, |_| None)?;
+    let Some(inverter) = inverter else {
+        let warnings = vec![Vec::new(); names.len()];
+        return Ok((readings.into_iter().map(|r| r.signals).collect(), warnings));
+    };
+    let embeddings: Vec<_> = readings.iter().map(|r| r.embeddings.view()).collect();
+    let inversions = inversion_signals::invert(inverter, &embeddings)?;
+    let mut rows = Vec::with_capacity(names.len());
+    for (reading, inversion) in readings.iter().zip(&inversions) {
+        let mut row = reading.signals.clone();
+        row.extend(inversion_signals::signals(inversion, reading.embeddings.view())?);
+        rows.push(row);
+    }
+    Ok((rows, inversions.iter().map(inversion_signals::warnings).collect()))
+}
+
+/// Key of a reference: the model, what all references share, what this one adds, its texts.
+fn cache_key(
+    model: &Model,
+    options: &AuditOptions,
+    more: &impl serde::Serialize,
+    names: &[Query],
+) -> CacheKey {
+    let shared = (
+        SCHEMA_VERSION,
+        TEXT_SIGNALS_VERSION,
+        env!("CARGO_PKG_VERSION"),
+        options.templates.as_slice(),
+        options.siblings.describe(),
+        &options.device,
+        model.precision(),
+    );
+    CacheKey::new(&model.source.digest, &(shared, more), names)
+}
+
+fn cached(
+    cache: &ReferenceCache,
+    key: &CacheKey,
+    warnings: &mut Vec<String>,
+    compute: impl FnOnce() -> Result<ReferenceSignals, AuditError>,
+) -> Result<ReferenceSignals, AuditError> {
+    match cache.load(key) {
+        Lookup::Hit(value) => return Ok(value),
+        Lookup::Miss => {}
+        Lookup::Damaged(warning) => warnings.push(warning),
+    }
+    let value = compute()?;
+    warnings.extend(cache.store(key, &value));
+    Ok(value)
+}
