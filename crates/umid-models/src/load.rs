@@ -121,10 +121,8 @@ impl Model {
             || both(at_once, tokenizer, || digest(&files)),
         );
         let (tokenizer, text, mut tower) = (tokenizer?, text?, tower?);
-        let mut log_logit_scale = None;
-        for name in family.logit_scales() {
-            log_logit_scale = log_logit_scale.or(Some(checkpoint.take_scalar(name)?));
-        }
+        let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
+        let scales = scales.collect::<Result<Vec<f32>>>()?;
         checkpoint.finish()?;
 
         let rounded = precision != Precision::F32;
@@ -149,7 +147,7 @@ impl Model {
             tower,
             tokenizer,
             front_end,
-            log_logit_scale: log_logit_scale.expect("every family names one"),
+            log_logit_scale: scales[0],
             device: device.clone(),
             precision,
             trainable: kernels.is_none() && !rounded,

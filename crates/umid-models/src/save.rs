@@ -8,7 +8,6 @@ use burn::tensor::Device;
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde_json::Value;
 
 pub use crate::nn::export::NamedTensor;
 
@@ -26,11 +25,8 @@ use crate::{ModelError, Result};
 /// # Errors
 ///
 /// [`ModelError::NotWritten`] for a model that no family writes.
-pub fn tensor_shapes(
-    config: &ModelConfig,
-    front_end: &FrontEnd,
-) -> Result<Vec<(String, Vec<usize>)>> {
-    let (family, _) = writer(config, front_end, Precision::F32)?;
+pub fn tensor_shapes(config: &ModelConfig) -> Result<Vec<(String, Vec<usize>)>> {
+    let family = writer(config)?;
     let device = Device::flex();
     let mut shapes = Shapes::default();
     config.text.build(config.embedding_dim, &device).describe(&mut shapes)?;
@@ -53,12 +49,11 @@ pub fn tensor_shapes(
 /// If the towers' weights are not trainable; see [`WeightUse`](crate::WeightUse).
 pub fn export(
     config: &ModelConfig,
-    front_end: &FrontEnd,
     text: &TextTower,
     tower: &Tower,
     log_logit_scale: f32,
 ) -> Result<Vec<NamedTensor>> {
-    let (family, _) = writer(config, front_end, Precision::F32)?;
+    let family = writer(config)?;
     let mut exporter = Exporter::default();
     text.clone().describe(&mut exporter)?;
     tower.clone().describe(&mut exporter)?;
@@ -70,16 +65,10 @@ pub fn export(
     Ok(scales.chain(stored_form(family.naming(), exporter.0)).collect())
 }
 
-/// The family that writes a model, and its configuration files.
-fn writer(
-    config: &ModelConfig,
-    front_end: &FrontEnd,
-    precision: Precision,
-) -> Result<(&'static dyn Family, Vec<(&'static str, Value)>)> {
-    FAMILIES
-        .iter()
-        .find_map(|family| Some((*family, family.files(config, front_end, precision)?)))
-        .ok_or_else(|| ModelError::NotWritten { architecture: config.architecture() })
+/// The family that writes models of a shape.
+fn writer(config: &ModelConfig) -> Result<&'static dyn Family> {
+    let family = FAMILIES.into_iter().find(|family| family.writes(config));
+    family.ok_or_else(|| ModelError::NotWritten { architecture: config.architecture() })
 }
 
 /// Tensors under the names, and in the form, of a family's files. Values may be absent where only
@@ -127,10 +116,11 @@ pub fn save(
     tensors: &[NamedTensor],
     precision: Precision,
 ) -> Result<()> {
-    let (_, files) = writer(config, front_end, precision)?;
+    let not_written = || ModelError::NotWritten { architecture: config.architecture() };
+    let files = writer(config)?.files(config, front_end, precision).ok_or_else(not_written)?;
     let by_name: HashMap<&str, &NamedTensor> =
         tensors.iter().map(|t| (t.name.as_str(), t)).collect();
-    for (name, expected) in tensor_shapes(config, front_end)? {
+    for (name, expected) in tensor_shapes(config)? {
         let found = by_name.get(name.as_str()).ok_or_else(|| ModelError::MissingTensor {
             path: directory.to_owned(),
             name: name.clone(),

@@ -59,6 +59,13 @@ impl Family for Clap {
     }
 
     /// A model that fuses features can be read and not written.
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Roberta(_), InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+        )
+    }
+
     fn files(
         &self,
         config: &ModelConfig,

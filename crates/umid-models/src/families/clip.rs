@@ -72,6 +72,10 @@ impl Family for Clip {
         TokenizerFiles::WholeOrBpe
     }
 
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!((&config.text, &config.input), (TextConfig::Causal(_), InputConfig::Vit(_)))
+    }
+
     fn files(
         &self,
         config: &ModelConfig,

@@ -112,6 +112,10 @@ impl Family for LaionClap {
         TokenizerFiles::Whole
     }
 
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!((&config.text, &config.input), (TextConfig::Roberta(_), InputConfig::Cnn14(_)))
+    }
+
     fn files(
         &self,
         config: &ModelConfig,

@@ -54,14 +54,21 @@ pub(crate) trait Family: Sync {
     /// Files of which the tokenizer can be made.
     fn tokenizer(&self) -> TokenizerFiles;
 
-    /// Configuration files of a model that is written, with their contents; `None` if the family
-    /// does not write such a model.
+    /// Whether the family writes models of this shape.
+    fn writes(&self, _: &ModelConfig) -> bool {
+        false
+    }
+
+    /// Configuration files of a model that is written, with their contents; `None` if the shape
+    /// and the front end do not fit each other.
     fn files(
         &self,
-        config: &ModelConfig,
-        front_end: &FrontEnd,
-        precision: Precision,
-    ) -> Option<Vec<(&'static str, Value)>>;
+        _config: &ModelConfig,
+        _front_end: &FrontEnd,
+        _precision: Precision,
+    ) -> Option<Vec<(&'static str, Value)>> {
+        None
+    }
 }
 
 /// The family of a directory.

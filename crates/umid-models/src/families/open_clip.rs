@@ -17,7 +17,6 @@ use crate::config::{
 use crate::front_end::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };
-use crate::precision::Precision;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
@@ -68,15 +67,6 @@ impl Family for OpenClip {
 
     fn tokenizer(&self) -> TokenizerFiles {
         TokenizerFiles::WholeOrBpe
-    }
-
-    fn files(
-        &self,
-        _: &ModelConfig,
-        _: &FrontEnd,
-        _: Precision,
-    ) -> Option<Vec<(&'static str, Value)>> {
-        None
     }
 }
 

@@ -143,7 +143,7 @@ impl Transformer {
             return frozen::forward(stack, hidden, tokens, Some(positions));
         }
         let Some((last, layers)) = self.layers.split_last() else {
-            return rows_at(hidden, positions);
+            return rows_at(&hidden, positions);
         };
         let batch = positions.len();
         let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch));
@@ -287,12 +287,12 @@ impl Block {
         match self.order {
             NormOrder::Before => {
                 let attended = self.attended_at(normed(&self.norm1, hidden.clone()), positions);
-                let hidden = rows_at(hidden, positions) + attended;
+                let hidden = rows_at(&hidden, positions) + attended;
                 hidden.clone() + self.perceptron(normed(&self.norm2, hidden))
             }
             NormOrder::After => {
                 let attended = self.attended_at(hidden.clone(), positions);
-                let hidden = normed(&self.norm1, rows_at(hidden, positions) + attended);
+                let hidden = normed(&self.norm1, rows_at(&hidden, positions) + attended);
                 hidden.clone() + self.perceptron(hidden)
             }
         }
@@ -314,7 +314,7 @@ impl Block {
     fn attended_at(&self, source: Tensor<2>, positions: &[usize]) -> Tensor<2> {
         let (batch, [rows, width]) = (positions.len(), source.dims());
         let [k, v] = self.heads(self.project(source.clone(), width, 2 * width), batch);
-        let [q] = self.heads(self.project(rows_at(source.clone(), positions), 0, width), batch);
+        let [q] = self.heads(self.project(rows_at(&source, positions), 0, width), batch);
         let mask = self.causal.then(|| later_than(positions, rows / batch, &source.device()));
         let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
         self.output.forward(context.swap_dims(1, 2).reshape([batch, width]))
@@ -358,13 +358,13 @@ impl Block {
 /// - hidden: `[batch * tokens, width]`
 /// - positions: `batch` positions
 /// - output: `[batch, width]`
-fn rows_at(hidden: Tensor<2>, positions: &[usize]) -> Tensor<2> {
+fn rows_at(hidden: &Tensor<2>, positions: &[usize]) -> Tensor<2> {
     let tokens = hidden.dims()[0] / positions.len();
     let rows: Vec<i64> =
         positions.iter().enumerate().map(|(i, token)| (i * tokens + token) as i64).collect();
     let rows = TensorData::new(rows, [positions.len()]);
     let rows = Tensor::<1, Int>::from_data(rows, &hidden.device());
-    hidden.select(0, rows)
+    hidden.clone().select(0, rows)
 }
 
 /// True for tokens after the pooled position: `[batch, 1, 1, tokens]`.

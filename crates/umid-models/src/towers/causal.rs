@@ -94,7 +94,7 @@ impl TextConfigOf for CausalTextConfig {
         if self.context < MIN_CONTEXT {
             return Err(Invalid::new(
                 "context of the text tower",
-                self.context,
+                &self.context,
                 format!("at least {MIN_CONTEXT} tokens: start, text and end"),
             ));
         }
@@ -103,7 +103,7 @@ impl TextConfigOf for CausalTextConfig {
             && eos as usize >= self.vocabulary
         {
             let expected = format!("an id below the vocabulary's size of {}", self.vocabulary);
-            return Err(Invalid::new("eos_token_id", eos, expected));
+            return Err(Invalid::new("eos_token_id", &eos, expected));
         }
         Ok(())
     }

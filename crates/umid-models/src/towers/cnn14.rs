@@ -83,6 +83,17 @@ impl InputConfigOf for Cnn14Config {
         widths.map(|(block, width)| 4 * width * halved(block)).sum()
     }
 
+    fn multiplications(&self, embedding_dim: usize) -> usize {
+        let block = |(i, width): (usize, &usize)| {
+            let pixels = (self.frames >> i) * (self.mel_bins >> i);
+            let input = if i == 0 { 1 } else { self.widths[i - 1] };
+            pixels * KERNEL * KERNEL * width * (input + width)
+        };
+        let last = self.widths[self.widths.len() - 1];
+        let convolutions: usize = self.widths.iter().enumerate().map(block).sum();
+        convolutions + last * last + (last + embedding_dim) * embedding_dim
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         within("mel bins of the audio tower", self.mel_bins)
     }

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
 use super::fusion::{Fusion, FusionConfig};
-use super::{InputConfigOf, InputModule, Invalid, MAX_SIZE, kept_per_token, within};
+use super::{
+    InputConfigOf, InputModule, Invalid, MAX_SIZE, block_multiplications, kept_per_token, within,
+};
 use crate::Result;
 use crate::front_end::Modality;
 use crate::front_end::audio::{FUSED_CHANNELS, bicubic_matrix};
@@ -191,6 +193,22 @@ impl InputConfigOf for HtsatConfig {
         (0..self.depths.len()).map(stage).sum()
     }
 
+    fn multiplications(&self, embedding_dim: usize) -> usize {
+        let last = self.depths.len() - 1;
+        let stage = |stage: usize| {
+            let (width, side) = (self.width_of(stage), self.resolution(stage));
+            let tokens = side * side;
+            let merging = if stage < last { tokens / 4 * (4 * width) * (2 * width) } else { 0 };
+            let seen = self.window.pow(2);
+            let block = block_multiplications(tokens, seen, width, self.mlp_width(stage));
+            self.depths[stage] * block + merging
+        };
+        let [rows, columns] = self.patch_size;
+        let patches = self.resolution(0).pow(2) * rows * columns * self.width;
+        let projection = (self.output_width() + embedding_dim) * embedding_dim;
+        patches + (0..=last).map(stage).sum::<usize>() + projection
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         within("mel bins of the audio tower", self.mel_bins)?;
         let sizes = [self.spec_size, self.width, self.window, self.patch_stride[0]];
@@ -198,43 +216,43 @@ impl InputConfigOf for HtsatConfig {
         if stages == 0 || self.heads.len() != stages || stages > usize::BITS as usize / 2 {
             let found = format!("{:?} and {:?}", self.depths, self.heads);
             let key = "depths and num_attention_heads";
-            return Err(Invalid::new(key, found, "one number of each per stage"));
+            return Err(Invalid::new(key, &found, "one number of each per stage"));
         }
         if sizes.iter().chain(&self.patch_stride).any(|size| !(1..=MAX_SIZE).contains(size)) {
             let key = "spec_size, width, window_size, patch_stride";
-            return Err(Invalid::new(key, format!("{sizes:?}"), "positive"));
+            return Err(Invalid::new(key, &format!("{sizes:?}"), "positive"));
         }
         if (0..stages)
             .any(|i| self.heads[i] == 0 || !self.width_of(i).is_multiple_of(self.heads[i]))
         {
             let found = format!("{:?} at width {}", self.heads, self.width);
             let expected = "divisors of each stage's width";
-            return Err(Invalid::new("num_attention_heads", found, expected));
+            return Err(Invalid::new("num_attention_heads", &found, expected));
         }
         if !self.spec_size.is_multiple_of(self.mel_bins) {
             let expected = format!("a multiple of the {} mel bins", self.mel_bins);
-            return Err(Invalid::new("spec_size", self.spec_size, expected));
+            return Err(Invalid::new("spec_size", &self.spec_size, expected));
         }
         if (0..2).any(|axis| self.patch_size[axis] < self.patch_stride[axis]) {
             let found = format!("{:?}", self.patch_size);
-            return Err(Invalid::new("patch_size", found, "at least the patch_stride"));
+            return Err(Invalid::new("patch_size", &found, "at least the patch_stride"));
         }
         if !(self.mlp_ratio > 0.0 && self.mlp_ratio <= 64.0) {
-            return Err(Invalid::new("mlp_ratio", self.mlp_ratio, "a number from 0 to 64"));
+            return Err(Invalid::new("mlp_ratio", &self.mlp_ratio, "a number from 0 to 64"));
         }
         // The reference's own table of offsets has no size for this.
         if self.resolution(stages - 1) < self.window {
             let found = format!("{} at {} tokens", self.window, self.resolution(stages - 1));
             let expected = "at most the last stage's tokens a side";
-            return Err(Invalid::new("window_size", found, expected));
+            return Err(Invalid::new("window_size", &found, expected));
         }
         if self.fusion.is_some_and(|f| !(1..=self.width).contains(&f.reduction)) {
             let found = format!("{:?}", self.fusion.map(|f| f.reduction));
-            return Err(Invalid::new("aff_block_r", found, "a number from 1 to the width"));
+            return Err(Invalid::new("aff_block_r", &found, "a number from 1 to the width"));
         }
         if self.frames > self.stretched() {
             let expected = format!("at most the {} that the tower takes", self.stretched());
-            return Err(Invalid::new("frames of the feature extractor", self.frames, expected));
+            return Err(Invalid::new("frames of the feature extractor", &self.frames, expected));
         }
         Ok(())
     }

@@ -109,6 +109,8 @@ pub(crate) trait InputConfigOf {
     fn dimensions(&self) -> String;
     /// Numbers that the backward pass needs of the forward pass of one input.
     fn numbers_kept(&self) -> usize;
+    /// Multiplications of the products of one input's forward pass.
+    fn multiplications(&self, embedding_dim: usize) -> usize;
     /// Checks what no shape of a tensor would show.
     fn check(&self) -> Result<(), Invalid>;
 }
@@ -221,6 +223,12 @@ macro_rules! input_towers {
                 match self { $(Self::$variant(config) => config.numbers_kept()),+ }
             }
 
+            /// Multiplications of the products (matrix products, attention and convolutions) of
+            /// one input's forward pass. The backward pass to the input costs as many.
+            pub fn multiplications(&self, embedding_dim: usize) -> usize {
+                match self { $(Self::$variant(config) => config.multiplications(embedding_dim)),+ }
+            }
+
             pub(crate) fn check(&self) -> Result<(), Invalid> {
                 match self { $(Self::$variant(config) => config.check()),+ }
             }
@@ -284,7 +292,7 @@ pub(crate) struct Invalid {
 impl Invalid {
     pub(crate) fn new(
         key: &'static str,
-        found: impl ToString,
+        found: &impl ToString,
         expected: impl Into<String>,
     ) -> Self {
         Self { key, found: found.to_string(), expected: expected.into() }
@@ -296,7 +304,7 @@ pub(crate) fn within(key: &'static str, size: usize) -> Result<(), Invalid> {
     if (1..=MAX_SIZE).contains(&size) {
         Ok(())
     } else {
-        Err(Invalid::new(key, size, format!("a number from 1 to {MAX_SIZE}")))
+        Err(Invalid::new(key, &size, format!("a number from 1 to {MAX_SIZE}")))
     }
 }
 
@@ -366,11 +374,11 @@ impl TransformerConfig {
         within(keys[2], self.mlp_width)?;
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
             let found = format!("{} at width {}", self.heads, self.width);
-            return Err(Invalid::new(keys[3], found, "a number that divides the width"));
+            return Err(Invalid::new(keys[3], &found, "a number that divides the width"));
         }
         let epsilon = self.layer_norm_epsilon;
         if !(epsilon > 0.0 && epsilon < 1.0) {
-            return Err(Invalid::new("layer_norm_eps", epsilon, "a number between 0 and 1"));
+            return Err(Invalid::new("layer_norm_eps", &epsilon, "a number between 0 and 1"));
         }
         Ok(())
     }
@@ -380,6 +388,11 @@ impl TransformerConfig {
 /// the perceptron's slopes.
 fn kept_per_token(width: usize, inner: usize) -> usize {
     5 * width + inner
+}
+
+/// Multiplications of a block whose tokens each attend to `seen` tokens.
+fn block_multiplications(tokens: usize, seen: usize, width: usize, inner: usize) -> usize {
+    tokens * (4 * width * width + 2 * width * inner + 2 * seen * width)
 }
 
 /// The rows of an embedding table for sequences of one length: `[batch, tokens, width]`.

@@ -117,11 +117,11 @@ impl TextConfigOf for RobertaConfig {
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
             let found = format!("{} at width {}", self.heads, self.width);
             let key = "attention heads of the text tower";
-            return Err(Invalid::new(key, found, "a number that divides it"));
+            return Err(Invalid::new(key, &found, "a number that divides it"));
         }
         if self.context() < MIN_CONTEXT {
             let expected = format!("at least {MIN_CONTEXT} more than the padding token's id");
-            return Err(Invalid::new("positions of the text tower", self.positions, expected));
+            return Err(Invalid::new("positions of the text tower", &self.positions, expected));
         }
         Ok(())
     }

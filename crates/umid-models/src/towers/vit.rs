@@ -8,7 +8,10 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
-use super::{InputConfigOf, InputModule, Invalid, TransformerConfig, kept_per_token, within};
+use super::{
+    InputConfigOf, InputModule, Invalid, TransformerConfig, block_multiplications, kept_per_token,
+    within,
+};
 use crate::Result;
 use crate::front_end::Modality;
 use crate::nn::block::{Attend, Transformer};
@@ -83,16 +86,24 @@ impl InputConfigOf for VitConfig {
         (self.patches() + 1) * t.layers * kept_per_token(t.width, t.mlp_width)
     }
 
+    fn multiplications(&self, embedding_dim: usize) -> usize {
+        let (t, patches, patch) = (&self.transformer, self.patches(), self.patch_size);
+        let tokens = patches + 1;
+        patches * self.channels * patch * patch * t.width
+            + t.layers * block_multiplications(tokens, tokens, t.width, t.mlp_width)
+            + t.width * embedding_dim
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         within("image size", self.image_size)?;
         within("patch size", self.patch_size)?;
         self.transformer.check("image")?;
         if self.image_size < self.patch_size {
             let found = format!("{} with patch size {}", self.image_size, self.patch_size);
-            return Err(Invalid::new("image size", found, "at least one patch"));
+            return Err(Invalid::new("image size", &found, "at least one patch"));
         }
         if self.channels != CHANNELS {
-            return Err(Invalid::new("num_channels", self.channels, CHANNELS.to_string()));
+            return Err(Invalid::new("num_channels", &self.channels, CHANNELS.to_string()));
         }
         Ok(())
     }
