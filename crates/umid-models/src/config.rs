@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
 pub use crate::towers::{
-    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, Pooling, RobertaConfig,
-    TextConfig, TransformerConfig, VitConfig,
+    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, Pooling, ResnetConfig,
+    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 
 /// Everything about a model that its weights do not say themselves.

@@ -108,6 +108,9 @@ impl Model {
         let input = || {
             let mut tower = config.input.build(config.embedding_dim, device);
             tower.describe(&mut Loader { source, device, kernels })?;
+            if let Some(precision) = kernels {
+                tower.freeze(precision);
+            }
             Ok::<_, ModelError>(tower)
         };
         let tokenizer = || {

@@ -101,6 +101,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
         InputConfig::Htsat(htsat) => {
             (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);
         }
+        InputConfig::Resnet(image) => (image.layers, image.width, image.heads) = ([1; 4], 8, 2),
         InputConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
     }
     config

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{Family, Opened, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, View};
 use crate::config::{
-    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
-    VitConfig,
+    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
+    TransformerConfig, VitConfig,
 };
 use crate::front_end::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
@@ -136,7 +136,11 @@ fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
     let config = ModelConfig {
         embedding_dim: model.count("embed_dim")?,
         text: TextConfig::Causal(text_config),
-        input: InputConfig::Vit(vit(&mut vision, image_size, activation)?),
+        input: if vision.get("layers").is_some_and(Value::is_array) {
+            InputConfig::Resnet(resnet(&mut vision, image_size)?)
+        } else {
+            InputConfig::Vit(vit(&mut vision, image_size, activation)?)
+        },
     };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
@@ -144,12 +148,30 @@ fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
     Ok((config, image_size, defaulted))
 }
 
-fn vit(vision: &mut Section, image_size: usize, activation: Activation) -> Result<VitConfig> {
-    let width = vision.count_or("width", 768)?;
+fn resnet(vision: &mut Section, image_size: usize) -> Result<ResnetConfig> {
+    let layers = vision.counts_or("layers", &[])?;
+    let layers = layers.try_into().map_err(|_| {
+        let found = vision.get("layers").unwrap_or(&Value::Null);
+        vision.invalid("layers", found, "a number or four")
+    })?;
+    let width = vision.count_or("width", 64)?;
+    let head_width = head_width(vision)?;
+    let mut config = ResnetConfig { image_size, layers, width, heads: 0 };
+    config.heads = config.features() / head_width;
+    Ok(config)
+}
+
+fn head_width(vision: &mut Section) -> Result<usize> {
     let head_width = vision.count_or("head_width", 64)?;
     if head_width == 0 {
         return Err(vision.invalid("head_width", &Value::from(0), "a positive number"));
     }
+    Ok(head_width)
+}
+
+fn vit(vision: &mut Section, image_size: usize, activation: Activation) -> Result<VitConfig> {
+    let width = vision.count_or("width", 768)?;
+    let head_width = head_width(vision)?;
     Ok(VitConfig {
         image_size,
         patch_size: square(vision, "patch_size", 16)?,

@@ -123,6 +123,11 @@ impl Convolution {
         visitor.derived(&tensors, self)
     }
 
+    /// Kernel and bias on the host.
+    pub(crate) fn values(&self) -> [Vec<f32>; 2] {
+        [to_host(self.kernel.val()), to_host(self.bias.val())]
+    }
+
     /// # Shapes
     ///
     /// - hidden: `[batch, input, rows, columns]`

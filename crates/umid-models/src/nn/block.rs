@@ -147,7 +147,7 @@ impl Transformer {
         };
         let batch = positions.len();
         let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch));
-        last.forward_at(hidden, positions)
+        last.forward_at(&hidden, positions)
     }
 
     /// The norm that the last block of a post-norm stack ends with.
@@ -234,7 +234,7 @@ impl Block {
     pub(crate) fn kernel(
         &self,
         linears: &[umid_kernels::Linear],
-        norms: &[umid_kernels::Norm],
+        norms: &[[Vec<f32>; 2]],
         position_table: Option<&Vec<f32>>,
         precision: umid_kernels::Precision,
     ) -> umid_kernels::Block {
@@ -243,19 +243,27 @@ impl Block {
             _ if self.causal => Groups::Backwards,
             _ => Groups::All,
         };
-        umid_kernels::Block::new(&umid_kernels::Weights {
-            norm_before: norms[0],
+        let attention = umid_kernels::Body::Attention {
             qkv: [linears[0], linears[1], linears[2]],
             output: linears[3],
-            norm_after: norms[1],
+            heads: self.heads,
+            groups,
+        };
+        let perceptron = umid_kernels::Body::Perceptron {
             fc1: linears[4],
             fc2: linears[5],
-            heads: self.heads,
             activation: self.activation.kernel(),
-            epsilon: self.epsilon as f32,
-            groups,
-            precision,
-        })
+        };
+        let epsilon = self.epsilon as f32;
+        let norm = |i: usize| {
+            let [gain, shift] = &norms[i];
+            umid_kernels::Norm { gain, shift, epsilon }
+        };
+        let branches = [
+            umid_kernels::Branch { norm: norm(0), body: attention },
+            umid_kernels::Branch { norm: norm(1), body: perceptron },
+        ];
+        umid_kernels::Block::new(&branches, precision)
     }
 
     /// # Shapes
@@ -283,16 +291,16 @@ impl Block {
     /// - hidden: `[batch * tokens, width]`
     /// - positions: `batch` positions
     /// - output: `[batch, width]`
-    fn forward_at(&self, hidden: Tensor<2>, positions: &[usize]) -> Tensor<2> {
+    fn forward_at(&self, hidden: &Tensor<2>, positions: &[usize]) -> Tensor<2> {
         match self.order {
             NormOrder::Before => {
-                let attended = self.attended_at(normed(&self.norm1, hidden.clone()), positions);
-                let hidden = rows_at(&hidden, positions) + attended;
+                let attended = self.attended_at(&normed(&self.norm1, hidden.clone()), positions);
+                let hidden = rows_at(hidden, positions) + attended;
                 hidden.clone() + self.perceptron(normed(&self.norm2, hidden))
             }
             NormOrder::After => {
-                let attended = self.attended_at(hidden.clone(), positions);
-                let hidden = normed(&self.norm1, rows_at(&hidden, positions) + attended);
+                let attended = self.attended_at(hidden, positions);
+                let hidden = normed(&self.norm1, rows_at(hidden, positions) + attended);
                 hidden.clone() + self.perceptron(hidden)
             }
         }
@@ -311,10 +319,10 @@ impl Block {
     }
 
     /// What one token of each sequence gathers: `[batch, width]`.
-    fn attended_at(&self, source: Tensor<2>, positions: &[usize]) -> Tensor<2> {
+    fn attended_at(&self, source: &Tensor<2>, positions: &[usize]) -> Tensor<2> {
         let (batch, [rows, width]) = (positions.len(), source.dims());
         let [k, v] = self.heads(self.project(source.clone(), width, 2 * width), batch);
-        let [q] = self.heads(self.project(rows_at(&source, positions), 0, width), batch);
+        let [q] = self.heads(self.project(rows_at(source, positions), 0, width), batch);
         let mask = self.causal.then(|| later_than(positions, rows / batch, &source.device()));
         let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
         self.output.forward(context.swap_dims(1, 2).reshape([batch, width]))

@@ -1,8 +1,9 @@
-//! Frozen blocks on a CPU: one operation for a whole stack, instead of some thirty per block.
+//! Frozen blocks and convolutions on a CPU: one operation for a whole stack, instead of some thirty
+//! per block.
 //!
 //! The kernels are `umid-kernels`. A stack enters burn's graph as one operation with a backward pass
-//! of its own, so that everything around it is differentiated by burn. Blocks that have no kernel,
-//! or are on another device, keep burn's own operations, which the kernels are tested against.
+//! of its own, so that everything around it is differentiated by burn. What has no kernel, or is on
+//! another device, keeps burn's own operations, which the kernels are tested against.
 
 use std::sync::Arc;
 
@@ -15,40 +16,102 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
-use umid_kernels::{Passed, Stack};
+use umid_kernels::{ConvPassed, ConvStack, Passed, Stack};
 
-/// A stack and how sequences go through it.
+/// A frozen network, and how a batch passes through it.
 #[derive(Debug, Clone)]
-struct Pass {
-    stack: Arc<Stack>,
-    tokens: usize,
-    read: Option<Arc<[usize]>>,
+enum Network {
+    Blocks { stack: Arc<Stack>, tokens: usize, read: Option<Arc<[usize]>> },
+    Convolutions { stack: Arc<ConvStack>, height: usize, width: usize },
+}
+
+/// What a backward pass needs of the forward pass.
+#[derive(Debug)]
+enum Kept {
+    Blocks(Passed),
+    Convolutions(ConvPassed),
+}
+
+impl Network {
+    fn forward(&self, values: &[f32]) -> FloatTensor<Flex> {
+        self.output(match self {
+            Self::Blocks { stack, tokens, read } => stack.forward(values, *tokens, read.as_deref()),
+            Self::Convolutions { stack, height, width } => stack.forward(values, *height, *width),
+        })
+    }
+
+    fn forward_for_backward(&self, values: &[f32]) -> (FloatTensor<Flex>, Kept) {
+        let (output, kept) = match self {
+            Self::Blocks { stack, tokens, read } => {
+                let (output, passed) = stack.forward_for_backward(values, *tokens, read.as_deref());
+                (output, Kept::Blocks(passed))
+            }
+            Self::Convolutions { stack, height, width } => {
+                let (output, passed) = stack.forward_for_backward(values, *height, *width);
+                (output, Kept::Convolutions(passed))
+            }
+        };
+        (self.output(output), kept)
+    }
+
+    fn backward(&self, gradient: &[f32], kept: &Kept) -> FloatTensor<Flex> {
+        match (self, kept) {
+            (Self::Blocks { stack, .. }, Kept::Blocks(passed)) => {
+                let values = stack.backward(gradient, passed);
+                let shape = vec![values.len() / stack.width(), stack.width()];
+                tensor(values, shape)
+            }
+            (Self::Convolutions { stack, height, width }, Kept::Convolutions(passed)) => {
+                let values = stack.backward(gradient, passed);
+                let channels = stack.channels();
+                let images = values.len() / (channels * height * width);
+                tensor(values, vec![images, channels, *height, *width])
+            }
+            _ => panic!("what was kept is another network's"),
+        }
+    }
+
+    fn output(&self, values: Vec<f32>) -> FloatTensor<Flex> {
+        match self {
+            Self::Blocks { stack, .. } => {
+                let shape = vec![values.len() / stack.width(), stack.width()];
+                tensor(values, shape)
+            }
+            Self::Convolutions { stack, height, width } => {
+                let [rows, columns, channels] =
+                    stack.output_shape(*height, *width).expect("it passed images of this size");
+                let images = values.len() / (rows * columns * channels);
+                tensor(values, vec![images, rows, columns, channels])
+            }
+        }
+    }
+}
+
+/// A tensor of some values, without a copy.
+fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FloatTensor<Flex> {
+    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
 }
 
 #[backend_extension(Flex, Autodiff)]
 trait FrozenOps: Backend {
-    /// # Shapes
-    ///
-    /// - hidden: `[sequences * tokens, width]`
-    /// - output: as hidden, or `[sequences, width]` where tokens are read
-    fn frozen(hidden: FloatTensor<Self>, pass: Pass) -> FloatTensor<Self>;
+    /// What a network makes of its inputs; shapes are the network's.
+    fn frozen(inputs: FloatTensor<Self>, network: Network) -> FloatTensor<Self>;
 }
 
 impl FrozenOps for Flex {
-    fn frozen(hidden: FloatTensor<Self>, pass: Pass) -> FloatTensor<Self> {
-        let hidden = hidden.to_contiguous();
-        let values = hidden.as_slice::<f32>().expect("f32");
-        tensor(pass.stack.forward(values, pass.tokens, pass.read.as_deref()), &pass.stack)
+    fn frozen(inputs: FloatTensor<Self>, network: Network) -> FloatTensor<Self> {
+        let inputs = inputs.to_contiguous();
+        network.forward(inputs.as_slice::<f32>().expect("f32"))
     }
 }
 
 impl<C: CheckpointStrategy> FrozenOps for Autodiff<Flex, C> {
-    fn frozen(hidden: FloatTensor<Self>, pass: Pass) -> FloatTensor<Self> {
+    fn frozen(inputs: FloatTensor<Self>, network: Network) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Frozen;
 
         impl Backward<Flex, 1> for Frozen {
-            type State = (Arc<Stack>, Arc<Passed>);
+            type State = (Network, Arc<Kept>);
 
             fn backward(
                 self,
@@ -56,36 +119,27 @@ impl<C: CheckpointStrategy> FrozenOps for Autodiff<Flex, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let (stack, passed) = ops.state;
+                let (network, kept) = ops.state;
                 unary::<Flex, _>(ops.parents, ops.node, grads, |gradient| {
                     let gradient = gradient.to_contiguous();
-                    let values = gradient.as_slice::<f32>().expect("f32");
-                    tensor(stack.backward(values, &passed), &stack)
+                    network.backward(gradient.as_slice::<f32>().expect("f32"), &kept)
                 });
             }
         }
 
-        match Frozen.prepare::<C>([hidden.node()]).compute_bound().stateful() {
+        match Frozen.prepare::<C>([inputs.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let hidden = hidden.into_primitive().to_contiguous();
-                let values = hidden.as_slice::<f32>().expect("f32");
-                let read = pass.read.as_deref();
-                let (output, passed) = pass.stack.forward_for_backward(values, pass.tokens, read);
-                let output = tensor(output, &pass.stack);
-                prep.finish((pass.stack, Arc::new(passed)), output)
+                let inputs = inputs.into_primitive().to_contiguous();
+                let values = inputs.as_slice::<f32>().expect("f32");
+                let (output, kept) = network.forward_for_backward(values);
+                prep.finish((network, Arc::new(kept)), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(Flex::frozen(hidden.into_primitive(), pass)),
+            OpsKind::UnTracked(prep) => prep.finish(Flex::frozen(inputs.into_primitive(), network)),
         }
     }
 }
 
-/// Rows of a stack's width, without a copy.
-fn tensor(values: Vec<f32>, stack: &Stack) -> FloatTensor<Flex> {
-    let shape = [values.len() / stack.width(), stack.width()];
-    Flex::float_from_data(TensorData::new(values, shape), &FlexDevice)
-}
-
-/// Passes sequences through a stack.
+/// Passes sequences through a stack of blocks.
 ///
 /// # Shapes
 ///
@@ -98,8 +152,21 @@ pub(crate) fn forward(
     tokens: usize,
     read: Option<&[usize]>,
 ) -> Tensor<2> {
-    let pass = Pass { stack: Arc::clone(stack), tokens, read: read.map(Arc::from) };
-    Tensor::from_dispatch(<Dispatch as FrozenOps>::frozen(hidden.into_dispatch(), pass))
+    let read = read.map(Arc::from);
+    let network = Network::Blocks { stack: Arc::clone(stack), tokens, read };
+    Tensor::from_dispatch(<Dispatch as FrozenOps>::frozen(hidden.into_dispatch(), network))
+}
+
+/// Passes images through convolutions.
+///
+/// # Shapes
+///
+/// - images: `[batch, channels, height, width]`
+/// - output: `[batch, rows, columns, features]`
+pub(crate) fn convolve(stack: &Arc<ConvStack>, images: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = images.dims();
+    let network = Network::Convolutions { stack: Arc::clone(stack), height, width };
+    Tensor::from_dispatch(<Dispatch as FrozenOps>::frozen(images.into_dispatch(), network))
 }
 
 #[cfg(test)]
@@ -113,8 +180,14 @@ mod tests {
 
     /// Relative to the largest value: f32 round-off in another order of summation.
     const TOLERANCE: f32 = 1e-5;
-    const FIXTURES: [&str; 5] =
-        ["hf-sharded", "hf-f16", "openclip-gelu", "openclip-quickgelu", "clap-hf-unfused"];
+    const FIXTURES: [&str; 6] = [
+        "hf-sharded",
+        "hf-f16",
+        "openclip-gelu",
+        "openclip-quickgelu",
+        "openclip-rn50",
+        "clap-hf-unfused",
+    ];
 
     fn both(fixture: &str) -> [Model; 2] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);

@@ -118,9 +118,7 @@ impl<'a> Panels<'a> {
             .iter()
             .map(|(weight, bias)| umid_kernels::Linear { weight, bias: bias.as_deref() })
             .collect();
-        let norms: Vec<umid_kernels::Norm> =
-            self.norms.iter().map(|[gain, shift]| umid_kernels::Norm { gain, shift }).collect();
-        let block = block.kernel(&linears, &norms, self.tables.first(), precision);
+        let block = block.kernel(&linears, &self.norms, self.tables.first(), precision);
         self.linears.iter().try_for_each(|(weight, _)| weight.check())?;
         Ok(block)
     }

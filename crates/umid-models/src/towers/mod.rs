@@ -9,6 +9,7 @@ mod causal;
 mod cnn14;
 mod fusion;
 mod htsat;
+mod resnet;
 mod roberta;
 mod vit;
 
@@ -21,6 +22,7 @@ pub use causal::{CausalText, CausalTextConfig, Pooling};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
+pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
 pub use vit::{Vit, VitConfig};
 
@@ -81,6 +83,9 @@ pub(crate) trait InputModule: InputTower {
 
     /// Which of the parts that may have kernels have them.
     fn frozen_parts(&self) -> Vec<bool>;
+
+    /// Gives the kernels what they take only when all of it is loaded.
+    fn freeze(&mut self, _: umid_kernels::Precision) {}
 
     /// Whether inputs of a shape can be embedded.
     fn accepts(&self, shape: [usize; 3]) -> bool {
@@ -239,6 +244,10 @@ macro_rules! input_towers {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }
 
+            pub(crate) fn freeze(&mut self, precision: umid_kernels::Precision) {
+                match self { $(Self::$variant(tower) => tower.freeze(precision)),+ }
+            }
+
             pub(crate) fn frozen_parts(&self) -> Vec<bool> {
                 match self { $(Self::$variant(tower) => tower.frozen_parts()),+ }
             }
@@ -275,6 +284,8 @@ text_towers! {
 input_towers! {
     /// A vision transformer.
     Vit(VitConfig => Vit),
+    /// A residual network.
+    Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.
     Htsat(HtsatConfig => Htsat),
     /// A convolutional network over log-mels (PANN).
