@@ -5,13 +5,14 @@ pub fn largest(differences: impl IntoIterator<Item = f32>) -> f32 {
     differences.into_iter().map(f32::abs).max_by(f32::total_cmp).expect("something to compare")
 }
 
-/// Largest difference between rows, relative to the norm of the expected row.
+/// Largest difference between rows, relative to the norm of the expected row. A row that is to be
+/// zero has to be.
 pub fn row_error(found: &[f32], expected: &[f32], width: usize) -> f32 {
     assert_eq!(found.len(), expected.len());
     let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|x| x * x).sum::<f32>().sqrt();
     largest(found.chunks_exact(width).zip(expected.chunks_exact(width)).map(|(f, e)| {
         let difference = norm(&mut f.iter().zip(e).map(|(f, e)| f - e));
-        difference / norm(&mut e.iter().copied())
+        if difference == 0.0 { 0.0 } else { difference / norm(&mut e.iter().copied()) }
     }))
 }
 
