@@ -159,7 +159,7 @@ fn time_model(
     };
     let checkpoint = model.checkpoint(root, &out.join("models"), python)?;
     let config = Model::load(&checkpoint, &umid_models::parse_device("cpu")?)?.config;
-    let operations = operations(&config)?;
+    let operations = operations(&config);
     let batches = if arguments.batch.is_empty() { model.batches } else { &arguments.batch };
     let mut contenders = kinds
         .iter()
