@@ -30,8 +30,7 @@ use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
-use crate::reference_fit::fit_part;
-use crate::reference_fit::{check_names, check_votes};
+use crate::reference_fit::{check_names, check_votes, split};
 use crate::report::{Preview, Report, Table, render};
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
@@ -365,7 +364,7 @@ fn run_info(
         signals: BTreeMap::new(),
     };
     let names = options.calibrated_reference.texts.len();
-    let calibrating = names - fit_part(names, options.seed)?.len();
+    let calibrating = split(names, options.seed)?.calibration.len();
     let inversion = options.inversion.as_ref();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {
