@@ -17,26 +17,26 @@ use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
 use crate::auditor::Auditor;
-use crate::bank::fingerprint;
 use crate::cache::ReferenceCache;
 use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
-use crate::lengths::check_lengths;
 use crate::overview::Overview;
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
+use crate::reading::bank::fingerprint;
+use crate::reading::lengths::check_lengths;
+use crate::reading::reference_fit::{check_names, check_votes, split};
+use crate::reading::text_signals::CHUNK;
 use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
-use crate::reference_fit::{check_names, check_votes, split};
 use crate::report::{Preview, Report, Table, render};
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
 use crate::store::{REPORT_FILE, RESULTS_FILE, Records, RunStore};
 use crate::templates::Templates;
-use crate::text_signals::CHUNK;
 
 /// Shown side of a preview image in pixels, at least.
 const PREVIEW_SIDE: usize = 128;

@@ -10,32 +10,20 @@
 //!
 //! The binary `umid` is a thin shell over this library.
 
-mod atomic;
 pub mod audit;
-pub mod auditor;
-mod bank;
-pub mod cache;
-pub mod csv_out;
 pub mod error;
 pub mod evaluation;
-pub mod imagined;
-pub mod inversion_signals;
-mod lengths;
-pub mod names;
-pub mod overview;
 pub mod progress;
-pub mod queries;
-pub mod record;
-pub mod redact;
-pub mod reference;
-mod reference_fit;
+mod reading;
 pub mod report;
-pub mod score;
+mod run;
 mod shown;
-pub mod siblings;
-pub mod store;
-pub mod templates;
-mod text_signals;
+
+pub use reading::{
+    auditor, inversion_signals, names, queries, reference, score, siblings, templates,
+};
+pub use report::imagined;
+pub use run::{cache, csv_out, overview, record, redact, store};
 
 pub use error::AuditError;
 

@@ -22,6 +22,7 @@ mod embedded;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guide;
+pub mod imagined;
 mod markup;
 mod outcome;
 mod p_values;

@@ -7,7 +7,7 @@
 use umid_detect::SignalWeight;
 use umid_signals::Signal;
 
-use crate::text_signals::SignalRow;
+use crate::reading::text_signals::SignalRow;
 
 /// Signals of the default score with their weights, in the order of the rows of a test.
 /// Signals that a name or run lacks are left out and the rest is calibrated without them.

@@ -26,13 +26,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 use crate::csv_out::TableWriter;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::queries::Query;
 use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
+use crate::run::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 
 pub use identity::Difference;
 pub use log::{RecordProblem, SYNC_INTERVAL};

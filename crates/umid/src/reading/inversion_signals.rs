@@ -12,7 +12,7 @@ use umid_signals::inversion::{
 };
 
 use crate::error::AuditError;
-use crate::text_signals::SignalRow;
+use crate::reading::text_signals::SignalRow;
 
 /// Mean final cosine above which an inversion is saturated: on procedural targets the signal
 /// lay between .92 and .97, and further steps erased it (`docs/method.md`).

@@ -10,15 +10,15 @@ use umid_models::{Model, Tower};
 use umid_signals::{Bank, Need, Signal};
 
 use crate::audit::AuditOptions;
-use crate::bank::{fingerprint, load_bank};
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
 use crate::error::AuditError;
 use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
+use crate::reading::bank::{fingerprint, load_bank};
+use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
+use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
-use crate::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
-use crate::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,9 +5,9 @@ use umid_models::Model;
 use crate::audit::AuditOptions;
 use crate::error::AuditError;
 use crate::queries::Query;
+use crate::reading::text_signals::full_name;
 use crate::shown::shown;
 use crate::templates::Templates;
-use crate::text_signals::full_name;
 
 /// Refuses texts that do not fit the model's context in every template: what is cut off could
 /// not be asked about.

@@ -17,9 +17,9 @@ use umid_signals::Signal;
 
 use crate::error::AuditError;
 use crate::queries::Query;
+use crate::reading::text_signals::SignalRow;
 use crate::record::{CalibratedReading, PaperReading};
 use crate::score::{oriented, weights};
-use crate::text_signals::SignalRow;
 
 /// Signals of a reference's texts, in the texts' order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

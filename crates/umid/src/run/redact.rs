@@ -12,8 +12,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::atomic::write_private;
 use crate::error::AuditError;
+use crate::run::atomic::write_private;
 
 /// The key's file in the run's directory.
 pub const KEY_FILE: &str = "redact.key";

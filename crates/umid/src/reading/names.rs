@@ -19,10 +19,10 @@ impl NameList {
     /// The list's names in the order of its file.
     pub fn names(self) -> Vec<String> {
         let file = match self {
-            Self::First => include_str!("../../../datasets/names/first.txt"),
-            Self::Last => include_str!("../../../datasets/names/last.txt"),
-            Self::SiblingFirst => include_str!("../../../datasets/names/sibling_first.txt"),
-            Self::SiblingLast => include_str!("../../../datasets/names/sibling_last.txt"),
+            Self::First => include_str!("../../../../datasets/names/first.txt"),
+            Self::Last => include_str!("../../../../datasets/names/last.txt"),
+            Self::SiblingFirst => include_str!("../../../../datasets/names/sibling_first.txt"),
+            Self::SiblingLast => include_str!("../../../../datasets/names/sibling_last.txt"),
         };
         file.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
