@@ -18,8 +18,8 @@ use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{
-    CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Detector, Ensemble,
-    EnsembleParams, SignalWeight, Split,
+    CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Ensemble, EnsembleParams,
+    SignalWeight, Split,
 };
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
 use umid_models::{Model, Precision};
