@@ -1,4 +1,4 @@
-"""PyTorch's side of `cargo xtask bench`: the same inversion loop, asked for by line.
+"""PyTorch's side of `cargo xtask bench`: the same inversion loop, one request per line.
 
     echo '{"invert": {"batch": 8, "steps": 3}}' | \
         python scripts/bench_pytorch.py --model DIR --precision f32

@@ -10,10 +10,10 @@ merges) and the front ends are those of the published models; `clap` has the
 sizes of clap-htsat-unfused, which are transformers' defaults, and a table of
 50,265 tokens of which its tokenizer, which no package ships, uses the bytes
 alone. The weights are the packages' own initialisation, so embeddings are
-finite and differ from input to input, but mean nothing. For that a residual tower
-gets the batch statistics of noise, and the last norm of its blocks is not left at
-0, where every block would be idle. For measuring size and
-speed only; not committed.
+finite and differ from input to input, but mean nothing. So that this holds for a
+residual tower too, its batch norms get the statistics of noise, and the last norm
+of each block is not left at 0, where the block would do nothing. For measuring size
+and speed only; not committed.
 """
 
 from __future__ import annotations

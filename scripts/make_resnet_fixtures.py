@@ -3,20 +3,20 @@
     .venv/bin/python scripts/make_clip_fixtures.py
     .venv/bin/python scripts/make_resnet_fixtures.py
 
-The second of the family of scripts that `make_clip_fixtures.py` begins: its
-docstring gives the keys and shapes of the two files of expected values, and its
-`images/` are read here. The towers have the depths of the published ones (RN50,
-RN101, RN50x4, RN50x16, RN50x64) at widths of 2 to 4 in place of 64 to 128, with
-several heads in the attention pool.
+The docstring of `make_clip_fixtures.py` gives the keys and shapes of the two
+files of expected values, and its `images/` are read here, so it runs first. The
+towers have the depths of the published ones (RN50, RN101, RN50x4, RN50x16,
+RN50x64) at widths of 2 to 4 in place of 64 to 128, with several heads in the
+attention pool.
 
 Batch norms are made as training leaves them: the statistics are those of random
 inputs, layer by layer, moved away by a random amount, so that each norm does
-something and the activations of the deepest tower stay of the order of 1. The
+something and the activations of the deepest tower stay near 1. The
 attention pool's queries and keys are scaled so that no softmax is saturated.
 
 Embeddings and gradients are computed again in f64. A ReLU whose input is within
-round-off of zero would make the gradient a matter of luck; a case whose f32
-values are not within `STABILITY` of those in f64 is an error.
+round-off of zero would make the gradient a matter of luck, so a case is an error if
+its f32 values differ from those in f64 by more than `STABILITY`.
 """
 
 from __future__ import annotations

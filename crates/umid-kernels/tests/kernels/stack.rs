@@ -1,10 +1,15 @@
-//! Against the same blocks written out in f64, and against themselves in other company.
+//! Against the same blocks written out in f64, and against themselves in other batches.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::ThreadPoolBuilder;
 use umid_kernels::{
-    Activation, Block, Groups, Linear, Matrix, Norm, Precision, Stack, Weights, Windows,
+    Activation, Block, Body, Branch, Groups, Linear, Norm, Precision, Stack, Windows,
 };
+
+use crate::common::{assert_close, bits, exact, precisions, random};
+
+const EPSILON: f32 = 1e-5;
 
 /// A block's weights, owned.
 struct Owned {
@@ -50,41 +55,57 @@ impl Owned {
         Self { vectors, heads, activation, groups, precision: Precision::F32 }
     }
 
-    fn weights(&self) -> Weights<'_> {
+    fn branches(&self) -> [Branch<'_>; 2] {
         let v = &self.vectors;
         let linear = |i: usize| Linear { weight: &v[i], bias: Some(&v[i + 1]) };
-        Weights {
-            norm_before: Norm { gain: &v[0], shift: &v[1] },
+        let norm = |i: usize| Norm { gain: &v[i], shift: &v[i + 1], epsilon: EPSILON };
+        let attention = Body::Attention {
             qkv: [2, 4, 6].map(linear),
             output: linear(8),
-            norm_after: Norm { gain: &v[10], shift: &v[11] },
-            fc1: linear(12),
-            fc2: linear(14),
             heads: self.heads,
-            activation: self.activation,
-            epsilon: 1e-5,
             groups: self.groups.clone(),
-            precision: self.precision,
-        }
+        };
+        let perceptron =
+            Body::Perceptron { fc1: linear(12), fc2: linear(14), activation: self.activation };
+        [Branch { norm: norm(0), body: attention }, Branch { norm: norm(10), body: perceptron }]
+    }
+
+    fn block(&self) -> Block {
+        Block::new(&self.branches(), self.precision)
     }
 }
 
-/// A block of one sequence in f64, as its definition has it.
-fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
-    let width = block.norm_before.gain.len();
-    let tokens = hidden.len() / width;
-    let head = width / block.heads;
-    let before = norm(hidden, &block.norm_before);
-    let qkv = block.qkv.map(|part| linear(&before, width, &part));
+/// A branch of one sequence in f64, as its definition has it.
+fn plain(branch: &Branch, hidden: &[f64]) -> Vec<f64> {
+    let width = branch.norm.gain.len();
+    let normed = norm(hidden, &branch.norm);
+    let added = match &branch.body {
+        Body::Attention { qkv, output, heads, groups } => {
+            let qkv = qkv.map(|part| linear(&normed, width, &part));
+            linear(&attend(&qkv, width, *heads, groups), width, output)
+        }
+        Body::Perceptron { fc1, fc2, activation } => {
+            let inner = linear(&normed, width, fc1);
+            let inner: Vec<f64> = inner.into_iter().map(|x| activate(*activation, x)).collect();
+            linear(&inner, inner.len() * width / hidden.len(), fc2)
+        }
+    };
+    hidden.iter().zip(added).map(|(x, y)| x + y).collect()
+}
+
+/// Softmax attention of queries to keys, over values.
+fn attend(qkv: &[Vec<f64>; 3], width: usize, heads: usize, groups: &Groups) -> Vec<f64> {
+    let tokens = qkv[0].len() / width;
+    let head = width / heads;
     let at =
         |token: usize, part: usize, h: usize, i: usize| qkv[part][token * width + h * head + i];
-    let windows: Vec<Vec<usize>> = match &block.groups {
+    let windows: Vec<Vec<usize>> = match groups {
         Groups::Windows(windows) => windows.tokens.clone(),
         _ => vec![(0..tokens).collect()],
     };
     let mut context = vec![0.0; tokens * width];
     for (w, window) in windows.iter().enumerate() {
-        for h in 0..block.heads {
+        for h in 0..heads {
             for (i, query) in window.iter().enumerate() {
                 let scores: Vec<f64> = window
                     .iter()
@@ -93,7 +114,7 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
                         let product: f64 =
                             (0..head).map(|e| at(*query, 0, h, e) * at(*key, 1, h, e)).sum();
                         let score = product / (head as f64).sqrt();
-                        match &block.groups {
+                        match groups {
                             Groups::Backwards if j > i => f64::NEG_INFINITY,
                             Groups::All | Groups::Backwards => score,
                             Groups::Windows(windows) => {
@@ -105,25 +126,18 @@ fn plain(block: &Weights, hidden: &[f64]) -> Vec<f64> {
                         }
                     })
                     .collect();
-                let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let total: f64 = scores.iter().map(|s| (s - highest).exp()).sum();
+                let total: f64 = scores.iter().map(|s| s.exp()).sum();
                 for e in 0..head {
                     context[query * width + h * head + e] = window
                         .iter()
                         .zip(&scores)
-                        .map(|(key, s)| (s - highest).exp() / total * at(*key, 2, h, e))
+                        .map(|(key, s)| s.exp() / total * at(*key, 2, h, e))
                         .sum();
                 }
             }
         }
     }
-    let add =
-        |x: &[f64], y: Vec<f64>| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x + y).collect() };
-    let hidden = add(hidden, linear(&context, width, &block.output));
-    let inner = linear(&norm(&hidden, &block.norm_after), width, &block.fc1);
-    let inner: Vec<f64> = inner.into_iter().map(|x| activate(block.activation, x)).collect();
-    let inner_width = inner.len() / tokens;
-    add(&hidden, linear(&inner, inner_width, &block.fc2))
+    context
 }
 
 fn linear(rows: &[f64], width: usize, layer: &Linear) -> Vec<f64> {
@@ -145,7 +159,7 @@ fn norm(rows: &[f64], norm: &Norm) -> Vec<f64> {
         .flat_map(|row| {
             let mean = row.iter().sum::<f64>() / width as f64;
             let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
-            let scale = (variance + 1e-5).sqrt().recip();
+            let scale = (variance + f64::from(norm.epsilon)).sqrt().recip();
             let scaled = move |(i, x): (usize, &f64)| {
                 (x - mean) * scale * f64::from(norm.gain[i]) + f64::from(norm.shift[i])
             };
@@ -170,25 +184,6 @@ fn normal_distribution(x: f64) -> f64 {
     let inside: f64 =
         (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
     0.5 + h / 3.0 * (density(0.0) + inside + density(x))
-}
-
-fn hidden(count: usize, seed: u64) -> Vec<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    (0..count).map(|_| random.random_range(-2.0..2.0f32)).collect()
-}
-
-/// Largest difference, as a share of the largest value.
-fn relative(found: &[f32], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-    let difference =
-        found.iter().zip(expected).fold(0.0f64, |m, (f, e)| m.max((f64::from(*f) - e).abs()));
-    difference / largest
-}
-
-/// Those that this processor has.
-fn precisions() -> impl Iterator<Item = Precision> {
-    [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available())
 }
 
 /// Output and gradient of two blocks, for sequences of some length, against the definition, in
@@ -228,13 +223,14 @@ fn check_in(
         ..Owned::random(width, inner, heads, activation, groups.clone(), i)
     };
     let blocks: Vec<Owned> = (0..2).map(block).collect();
-    let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
-    let stack = Stack::new(weights.iter().map(Block::new).collect());
+    let branches: Vec<Branch> = blocks.iter().flat_map(Owned::branches).collect();
+    let stack = Stack::new(blocks.iter().map(Owned::block).collect());
     let sequences = 3;
-    let input = hidden(sequences * tokens * width, 7);
+    let input = random(sequences * tokens * width, 7);
     let whole = |input: &[f64]| -> Vec<f64> {
         let each = input.chunks_exact(tokens * width).enumerate().flat_map(|(i, sequence)| {
-            let out = weights.iter().fold(sequence.to_vec(), |hidden, block| plain(block, &hidden));
+            let out =
+                branches.iter().fold(sequence.to_vec(), |hidden, branch| plain(branch, &hidden));
             match read {
                 None => out,
                 Some(read) => out[read[i] * width..(read[i] + 1) * width].to_vec(),
@@ -242,20 +238,19 @@ fn check_in(
         });
         each.collect()
     };
-    let exact: Vec<f64> = input.iter().map(|x| f64::from(*x)).collect();
+    let start = exact(&input);
     let (output, passed) = stack.forward_for_backward(&input, tokens, read);
-    let found = relative(&output, &whole(&exact));
-    assert!(found < output_tolerance, "{precision:?}: {found}");
-    assert_eq!(output, stack.forward(&input, tokens, read));
+    assert_close(&output, &whole(&start), output_tolerance, &format!("{precision:?}"));
+    assert_eq!(bits(&output), bits(&stack.forward(&input, tokens, read)));
 
-    let above = hidden(output.len(), 8);
+    let above = random(output.len(), 8);
     let gradient = stack.backward(&above, &passed);
     // The derivative along some directions, by differences in f64.
     for seed in 0..4 {
-        let direction = hidden(input.len(), 100 + seed);
+        let direction = random(input.len(), 100 + seed);
         let moved = |by: f64| -> f64 {
             let there: Vec<f64> =
-                exact.iter().zip(&direction).map(|(x, d)| x + by * f64::from(*d)).collect();
+                start.iter().zip(&direction).map(|(x, d)| x + by * f64::from(*d)).collect();
             whole(&there).iter().zip(&above).map(|(y, a)| y * f64::from(*a)).sum()
         };
         let step = 1e-5;
@@ -297,7 +292,7 @@ fn tokens_attend_backwards() {
 #[test]
 fn tokens_attend_within_windows() {
     let tokens = vec![vec![0, 3, 1, 7], vec![2, 4, 5, 6]];
-    let bias = hidden(2 * 4 * 4, 3);
+    let bias = random(2 * 4 * 4, 3);
     for regions in [None, Some(vec![vec![0, 0, 1, 1], vec![0, 0, 0, 0]])] {
         let groups =
             Groups::Windows(Windows { tokens: tokens.clone(), bias: bias.clone(), regions });
@@ -305,67 +300,86 @@ fn tokens_attend_within_windows() {
     }
 }
 
+/// Some sequences, in some order, in pools of some threads: each has the bits that it has alone.
 #[test]
-fn a_sequence_has_the_same_result_in_any_company() {
+fn results_do_not_depend_on_batch_composition_order_or_threads() {
+    const WIDTH: usize = 64;
+    const TOKENS: usize = 13;
+    const EACH: usize = TOKENS * WIDTH;
+    // More sequences than a part has, and more parts than threads.
+    let batches: [Vec<usize>; 5] = [
+        (0..100).collect(),
+        (0..100).rev().collect(),
+        vec![17],
+        vec![99, 0, 17],
+        (0..100).filter(|i| i % 3 == 0).chain([17, 17]).collect(),
+    ];
     for precision in precisions() {
-        let block =
-            |i| Owned { precision, ..Owned::random(64, 128, 4, Activation::Gelu, Groups::All, i) };
-        let blocks: Vec<Owned> = (0..2).map(block).collect();
-        let weights: Vec<Weights> = blocks.iter().map(Owned::weights).collect();
-        let stack = Stack::new(weights.iter().map(Block::new).collect());
-        let (tokens, each) = (13, 13 * 64);
-        let input = hidden(40 * each, 1);
-        let above = hidden(40 * 64, 2);
-        let (output, passed) = stack.forward_for_backward(&input, tokens, Some(&[0; 40]));
-        let gradient = stack.backward(&above, &passed);
-        for sequence in [0, 17, 39] {
-            let (alone, passed) =
-                stack.forward_for_backward(&input[sequence * each..][..each], tokens, Some(&[0]));
-            assert_eq!(alone, output[sequence * 64..][..64]);
-            let alone = stack.backward(&above[sequence * 64..][..64], &passed);
-            assert_eq!(alone, gradient[sequence * each..][..each]);
+        for groups in [Groups::All, Groups::Backwards] {
+            let block = |i| {
+                let block = Owned::random(WIDTH, 128, 4, Activation::Gelu, groups.clone(), i);
+                Owned { precision, ..block }.block()
+            };
+            let stack = Stack::new((0..2).map(block).collect());
+            let (input, above) = (random(100 * EACH, 1), random(100 * EACH, 2));
+            for read in [None, Some(5)] {
+                let kept = if read.is_some() { WIDTH } else { EACH };
+                let run = |batch: &[usize]| {
+                    let pick = |from: &[f32], each: usize| -> Vec<f32> {
+                        batch.iter().flat_map(|i| from[i * each..][..each].to_vec()).collect()
+                    };
+                    let read = read.map(|token| vec![token; batch.len()]);
+                    let (output, passed) =
+                        stack.forward_for_backward(&pick(&input, EACH), TOKENS, read.as_deref());
+                    (output, stack.backward(&pick(&above, kept), &passed))
+                };
+                let alone: Vec<_> = (0..100).map(|i| run(&[i])).collect();
+                for threads in 1..=3 {
+                    let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+                    for batch in &batches {
+                        let (output, gradient) = pool.install(|| run(batch));
+                        assert_eq!(output.len(), batch.len() * kept);
+                        assert_eq!(gradient.len(), batch.len() * EACH);
+                        for (i, sequence) in batch.iter().enumerate() {
+                            let what = format!("{precision:?} {threads} {batch:?} {sequence}");
+                            let alone = &alone[*sequence];
+                            assert!(bits(&output[i * kept..][..kept]) == bits(&alone.0), "{what}");
+                            assert!(
+                                bits(&gradient[i * EACH..][..EACH]) == bits(&alone.1),
+                                "{what}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_batch_has_an_empty_result() {
+    let stack =
+        Stack::new(vec![Owned::random(32, 64, 2, Activation::Relu, Groups::All, 0).block()]);
+    for tokens in [5, 0] {
+        for read in [None, Some(&[][..])] {
+            assert!(stack.forward(&[], tokens, read).is_empty());
+            let (output, passed) = stack.forward_for_backward(&[], tokens, read);
+            assert!(output.is_empty());
+            assert!(stack.backward(&[], &passed).is_empty());
         }
     }
 }
 
 #[test]
 fn a_sequence_that_is_not_finite_stays_by_itself() {
-    let block = Owned::random(32, 64, 2, Activation::QuickGelu, Groups::All, 0);
-    let stack = Stack::new(vec![Block::new(&block.weights())]);
-    let mut input = hidden(3 * 5 * 32, 1);
-    let clean = stack.forward(&input, 5, None);
-    input[5 * 32] = f32::NAN;
-    let output = stack.forward(&input, 5, None);
-    assert!(output[5 * 32..10 * 32].iter().all(|x| x.is_nan()));
-    assert_eq!(output[..5 * 32], clean[..5 * 32]);
-    assert_eq!(output[10 * 32..], clean[10 * 32..]);
-}
-
-#[test]
-fn a_product_is_what_its_definition_says() {
-    for precision in precisions() {
-        // Tiles that are not whole, more rows than a part, more depth than a tile walks through at
-        // once, and odd ones.
-        let few = (1..18).map(|count| (count, 20 + count, 16 * count));
-        for (count, rows, columns) in few.chain([(1, 1, 16), (7, 33, 80), (500, 1101, 208)]) {
-            let (left, values) = (hidden(count * rows, 1), hidden(rows * columns, 2));
-            let factors = |values: &[f32]| -> Vec<f32> {
-                match precision {
-                    Precision::F32 => values.to_vec(),
-                    Precision::Bf16 => {
-                        values.iter().map(|x| half::bf16::from_f32(*x).to_f32()).collect()
-                    }
-                }
-            };
-            let exact: Vec<f64> = factors(&left).iter().map(|x| f64::from(*x)).collect();
-            let weight = factors(&values);
-            let weight: Vec<f32> =
-                (0..columns * rows).map(|i| weight[i % rows * columns + i / rows]).collect();
-            let expected = linear(&exact, rows, &Linear { weight: &weight, bias: None });
-            let mut output = vec![0.0; count * columns];
-            Matrix::new(&values, columns, precision).multiply(&left, &mut output);
-            let found = relative(&output, &expected);
-            assert!(found < 2e-6, "{precision:?}, {count} x {rows} x {columns}: {found}");
-        }
+    for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
+        let stack = Stack::new(vec![Owned::random(32, 64, 2, activation, Groups::All, 0).block()]);
+        let mut input = random(3 * 5 * 32, 1);
+        let clean = stack.forward(&input, 5, None);
+        input[5 * 32] = f32::NAN;
+        let output = stack.forward(&input, 5, None);
+        assert!(output[5 * 32..10 * 32].iter().all(|x| x.is_nan()));
+        assert_eq!(bits(&output[..5 * 32]), bits(&clean[..5 * 32]));
+        assert_eq!(bits(&output[10 * 32..]), bits(&clean[10 * 32..]));
     }
 }
