@@ -25,6 +25,10 @@ use umid::templates::Templates;
 use umid_invert::InvertParams;
 use umid_models::{Modality, Model, default_device};
 use umid_signals::Signal;
+use umid_signals::inversion::{
+    CROSS_TEMPLATE_TRANSFER, FINAL_GRADIENT_NORM, SIMILARITY, STEPS_TO_THRESHOLD, VARIABILITY,
+    VARIABILITY_TUNI,
+};
 
 /// Both layouts and both activations.
 const MODELS: [&str; 2] = ["hf-quickgelu-legacy-eos", "openclip-gelu"];
@@ -42,13 +46,13 @@ const REFITTED_ROUND_OFF: f64 = 1e-4;
 const RETRAINED_ROUND_OFF: f64 = 1e-2;
 
 /// Signals that an inversion gives.
-const OF_INVERSIONS: [Signal; 6] = [
-    Signal::Similarity,
-    Signal::Variability,
-    Signal::VariabilityTuni,
-    Signal::StepsToThreshold,
-    Signal::FinalGradientNorm,
-    Signal::CrossTemplateTransfer,
+static OF_INVERSIONS: [Signal; 6] = [
+    SIMILARITY.signal(),
+    VARIABILITY.signal(),
+    VARIABILITY_TUNI.signal(),
+    STEPS_TO_THRESHOLD.signal(),
+    FINAL_GRADIENT_NORM.signal(),
+    CROSS_TEMPLATE_TRANSFER.signal(),
 ];
 
 fn load(case: &str) -> Model {
@@ -216,7 +220,7 @@ fn one_text_twice_has_one_inversion_since_all_queries_share_their_starts() {
         let mut reseeded = options;
         reseeded.inversion.as_mut().unwrap().seed = 1;
         let other = read(&model, &reseeded, &names[1..10]);
-        let [a, b] = [&readings[1], &other[0]].map(|r| r.signals[&Signal::Variability].unwrap());
+        let [a, b] = [&readings[1], &other[0]].map(|r| r.signals[&VARIABILITY.signal()].unwrap());
         assert!(relative((a, b)) > 10.0 * SIGNAL_ROUND_OFF, "{a} {b}");
     }
 }
