@@ -21,7 +21,7 @@ use umid_detect::{
     CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
 };
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
-use umid_models::{Model, Precision};
+use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::Signal;
 use umid_signals::inversion::{
     CROSS_TEMPLATE_TRANSFER, INVERSION_SIGNALS, SIMILARITY, VARIABILITY,
@@ -160,7 +160,8 @@ impl Probe {
         let rounded = (settings.precision != subject.model.precision())
             .then(|| {
                 let model = &subject.model;
-                Model::load_in(&model.source.directory, model.device(), settings.precision)
+                let options = LoadOptions::on(model.device()).in_precision(settings.precision);
+                Model::load(&model.source.directory, options)
             })
             .transpose()?;
         let reader = Reader::new(subject, rounded.as_ref().unwrap_or(&subject.model), settings)?;
