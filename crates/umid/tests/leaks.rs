@@ -99,15 +99,16 @@ fn read(model: &Model, options: &AuditOptions, names: &[Query]) -> Vec<Reading> 
     auditor.read(&names.iter().collect::<Vec<_>>()).unwrap()
 }
 
-/// Largest difference of the signals, relative to one plus their size.
-fn signal_distance(a: &Reading, b: &Reading) -> f64 {
+/// Every signal differs by at most `tolerance`, relative to one plus its size.
+#[track_caller]
+fn assert_signals_alike(a: &Reading, b: &Reading, tolerance: f64) {
     assert!(a.signals.keys().eq(b.signals.keys()));
-    let mut largest: f64 = 0.0;
-    for (a, b) in a.signals.values().zip(b.signals.values()) {
-        assert_eq!(a.is_some(), b.is_some());
-        largest = largest.max(a.zip(*b).map_or(0.0, relative));
+    for ((signal, a), b) in a.signals.iter().zip(b.signals.values()) {
+        assert_eq!(a.is_some(), b.is_some(), "{signal}");
+        let distance = a.zip(*b).map_or(0.0, relative);
+        // Not true of a NaN.
+        assert!(distance <= tolerance, "{signal} differs by {distance:e}");
     }
-    largest
 }
 
 fn relative((a, b): (f64, f64)) -> f64 {
@@ -117,8 +118,7 @@ fn relative((a, b): (f64, f64)) -> f64 {
 /// The decisions are the same and all numbers are within `signals` and `scores`.
 #[track_caller]
 fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
-    let distance = signal_distance(a, b);
-    assert!(distance <= signals, "signals differ by {distance:e}");
+    assert_signals_alike(a, b, signals);
     let (one, other) = (a.paper.as_ref().unwrap(), b.paper.as_ref().unwrap());
     assert_eq!((one.votes, one.member), (other.votes, other.member));
     assert_eq!(one.flags, other.flags);

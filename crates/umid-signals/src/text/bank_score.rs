@@ -5,7 +5,7 @@ use ndarray::Axis;
 
 use super::TextSignal;
 use crate::card::OWN;
-use crate::{Basis, Card, Direction};
+use crate::{Basis, Card, Direction, NameView};
 
 /// [`crate::Bank::scores`] of the name's mean embedding.
 pub static BANK: TextSignal = TextSignal::new(
@@ -34,7 +34,7 @@ pub static BANK_CSLS: TextSignal = TextSignal::new(
         source: "CSLS of Conneau et al., arXiv 1710.04087, on one side only; docs/method.md",
         version: 2,
     },
-    |name| name.bank_csls_score(),
+    NameView::bank_csls_score,
 );
 
 /// [`BANK_CSLS`] against siblings.
