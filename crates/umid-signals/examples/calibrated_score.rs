@@ -10,7 +10,7 @@
 use std::error::Error;
 
 use ndarray::{Array1, Array2, arr1};
-use umid_detect::{CalibratedTestParams, DEFAULT_FIT_FRACTION, SignalWeight, split};
+use umid_detect::{CalibratedTest, DEFAULT_FIT_FRACTION, SignalWeight, Split};
 use umid_signals::inversion::InversionView;
 use umid_signals::score::{DEFAULT_SCORE, oriented};
 use umid_signals::{EmbeddedTexts, Name, Setting, Signal, TextEmbedder, TextReader};
@@ -38,15 +38,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .zip(&texts)
         .map(|((first, last), text)| Name { text, parts: Some((first, last)) })
         .collect();
-    let (fit, _) = split(reference.len(), DEFAULT_FIT_FRACTION, SEED)?;
-    let neighbours: Vec<Name<'_>> = fit.iter().map(|&row| reference[row]).collect();
+    let split = Split::new(reference.len(), DEFAULT_FIT_FRACTION, SEED)?;
+    let neighbours: Vec<Name<'_>> = split.fit.iter().map(|&row| reference[row]).collect();
     let reader = TextReader::new(tower, setting, &neighbours, None)?;
 
-    let rows = reader.read(&reference, |row| fit.binary_search(&row).ok())?;
+    let rows = reader.read(&reference, |row| split.fit.binary_search(&row).ok())?;
     let (weights, score) = weighted_signals(&rows[0].signals);
     let rows: Vec<_> = rows.iter().map(|row| oriented(&score, &row.signals)).collect();
-    let test = CalibratedTestParams { seed: SEED, ..CalibratedTestParams::new(weights) };
-    let test = test.fit(&rows)?;
+    let test = CalibratedTest::fit(&weights, &rows, &split)?;
 
     let asked = [("Ada", "Quill"), ("Ivo", "Marsh"), ("Ada", "Marsh"), ("Una", "Vale")];
     let texts = asked.map(|(first, last)| format!("{first} {last}"));

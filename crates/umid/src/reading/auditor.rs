@@ -18,7 +18,7 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
-use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, fit_part};
+use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
 
@@ -68,13 +68,13 @@ impl<'a> Auditor<'a> {
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
         let names = &options.calibrated_reference.texts;
-        let fit = fit_part(names.len(), options.seed)?;
+        let split = split(names.len(), options.seed)?;
         let bank: Option<Bank> = options
             .bank
             .as_deref()
             .map(|directory| load_bank(model, directory, &options.cache, progress))
             .transpose()?;
-        let neighbours: Vec<&Query> = fit.iter().map(|row| &names[*row]).collect();
+        let neighbours: Vec<&Query> = split.fit.iter().map(|row| &names[*row]).collect();
         let text = text_reader(model, &options.templates, &options.siblings, &neighbours, bank)?;
 
         let mut cache_warnings = Vec::new();
@@ -83,13 +83,13 @@ impl<'a> Auditor<'a> {
             .as_deref()
             .map(|directory| fingerprint(directory, model.modality()))
             .transpose()?;
-        let key = cache_key(model, options, &("calibrated", bank, options.seed), names);
+        let key = cache_key(model, options, &("calibrated", bank, &split.fit), names);
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
             progress.stage("reference names", names.len());
             let mut rows = Vec::with_capacity(names.len());
             for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
                 let chunk: Vec<&Query> = chunk.iter().collect();
-                let own_row = |i: usize| fit.binary_search(&(first + i)).ok();
+                let own_row = |i: usize| split.fit.binary_search(&(first + i)).ok();
                 rows.extend(
                     text.read(&text_names(&chunk), own_row)?.into_iter().map(|r| r.signals),
                 );
@@ -102,7 +102,7 @@ impl<'a> Auditor<'a> {
             &options.score,
             &options.one_part_score,
             options.alpha,
-            options.seed,
+            &split,
         )?;
         let paper = match &options.inversion {
             None => None,
