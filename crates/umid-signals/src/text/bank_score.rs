@@ -5,7 +5,7 @@ use ndarray::Axis;
 
 use super::TextSignal;
 use crate::card::OWN;
-use crate::{Basis, Card, Direction, NameView};
+use crate::{Basis, Card, Direction, NameView, Result};
 
 /// [`crate::Bank::scores`] of the name's mean embedding.
 pub static BANK: TextSignal = TextSignal::new(
@@ -34,7 +34,7 @@ pub static BANK_CSLS: TextSignal = TextSignal::new(
         source: "CSLS of Conneau et al., arXiv 1710.04087, on one side only; docs/method.md",
         version: 2,
     },
-    NameView::bank_csls_score,
+    bank_csls,
 );
 
 /// [`BANK_CSLS`] against siblings.
@@ -43,3 +43,7 @@ pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::calibrated(
     "bank_csls_calibrated",
     "bank_csls minus half the mean of each group of siblings",
 );
+
+fn bank_csls(name: &NameView<'_>) -> Result<Option<f64>> {
+    name.bank_csls_score()
+}
