@@ -7,6 +7,8 @@
 //!
 //! `cargo run -p umid-signals --example calibrated_score`
 
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
+
 use std::error::Error;
 
 use ndarray::{Array1, Array2, arr1};
