@@ -2,10 +2,10 @@
 //! what the text tower says without it.
 
 use umid::score::DEFAULT_SCORE;
-use umid_signals::Signal;
 use umid_signals::inversion::{CROSS_TEMPLATE_TRANSFER, SIMILARITY};
+use umid_signals::{Signal, SignalRow};
 
-use super::inversion::{self, Row, calibrated};
+use super::inversion::{self, calibrated};
 use super::{Method, columns_of, text_probe};
 use crate::record::{Cost, Reading, Sees};
 use crate::subject::Subject;
@@ -37,13 +37,13 @@ impl Method for Combined {
     fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let text = text_probe::Probe::of(subject, &text_probe::Settings::default())?;
         let inversion = inversion::Probe::of(subject, &inversion::Settings::default())?;
-        let merged = |text: &Row, inversion: &Row| -> Row {
+        let merged = |text: &SignalRow, inversion: &SignalRow| -> SignalRow {
             text.iter().chain(inversion).map(|(signal, value)| (*signal, *value)).collect()
         };
-        let names: Vec<Row> =
+        let names: Vec<SignalRow> =
             text.names.iter().zip(&inversion.names).map(|(t, i)| merged(t, i)).collect();
         let mut groups = columns_of(&text.groups, |readings| {
-            Ok(readings.iter().map(|reading| reading.signals.clone()).collect::<Vec<Row>>())
+            Ok(readings.iter().map(|reading| reading.signals.clone()).collect::<Vec<SignalRow>>())
         })?;
         groups.retain(|group, _| inversion.groups.contains_key(group));
         for (group, rows) in &mut groups {

@@ -23,19 +23,16 @@ use umid_detect::{
 };
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
 use umid_models::{LoadOptions, Model, Precision};
-use umid_signals::Signal;
 use umid_signals::inversion::{
     CROSS_TEMPLATE_TRANSFER, INVERSION_SIGNALS, SIMILARITY, VARIABILITY,
 };
+use umid_signals::{Signal, SignalRow};
 
 use super::coarse::Searched;
 use super::{Method, columns_of, latency, settings};
 use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
-
-/// Raw signals of one text.
-pub type Row = BTreeMap<Signal, Option<f64>>;
 
 /// Groups that are inverted.
 const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
@@ -126,11 +123,11 @@ impl Settings {
 /// Signals of all texts of a target by inversion.
 pub struct Probe {
     /// Of the groups under test.
-    pub groups: BTreeMap<Group, Vec<Row>>,
+    pub groups: BTreeMap<Group, Vec<SignalRow>>,
     /// Of the paper's reference.
-    pub gibberish: Vec<Row>,
+    pub gibberish: Vec<SignalRow>,
     /// Of the plausible reference.
-    pub names: Vec<Row>,
+    pub names: Vec<SignalRow>,
     /// What a query costs.
     pub cost: Cost,
 }
@@ -228,14 +225,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
-    fn rows(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
+    fn rows(&self, texts: &[Query]) -> crate::Result<(Vec<SignalRow>, Steps)> {
         let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
-        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<crate::Result<_>>()?;
+        let chunks: Vec<(Vec<SignalRow>, Steps)> = chunks.collect::<crate::Result<_>>()?;
         let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
         Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
     }
 
-    fn chunk(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
+    fn chunk(&self, texts: &[Query]) -> crate::Result<(Vec<SignalRow>, Steps)> {
         let captions: Vec<String> =
             texts.iter().flat_map(|query| self.templates.fill_all(&query.text)).collect();
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
@@ -310,7 +307,7 @@ impl Method for Inversion {
 fn ensemble(
     name: &str,
     probe: &Probe,
-    reference: &[Row],
+    reference: &[SignalRow],
     seed: u64,
     detectors: bool,
 ) -> crate::Result<Vec<Reading>> {
@@ -357,18 +354,18 @@ fn ensemble(
 /// Signed z-scores against a reference, with conformal p-values.
 pub fn calibrated(
     score: &[(Signal, f64)],
-    reference: &[Row],
-    groups: &BTreeMap<Group, Vec<Row>>,
+    reference: &[SignalRow],
+    groups: &BTreeMap<Group, Vec<SignalRow>>,
     seed: u64,
 ) -> crate::Result<BTreeMap<Group, Column>> {
-    let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
+    let of = |row: &SignalRow| umid_signals::score::oriented(score, row);
     let weights: Vec<SignalWeight> =
         score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
     let rows: Vec<_> = reference.iter().map(of).collect();
     let split = Split::new(rows.len(), DEFAULT_FIT_FRACTION, seed)?;
     let test = CalibratedTest::fit(&weights, &rows, &split)?;
     columns_of(groups, |rows| {
-        let outcome = |row: &Row| {
+        let outcome = |row: &SignalRow| {
             let values = of(row);
             // A row without any of the signals has no score.
             if values.iter().all(Option::is_none) {
@@ -387,11 +384,11 @@ pub fn calibrated(
 }
 
 /// A signal's value, higher for members.
-pub fn oriented(row: &Row, signal: Signal) -> Option<f64> {
+pub fn oriented(row: &SignalRow, signal: Signal) -> Option<f64> {
     row.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
 }
 
-fn pair(row: &Row) -> Option<[f64; 2]> {
+fn pair(row: &SignalRow) -> Option<[f64; 2]> {
     let value = |signal| row.get(&signal).copied().flatten();
     Some([value(SIMILARITY.signal())?, value(VARIABILITY.signal())?])
 }

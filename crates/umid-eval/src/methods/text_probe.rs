@@ -12,7 +12,7 @@ use umid::progress::Silent;
 use umid::queries::Query;
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
-use umid_signals::Signal;
+use umid_signals::SignalRow;
 use umid_testbed::write_bank;
 
 use super::latency;
@@ -118,7 +118,7 @@ pub struct Probe {
     /// Of the groups under test.
     pub groups: BTreeMap<Group, Vec<Reading>>,
     /// Signals of the reference's names.
-    pub names: Vec<BTreeMap<Signal, Option<f64>>>,
+    pub names: Vec<SignalRow>,
     /// What a query costs.
     pub cost: Cost,
 }

@@ -15,7 +15,7 @@ fn subject() -> Subject {
     Subject::load(&suite.targets[0], &suite).unwrap()
 }
 
-fn value(row: &Row, signal: Signal) -> f64 {
+fn value(row: &SignalRow, signal: Signal) -> f64 {
     row[&signal].expect("inversions that stayed finite")
 }
 
@@ -29,7 +29,7 @@ fn a_text_has_the_same_signals_wherever_it_stands() {
     let members_last = [of(Group::NonMember), of(Group::Member)].concat();
     let mixed: Vec<Query> =
         of(Group::Member).into_iter().zip(of(Group::NonMember)).flat_map(|(m, n)| [n, m]).collect();
-    let read = |texts: &[Query]| -> HashMap<String, Row> {
+    let read = |texts: &[Query]| -> HashMap<String, SignalRow> {
         let ids = texts.iter().map(|text| text.id.clone());
         ids.zip(reader.rows(texts).unwrap().0).collect()
     };
@@ -49,11 +49,11 @@ fn a_text_has_the_same_signals_wherever_it_stands() {
 }
 
 /// Rows on a circle, so that detectors have something to look at.
-fn rows(count: usize, centre: f64) -> Vec<Row> {
+fn rows(count: usize, centre: f64) -> Vec<SignalRow> {
     (0..count)
         .map(|i| {
             let angle = i as f64;
-            Row::from([
+            SignalRow::from([
                 (SIMILARITY.signal(), Some(centre + angle.sin() * (1.0 + i as f64 / 9.0))),
                 (VARIABILITY.signal(), Some(centre + angle.cos())),
             ])
@@ -65,7 +65,7 @@ fn rows(count: usize, centre: f64) -> Vec<Row> {
 fn a_texts_vote_and_p_value_do_not_depend_on_its_group() {
     let reference = rows(40, 0.0);
     let texts = rows(12, 1.0);
-    let scored = |groups: BTreeMap<Group, Vec<Row>>| {
+    let scored = |groups: BTreeMap<Group, Vec<SignalRow>>| {
         let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
         let calibrated = calibrated(&signed, &reference, &groups, 0).unwrap();
         let probe = Probe {
