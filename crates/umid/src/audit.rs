@@ -7,17 +7,15 @@
 //! Memory does not grow with the work done: a record is on the disk once its chunk is computed,
 //! and what the end needs of all records is gathered there in passes over the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use umid_detect::benjamini_hochberg;
-use umid_invert::InvertParams;
 use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
 use crate::auditor::Auditor;
-use crate::cache::ReferenceCache;
 use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
@@ -26,109 +24,18 @@ use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
 use crate::reading::lengths::check_lengths;
+pub use crate::reading::options::{AuditOptions, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction};
 use crate::reading::reference_fit::fit_part;
-use crate::reading::reference_fit::{check_names, check_votes};
 use crate::reading::text_signals::CHUNK;
 use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
 use crate::report::{Preview, Report, Table, render};
-use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
-use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
 use crate::store::{REPORT_FILE, RESULTS_FILE, Records, RunStore};
-use crate::templates::Templates;
 
 /// Shown side of a preview image in pixels, at least.
 const PREVIEW_SIDE: usize = 128;
-
-/// Everything that an audit is asked to do besides model and queries.
-#[derive(Debug, Clone)]
-pub struct AuditOptions {
-    /// Caption templates; the first one is inverted.
-    pub templates: Templates,
-    /// Inversion parameters; `None` leaves inversions out, and the paper's reading with them.
-    pub inversion: Option<InvertParams>,
-    /// Texts of the paper's reading.
-    pub paper_reference: ReferenceTexts,
-    /// Texts of the calibrated reading: plausible names that cannot be members.
-    pub calibrated_reference: ReferenceTexts,
-    /// Names that siblings of a query are made of.
-    pub siblings: Siblings,
-    /// Directory of public images or sounds of the model's domain.
-    pub bank: Option<PathBuf>,
-    /// Signals of the calibrated score with their weights.
-    pub score: Vec<(Signal, f64)>,
-    /// The same for names without two parts.
-    pub one_part_score: Vec<(Signal, f64)>,
-    /// Level of the calibrated test.
-    pub alpha: f64,
-    /// Level of the false discovery rate control across the run.
-    pub false_discovery_rate: f64,
-    /// Votes that make a member in the paper's reading.
-    pub min_votes: usize,
-    /// Seed of starts, detectors and splits.
-    pub seed: u64,
-    /// Whether names are written as keyed hashes.
-    pub redaction: Redaction,
-    /// Where fitted references are kept.
-    pub cache: ReferenceCache,
-    /// Ids of the queries that are members, where that is known.
-    pub ground_truth: Option<BTreeSet<String>>,
-    /// Inverted images in the report.
-    pub previews: usize,
-    /// The device's name, as the user gave it.
-    pub device: String,
-}
-
-/// Level of the calibrated test and of the false discovery rate control.
-pub const DEFAULT_ALPHA: f64 = 0.05;
-/// Votes of the four detectors that make a member.
-pub const DEFAULT_MIN_VOTES: usize = 3;
-
-impl AuditOptions {
-    /// The defaults of `umid audit` on the CPU for a model of this kind with these references, but for the report's
-    /// inverted images and the cache: neither is made.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bundled siblings.
-    pub fn new(
-        modality: Modality,
-        seed: u64,
-        paper_reference: ReferenceTexts,
-        calibrated_reference: ReferenceTexts,
-    ) -> Result<Self, AuditError> {
-        Ok(Self {
-            templates: Templates::of(modality),
-            inversion: Some(InvertParams { seed, ..InvertParams::default() }),
-            paper_reference,
-            calibrated_reference,
-            siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
-            bank: None,
-            score: DEFAULT_SCORE.to_vec(),
-            one_part_score: ONE_PART_SCORE.to_vec(),
-            alpha: DEFAULT_ALPHA,
-            false_discovery_rate: DEFAULT_ALPHA,
-            min_votes: DEFAULT_MIN_VOTES,
-            seed,
-            redaction: Redaction::Off,
-            cache: ReferenceCache::off(),
-            ground_truth: None,
-            previews: 0,
-            device: "cpu".to_owned(),
-        })
-    }
-}
-
-/// Whether names appear in a run's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redaction {
-    /// In the clear.
-    Off,
-    /// As keyed hashes.
-    On,
-}
 
 /// What a finished audit leaves with its caller.
 #[derive(Debug, Clone)]
@@ -169,7 +76,8 @@ impl AuditSummary {
 ///
 /// # Errors
 ///
-/// Any [`AuditError`]; one with [`AuditError::is_usage`] left `out` as it was.
+/// Any [`AuditError`]. After [`AuditError::Stopped`] the run is in `out` and the same call
+/// resumes it; after any other error nothing was written.
 pub fn audit(
     model: &Model,
     queries: &NameFile,
@@ -177,24 +85,32 @@ pub fn audit(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
-    check_levels(options)?;
-    if options.inversion.as_ref().is_some_and(|params| params.restarts < 2) {
-        return Err(AuditError::OneRestart);
-    }
-    check_votes(options.min_votes)?;
-    check_names(&options.calibrated_reference.texts, options.seed)?;
+    options.check()?;
     check_lengths(model, options, &queries.queries)?;
     let info = run_info(model, queries, options)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
+    complete(model, queries, options, &mut store, progress).map_err(|source| {
+        let kept = store.done();
+        AuditError::Stopped { dir: out.to_owned(), kept, source: Box::new(source) }
+    })
+}
+
+/// Computes what the run lacks and writes its table and report.
+fn complete(
+    model: &Model,
+    queries: &NameFile,
+    options: &AuditOptions,
+    store: &mut RunStore<'_>,
+    progress: &dyn Progress,
+) -> Result<AuditSummary, AuditError> {
     for warning in store.warnings() {
         progress.note(warning);
     }
-
     let started = Instant::now();
     let auditor = Auditor::prepare(model, options, progress)?;
     let reference_s = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    run(&auditor, &queries.queries, &mut store, progress)?;
+    run(&auditor, &queries.queries, store, progress)?;
     let queries_s = started.elapsed().as_secs_f64();
 
     let (paper, calibrated) = auditor.reference_columns();
@@ -211,7 +127,7 @@ pub fn audit(
     store.update_info(|info| info.warnings = warnings)?;
     let rate = options.false_discovery_rate;
     let q_values = benjamini_hochberg(overview.p_values(), rate)?.q_values;
-    let previews = previews(&auditor, model, options, &queries.queries, &store, &overview)?;
+    let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
     let table = Table::read(&overview, store.records()?)?;
     let run = store.info().clone();
     let page = render(&Report {
@@ -227,8 +143,8 @@ pub fn audit(
         run: store.info().clone(),
         overview,
         q_values,
-        report: out.join(REPORT_FILE),
-        results: out.join(RESULTS_FILE),
+        report: store.dir().join(REPORT_FILE),
+        results: store.dir().join(RESULTS_FILE),
     })
 }
 
@@ -331,17 +247,6 @@ fn previews(
         });
     }
     Ok(previews)
-}
-
-fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
-    for (name, level) in
-        [("alpha", options.alpha), ("false discovery rate", options.false_discovery_rate)]
-    {
-        if !(level > 0.0 && level < 1.0) {
-            return Err(AuditError::Level { name, found: level });
-        }
-    }
-    Ok(())
 }
 
 /// What an inversion optimises, in a word.

@@ -16,10 +16,10 @@ use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid_detect::{Bootstrap, Interval};
 use umid_models::Model;
 
-use super::Outcome;
 use super::audit::{GIBBERISH, NAMES, print_summary};
 use super::options::DeviceArgs;
 use super::progress::watcher;
+use super::{AfterTheRun, Outcome};
 
 /// Names of each group that are audited unless `--all` is given.
 const NAMES_OF_EACH_GROUP: usize = 60;
@@ -133,7 +133,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     print_summary(&summary);
     print_verdicts(&summary, &member_ids);
-    let rows = compare(&model, &options, &summary, &member_ids, &non_member_ids)?;
+    let rows =
+        compare(&model, &options, &summary, &member_ids, &non_member_ids).context(AfterTheRun)?;
     print_table(&rows);
     Ok(Outcome::Done)
 }

@@ -7,6 +7,7 @@ pub(crate) mod bank;
 pub mod inversion_signals;
 pub(crate) mod lengths;
 pub mod names;
+pub(crate) mod options;
 pub mod queries;
 pub mod reference;
 pub(crate) mod reference_fit;

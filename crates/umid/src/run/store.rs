@@ -30,7 +30,7 @@ use crate::csv_out::TableWriter;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::queries::Query;
-use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
+use crate::record::{Counts, QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
 use crate::run::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 
@@ -85,7 +85,7 @@ impl<'a> RunStore<'a> {
         let path = dir.join(RUN_FILE);
         let (key, info) = match read_info(&path)? {
             Some(stored) => resume(dir, stored, info, &mut warnings)?,
-            None => start(dir, info)?,
+            None => start(dir, info, queries.len())?,
         };
         let queries = WrittenQueries::new(queries, key);
         if queries.are_redacted() && !queries.ids().all(is_plain_number) {
@@ -266,13 +266,11 @@ impl<'a> RunStore<'a> {
     fn write_info(&mut self) -> io::Result<()> {
         self.info.counts.queries = self.queries.len();
         self.info.counts.done = self.done();
-        let mut json = serde_json::to_vec_pretty(&self.info)?;
-        json.push(b'\n');
-        write_atomically(&self.dir.join(RUN_FILE), &json)
+        write_info(&self.dir, &self.info)
     }
 
     fn failed(&self, file: &str, source: io::Error) -> AuditError {
-        AuditError::WriteOutput { path: self.dir.join(file), kept: self.done(), source }
+        AuditError::WriteOutput { path: self.dir.join(file), source }
     }
 }
 
@@ -361,16 +359,29 @@ fn read_info(path: &Path) -> Result<Option<RunInfo>, AuditError> {
     serde_json::from_value(value).map(Some).map_err(|error| unreadable(error.to_string()))
 }
 
-fn start(dir: &Path, mut info: RunInfo) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
-    if !info.parameters.redact {
-        return Ok((None, info));
+/// Writes the `run.json` of a new run before there is any other file that a kill could leave
+/// without it.
+fn start(
+    dir: &Path,
+    mut info: RunInfo,
+    queries: usize,
+) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
+    let mut key = None;
+    if info.parameters.redact {
+        let found = RedactionKey::find(dir)?.map_or_else(|| RedactionKey::create(dir), Ok)?;
+        info.queries_digest = found.blinded(&info.queries_digest);
+        key = Some(found);
     }
-    let key = match RedactionKey::find(dir)? {
-        Some(key) => key,
-        None => RedactionKey::create(dir)?,
-    };
-    info.queries_digest = key.blinded(&info.queries_digest);
-    Ok((Some(key), info))
+    info.counts = Counts { queries, done: 0 };
+    write_info(dir, &info)
+        .map_err(|source| AuditError::CreateOutput { path: dir.join(RUN_FILE), source })?;
+    Ok((key, info))
+}
+
+fn write_info(dir: &Path, info: &RunInfo) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(info)?;
+    json.push(b'\n');
+    write_atomically(&dir.join(RUN_FILE), &json)
 }
 
 fn resume(
