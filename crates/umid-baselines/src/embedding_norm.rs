@@ -18,7 +18,6 @@
 //! pass of one tower; no gradient. The likelihood needs labelled norms.
 
 use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -68,7 +67,7 @@ pub fn embedding_norms(embeddings: &ArrayView2<'_, f32>, p: f64) -> Result<Vec<f
 /// assert!(attack.score(7.0)? < 0.0);
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NormLikelihood {
     members: Gaussian,
     non_members: Gaussian,

@@ -21,7 +21,6 @@
 //! model.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -44,7 +43,7 @@ pub struct Pairs<'a> {
 }
 
 /// What the classifier sees of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PairFeatures {
     /// Both normalised embeddings, as in the paper.
     Embeddings,
@@ -72,7 +71,7 @@ pub enum PairFeatures {
 /// assert!(member > model.score(&non_members)?[29]);
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WeaklySupervised {
     /// Deviations above the mean cosine of known non-members at which a pool pair becomes a
     /// pseudo-member.

@@ -35,7 +35,7 @@ impl ConformalCalibration {
     /// Takes the calibration scores, in any order; higher is more member-like.
     ///
     /// # Errors
-    /// When there is none or one is not finite.
+    /// When the list is empty or a score is not finite.
     pub fn new(mut scores: Vec<f64>) -> Result<Self> {
         check_scores("calibration", &scores)?;
         scores.sort_by(f64::total_cmp);

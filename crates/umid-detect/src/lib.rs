@@ -29,7 +29,6 @@ mod contamination;
 mod detector;
 mod ensemble;
 mod error;
-mod gaussian_mixture;
 mod isolation_forest;
 mod local_outlier_factor;
 mod metrics;
@@ -38,26 +37,23 @@ mod quantile;
 mod records;
 mod scaler;
 mod signed_z;
+mod split;
+mod streams;
 #[cfg(test)]
 mod testing;
 
 #[cfg(feature = "autoencoder")]
 pub use autoencoder::{Autoencoder, AutoencoderParams, AutoencoderValidParams};
-pub use calibrated::{
-    CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, MIN_CALIBRATION_ROWS, Outcome,
-    split,
-};
+pub use calibrated::{CalibratedScore, CalibratedTest, MIN_CALIBRATION_ROWS};
 pub use conformal::{
     ConformalCalibration, FalseDiscovery, benjamini_hochberg, required_reference_size,
 };
 pub use contamination::{Contamination, DEFAULT_CONTAMINATION};
-pub use detector::{Detector, FittedDetector};
+pub use detector::{Detector, DetectorParams, Reference};
 pub use ensemble::{
-    Decision, DetectorParams, Ensemble, EnsembleParams, EnsembleReading, EnsembleValidParams,
-    Opinion,
+    Decision, Ensemble, EnsembleParams, EnsembleReading, EnsembleValidParams, Opinion,
 };
 pub use error::{DetectError, Result};
-pub use gaussian_mixture::{GaussianMixture, GaussianMixtureParams, GaussianMixtureValidParams};
 pub use isolation_forest::{
     IsolationForest, IsolationForestParams, IsolationForestValidParams, average_path_length,
 };
@@ -69,5 +65,6 @@ pub use metrics::{
     precision, realised_false_positive_rate, recall, roc_curve, share_interval, tpr_at_fpr,
 };
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
-pub use scaler::{StandardScaler, StandardScalerParams, StandardScalerValidParams};
+pub use scaler::StandardScaler;
 pub use signed_z::{SignalWeight, SignedScore, SignedZ};
+pub use split::{DEFAULT_FIT_FRACTION, Split};

@@ -40,5 +40,5 @@ pub use bank::Bank;
 pub use csls::CslsBank;
 pub use error::{Error, Residual, Result};
 pub use interaction::{Interaction, QueryStates, SiblingGrid};
-pub use signal::{Direction, Need, Signal};
+pub use signal::{Direction, Need, Signal, inversion_signal_versions, text_signal_versions};
 pub use unit::UnitRows;

@@ -112,6 +112,26 @@ struct Card {
     needs: &'static [Need],
     definition: &'static str,
     source: &'static str,
+    /// Raised when the value of the signal changes for the same input.
+    version: u32,
+}
+
+/// Raised when what the text signals are computed from changes: which texts are embedded, which
+/// siblings a name gets, what is taken out of the responses.
+const TEXT_READING_VERSION: u32 = 2;
+
+/// Name and version of everything that the text signals of a name depend on, so that a cache can
+/// tell values computed by another version.
+pub fn text_signal_versions() -> Vec<(&'static str, u32)> {
+    let signals = Signal::ALL.iter().filter(|signal| !signal.needs_inversion());
+    let versions = signals.map(|signal| (signal.name(), signal.version()));
+    std::iter::once(("text_reading", TEXT_READING_VERSION)).chain(versions).collect()
+}
+
+/// Name and version of every signal of an inversion.
+pub fn inversion_signal_versions() -> Vec<(&'static str, u32)> {
+    let signals = Signal::ALL.iter().filter(|signal| signal.needs_inversion());
+    signals.map(|signal| (signal.name(), signal.version())).collect()
 }
 
 const UMID: &str = "UMID, arXiv 2603.14222";
@@ -182,6 +202,15 @@ impl Signal {
         self.card().source
     }
 
+    /// Raised when the value of the signal changes for the same input.
+    pub const fn version(self) -> u32 {
+        self.card().version
+    }
+
+    fn needs_inversion(self) -> bool {
+        self.needs().iter().any(|need| matches!(need, Need::Inversion | Need::Restarts))
+    }
+
     #[expect(clippy::too_many_lines, reason = "one table row a signal")]
     const fn card(self) -> Card {
         use Direction::{HigherIsMember, LowerIsMember};
@@ -192,6 +221,7 @@ impl Signal {
                 needs: &[Need::Inversion],
                 definition: "mean over restarts of the final cosine with the text",
                 source: UMID,
+                version: 1,
             },
             Self::Variability => Card {
                 name: "variability",
@@ -199,6 +229,7 @@ impl Signal {
                 needs: &[Need::Restarts],
                 definition: "mean distance of the unit final embeddings to their mean",
                 source: UMID,
+                version: 1,
             },
             Self::VariabilityTuni => Card {
                 name: "variability_tuni",
@@ -206,6 +237,7 @@ impl Signal {
                 needs: &[Need::Restarts],
                 definition: "summed distance of the raw final embeddings to their mean",
                 source: TUNI,
+                version: 1,
             },
             Self::StepsToThreshold => Card {
                 name: "steps_to_threshold",
@@ -213,6 +245,7 @@ impl Signal {
                 needs: &[Need::Inversion],
                 definition: "mean number of steps until the cosine first reaches the threshold",
                 source: OWN,
+                version: 1,
             },
             Self::FinalGradientNorm => Card {
                 name: "final_gradient_norm",
@@ -220,6 +253,7 @@ impl Signal {
                 needs: &[Need::Inversion],
                 definition: "mean over restarts of the length of the last gradient",
                 source: OWN,
+                version: 1,
             },
             Self::CrossTemplateTransfer => Card {
                 name: "cross_template_transfer",
@@ -227,6 +261,7 @@ impl Signal {
                 needs: &[Need::Inversion, Need::Templates],
                 definition: "mean cosine of the final embeddings with the name in other templates",
                 source: OWN,
+                version: 1,
             },
             Self::CentroidBank => Card {
                 name: "centroid_bank",
@@ -234,6 +269,7 @@ impl Signal {
                 needs: &[Need::Inversion, Need::Bank],
                 definition: "plain bank score of the mean unit final embedding",
                 source: OWN,
+                version: 1,
             },
             Self::TextNorm => Card {
                 name: "text_norm",
@@ -241,6 +277,7 @@ impl Signal {
                 needs: &[],
                 definition: "length of the text embedding before normalisation",
                 source: OWN,
+                version: 1,
             },
             Self::TextNormCalibrated => Card {
                 name: "text_norm_calibrated",
@@ -248,6 +285,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery],
                 definition: "text_norm minus half the mean of each group of siblings",
                 source: OWN,
+                version: 1,
             },
             Self::TemplateAgreement => Card {
                 name: "template_agreement",
@@ -255,6 +293,7 @@ impl Signal {
                 needs: &[Need::Templates],
                 definition: "mean cosine between the embeddings of one name in two templates",
                 source: OWN,
+                version: 1,
             },
             Self::TemplateAgreementCalibrated => Card {
                 name: "template_agreement_calibrated",
@@ -262,6 +301,7 @@ impl Signal {
                 needs: &[Need::Templates, Need::TwoPartQuery],
                 definition: "template_agreement minus half the mean of each group of siblings",
                 source: OWN,
+                version: 1,
             },
             Self::NearestReferenceCosine => Card {
                 name: "nearest_reference_cosine",
@@ -269,6 +309,7 @@ impl Signal {
                 needs: &[Need::Reference],
                 definition: "mean cosine with the nearest reference texts",
                 source: OWN,
+                version: 1,
             },
             Self::Bank => Card {
                 name: "bank",
@@ -276,6 +317,7 @@ impl Signal {
                 needs: &[Need::Bank],
                 definition: "log-sum-exp of the scaled cosines with public inputs",
                 source: OWN,
+                version: 1,
             },
             Self::BankResidual => Card {
                 name: "bank_residual",
@@ -283,6 +325,7 @@ impl Signal {
                 needs: &[Need::Bank, Need::TwoPartQuery],
                 definition: "bank at twice the model's scale, minus what the two parts predict",
                 source: OWN,
+                version: 1,
             },
             Self::BankCsls => Card {
                 name: "bank_csls",
@@ -290,6 +333,7 @@ impl Signal {
                 needs: &[Need::Bank, Need::Reference],
                 definition: "bank with each input's closeness to reference texts taken off",
                 source: CSLS,
+                version: 1,
             },
             Self::BankCslsCalibrated => Card {
                 name: "bank_csls_calibrated",
@@ -297,6 +341,7 @@ impl Signal {
                 needs: &[Need::Bank, Need::Reference, Need::TwoPartQuery],
                 definition: "bank_csls minus half the mean of each group of siblings",
                 source: CSLS,
+                version: 1,
             },
             Self::Interaction => Card {
                 name: "interaction",
@@ -304,6 +349,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery, Need::HiddenStates],
                 definition: "log size of what the two parts do not explain, against siblings",
                 source: TWO_WAY,
+                version: 1,
             },
             Self::InteractionCoherence => Card {
                 name: "interaction_coherence",
@@ -311,6 +357,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Templates],
                 definition: "log share of that residual which all templates have in common",
                 source: TWO_WAY,
+                version: 1,
             },
             Self::ResponseNorm => Card {
                 name: "response_norm",
@@ -318,6 +365,7 @@ impl Signal {
                 needs: &[Need::HiddenStates, Need::Reference],
                 definition: "mean log length of the response, less what the model answers to any name",
                 source: OWN,
+                version: 1,
             },
             Self::ResponseNormCalibrated => Card {
                 name: "response_norm_calibrated",
@@ -325,6 +373,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "response_norm minus half the mean of each group of siblings",
                 source: OWN,
+                version: 1,
             },
             Self::ResponseAgreement => Card {
                 name: "response_agreement",
@@ -332,6 +381,7 @@ impl Signal {
                 needs: &[Need::Templates, Need::HiddenStates, Need::Reference],
                 definition: "minus log of what the templates' responses lack to full agreement",
                 source: OWN,
+                version: 1,
             },
             Self::ResponseAgreementCalibrated => Card {
                 name: "response_agreement_calibrated",
@@ -339,6 +389,7 @@ impl Signal {
                 needs: &[Need::Templates, Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "response_agreement minus half the mean of each group of siblings",
                 source: OWN,
+                version: 1,
             },
             Self::ResponseInteraction => Card {
                 name: "response_interaction",
@@ -346,6 +397,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference],
                 definition: "interaction, of responses in the place of states",
                 source: TWO_WAY,
+                version: 1,
             },
             Self::ResponseCoherenceCalibrated => Card {
                 name: "response_coherence_calibrated",
@@ -353,6 +405,7 @@ impl Signal {
                 needs: &[Need::TwoPartQuery, Need::HiddenStates, Need::Reference, Need::Templates],
                 definition: "coherence of the responses' residual, minus half that of siblings",
                 source: TWO_WAY,
+                version: 1,
             },
         }
     }
@@ -403,6 +456,17 @@ mod tests {
         let message = "similarty".parse::<Signal>().unwrap_err().to_string();
         assert!(message.contains("\"similarty\""), "{message}");
         assert!(message.contains("cross_template_transfer"), "{message}");
+    }
+
+    #[test]
+    fn every_signal_has_a_version_in_exactly_one_list() {
+        let (text, inversion) = (text_signal_versions(), inversion_signal_versions());
+        let names: BTreeSet<&str> = text.iter().chain(&inversion).map(|(name, _)| *name).collect();
+        // The text signals share one more: that of what they are computed from.
+        assert_eq!(names.len(), Signal::ALL.len() + 1);
+        assert_eq!(text.len() + inversion.len(), names.len());
+        assert!(names.contains("text_reading"));
+        assert!(inversion.contains(&("variability", Signal::Variability.version())));
     }
 
     #[test]
