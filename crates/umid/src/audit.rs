@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use umid_detect::benjamini_hochberg;
+use umid_detect::Split;
 use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
@@ -24,7 +24,8 @@ use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
 use crate::reading::lengths::check_lengths;
-use crate::reading::reference_fit::split;
+pub use crate::reading::options::{AuditOptions, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction};
+use crate::reading::reference_fit::most_ranked_among;
 use crate::reading::text_signals::CHUNK;
 use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
@@ -43,8 +44,8 @@ pub struct AuditSummary {
     pub run: RunInfo,
     /// What the records say together, in the queries' order.
     pub overview: Overview,
-    /// Benjamini-Hochberg q-values of the records.
-    pub q_values: Vec<f64>,
+    /// Benjamini-Hochberg q-values of the records; `None` for one without a p-value.
+    pub q_values: Vec<Option<f64>>,
     /// The report.
     pub report: PathBuf,
     results: PathBuf,
@@ -54,7 +55,7 @@ impl AuditSummary {
     /// Queries whose q-value is within the run's false discovery rate.
     pub fn discoveries(&self) -> usize {
         let level = self.run.parameters.false_discovery_rate;
-        self.q_values.iter().filter(|q| **q <= level).count()
+        self.q_values.iter().flatten().filter(|q| **q <= level).count()
     }
 
     /// Reads the records back from the run's directory, one at a time, in the queries' order.
@@ -84,11 +85,11 @@ pub fn audit(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
-    options.check()?;
+    let split = options.check()?;
     check_lengths(model, options, &queries.queries)?;
-    let info = run_info(model, queries, options)?;
+    let info = run_info(model, queries, options, &split)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
-    complete(model, queries, options, &mut store, progress).map_err(|source| {
+    complete(model, queries, options, &split, &mut store, progress).map_err(|source| {
         let kept = store.done();
         AuditError::Stopped { dir: out.to_owned(), kept, source: Box::new(source) }
     })
@@ -99,6 +100,7 @@ fn complete(
     model: &Model,
     queries: &NameFile,
     options: &AuditOptions,
+    split: &Split,
     store: &mut RunStore<'_>,
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
@@ -106,7 +108,7 @@ fn complete(
         progress.note(warning);
     }
     let started = Instant::now();
-    let auditor = Auditor::prepare(model, options, progress)?;
+    let auditor = Auditor::with_split(model, options, split, progress)?;
     let reference_s = started.elapsed().as_secs_f64();
     let started = Instant::now();
     run(&auditor, &queries.queries, store, progress)?;
@@ -124,8 +126,7 @@ fn complete(
     let overview = Overview::read(store.info(), store.records()?)?;
     let warnings = run_warnings(&auditor, queries, options, &overview);
     store.update_info(|info| info.warnings = warnings)?;
-    let rate = options.false_discovery_rate;
-    let q_values = benjamini_hochberg(overview.p_values(), rate)?.q_values;
+    let q_values = overview.q_values(options.false_discovery_rate)?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
     let table = Table::read(&overview, store.records()?)?;
     let run = store.info().clone();
@@ -199,6 +200,15 @@ fn run_warnings(
                 .to_owned(),
         );
     }
+    let untested = overview.names() - overview.tested();
+    if untested > 0 {
+        warnings.push(format!(
+            "{untested} of {} names have no calibrated verdict and are left out of the false \
+             discovery rate, since the reference has too few names of their form; give a file of \
+             plausible names that has some of each form",
+            overview.names()
+        ));
+    }
     if let Some(mean) = overview.mean_similarity().filter(|mean| *mean > SATURATION) {
         warnings.push(format!(
             "the inversions are saturated (mean final cosine {mean:.3}): further steps erase \
@@ -218,10 +228,8 @@ fn previews(
     overview: &Overview,
 ) -> Result<Vec<Preview>, AuditError> {
     let mut order: Vec<usize> = (0..overview.names()).collect();
-    order.sort_by(|a, b| {
-        let p = |i: &usize| overview.p_values()[*i];
-        p(a).total_cmp(&p(b)).then(a.cmp(b))
-    });
+    let p = |i: &usize| overview.p_value(*i).unwrap_or(f64::INFINITY);
+    order.sort_by(|a, b| p(a).total_cmp(&p(b)).then(a.cmp(b)));
     order.truncate(options.previews);
     let captions: Vec<_> = order.iter().map(|i| store.written_text(*i)).collect();
     let gibberish = options.paper_reference.texts.iter().take(options.previews / 2);
@@ -260,6 +268,7 @@ fn run_info(
     model: &Model,
     queries: &NameFile,
     options: &AuditOptions,
+    split: &Split,
 ) -> Result<RunInfo, AuditError> {
     let info = |reference: &ReferenceTexts, ranked: usize| ReferenceInfo {
         description: reference.description.clone(),
@@ -268,8 +277,7 @@ fn run_info(
         digest: reference.digest(),
         signals: BTreeMap::new(),
     };
-    let names = options.calibrated_reference.texts.len();
-    let calibrating = split(names, options.seed)?.calibration.len();
+    let calibrating = most_ranked_among(&options.calibrated_reference.texts, split);
     let inversion = options.inversion.as_ref();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {

@@ -70,7 +70,7 @@ impl Scored for QueryRecord {
                 raw.map(|raw| signal.oriented(raw))
             }
             Score::PaperVote => self.paper.as_ref().map(|p| p.vote_score),
-            Score::Calibrated => Some(self.calibrated.score),
+            Score::Calibrated => self.calibrated.as_ref().map(|c| c.score),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Scored for Reading {
                 raw.map(|raw| signal.oriented(raw))
             }
             Score::PaperVote => self.paper.as_ref().map(|p| p.vote_score),
-            Score::Calibrated => Some(self.calibrated.score),
+            Score::Calibrated => self.calibrated.as_ref().map(|c| c.score),
         }
     }
 }
@@ -168,6 +168,6 @@ mod tests {
         record.signals.insert("interaction".into(), None);
         assert_eq!(record.value(Score::Signal(Signal::Variability)), Some(-0.25));
         assert_eq!(record.value(Score::Signal(Signal::Interaction)), None);
-        assert_eq!(record.value(Score::Calibrated), Some(record.calibrated.score));
+        assert_eq!(record.value(Score::Calibrated), record.calibrated.map(|c| c.score));
     }
 }

@@ -187,8 +187,8 @@ fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
     };
     let total = |member| count(&|_| true, member);
     println!("\nright and wrong, membership being known:");
-    let calibrated = |i: usize| summary.q_values[i] <= level;
-    let single = |i: usize| overview.p_values()[i] <= alpha;
+    let calibrated = |i: usize| summary.q_values[i].is_some_and(|q| q <= level);
+    let single = |i: usize| overview.p_value(i).is_some_and(|p| p <= alpha);
     let paper = |i: usize| overview.is_voted_member(i) == Some(true);
     let rows: [(String, &dyn Fn(usize) -> bool); 3] = [
         (format!("calibrated, false discovery rate {} %", level * 100.0), &calibrated),

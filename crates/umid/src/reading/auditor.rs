@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use umid_detect::Split;
 use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
 use umid_models::{Model, Tower};
 use umid_signals::{Bank, Need, Signal};
@@ -16,7 +17,10 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
-use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
+use crate::reading::form::Form;
+use crate::reading::reference_fit::{
+    CalibratedReader, MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals,
+};
 use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
 
@@ -27,8 +31,8 @@ pub struct Reading {
     pub signals: BTreeMap<Signal, Option<f64>>,
     /// The ensemble's vote; `None` without inversions, or where they failed.
     pub paper: Option<PaperReading>,
-    /// The calibrated test's outcome.
-    pub calibrated: CalibratedReading,
+    /// The calibrated test's outcome; `None` if the reference has too few names of this form.
+    pub calibrated: Option<CalibratedReading>,
     /// What a reader must know about this name.
     pub warnings: Vec<String>,
 }
@@ -65,8 +69,17 @@ impl<'a> Auditor<'a> {
         options: &'a AuditOptions,
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
+        Self::with_split(model, options, &options.check()?, progress)
+    }
+
+    /// [`Self::prepare`] with the split that the options' check gave.
+    pub(crate) fn with_split(
+        model: &'a Model,
+        options: &'a AuditOptions,
+        split: &Split,
+        progress: &dyn Progress,
+    ) -> Result<Self, AuditError> {
         let names = &options.calibrated_reference.texts;
-        let split = split(names.len(), options.seed)?;
         let bank: Option<Bank> = options
             .bank
             .as_deref()
@@ -96,10 +109,11 @@ impl<'a> Auditor<'a> {
         })?;
         let calibrated = CalibratedReader::fit(
             &calibrated_signals,
+            names,
+            split,
             &options.score,
             &options.one_part_score,
             options.alpha,
-            &split,
         )?;
         let paper = match &options.inversion {
             None => None,
@@ -141,19 +155,18 @@ impl<'a> Auditor<'a> {
         signals: SignalRow,
         mut warnings: Vec<String>,
     ) -> Result<Reading, AuditError> {
-        let calibrated = self.calibrated.read(&signals)?;
-        if name.parts.is_none() {
+        let form = Form::of(name);
+        let calibrated = self.calibrated.read(form, &signals)?;
+        if calibrated.is_none() {
+            warnings.push(format!(
+                "no calibrated verdict: the reference has fewer than {MIN_NAMES_OF_A_FORM} names \
+                 of {form}, so this name cannot be ranked among names like it; give a file of \
+                 plausible names of that form as the reference"
+            ));
+        } else if !form.has_parts() {
             warnings.push(
-                "not a name of two parts, so the part-interaction residual does not apply; the \
-                 score rests on weaker signals, and its p-value holds only as far as the \
-                 reference's names are like this one (give some with --reference file:PATH)"
-                    .to_owned(),
-            );
-        } else if !self.calibrated.has_two_part_test() {
-            warnings.push(
-                "the reference's names mostly lack two parts, so the part-interaction residual \
-                 of this one is not used and its score rests on weaker signals; give names like \
-                 it with --reference file:PATH"
+                "not a name of two parts, so the part-interaction residual does not apply and \
+                 the score rests on weaker signals"
                     .to_owned(),
             );
         }

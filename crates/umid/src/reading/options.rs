@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use umid_detect::Split;
 use umid_invert::InvertParams;
 use umid_models::Modality;
 use umid_signals::Signal;
 
 use crate::cache::ReferenceCache;
 use crate::error::AuditError;
-use crate::reading::reference_fit::{check_names, check_votes};
+use crate::reading::reference_fit::{check_votes, split_names};
 use crate::reference::ReferenceTexts;
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
@@ -93,8 +94,9 @@ impl AuditOptions {
         })
     }
 
-    /// Refuses, before anything is computed, options with which no audit could end.
-    pub(crate) fn check(&self) -> Result<(), AuditError> {
+    /// Refuses, before anything is computed, options with which no audit could end, and splits the
+    /// calibrated reference: this split is the one that everything is fitted with.
+    pub(crate) fn check(&self) -> Result<Split, AuditError> {
         for (name, level) in
             [("alpha", self.alpha), ("false discovery rate", self.false_discovery_rate)]
         {
@@ -109,7 +111,7 @@ impl AuditOptions {
             }
         }
         check_votes(self.min_votes)?;
-        check_names(&self.calibrated_reference.texts, self.seed)
+        split_names(&self.calibrated_reference.texts, self.seed)
     }
 }
 

@@ -30,7 +30,7 @@ impl Drawn {
     }
 
     /// A report without images and truth.
-    pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [f64]) -> Report<'a> {
+    pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [Option<f64>]) -> Report<'a> {
         let Self { overview, table } = self;
         Report { run, overview, table, q_values, previews: &[], ground_truth: None }
     }
@@ -111,12 +111,12 @@ pub fn records(n: usize, member_every: usize) -> Vec<QueryRecord> {
                     vote_score: votes as f64 + 0.5,
                     member: votes >= 3,
                 }),
-                calibrated: CalibratedReading {
+                calibrated: Some(CalibratedReading {
                     score,
                     p_value,
                     signals_used: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
                     detected: p_value <= 0.05,
-                },
+                }),
                 warnings: Vec::new(),
             }
         })

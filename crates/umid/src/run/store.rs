@@ -237,7 +237,7 @@ impl<'a> RunStore<'a> {
     pub fn finish(
         &mut self,
         overview: &Overview,
-        q_values: &[f64],
+        q_values: &[Option<f64>],
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), AuditError> {
         assert_eq!(self.done(), q_values.len(), "one q-value a record");
@@ -252,7 +252,7 @@ impl<'a> RunStore<'a> {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    fn write_table(&self, overview: &Overview, q_values: &[f64]) -> Result<(), AuditError> {
+    fn write_table(&self, overview: &Overview, q_values: &[Option<f64>]) -> Result<(), AuditError> {
         let failed = |source| self.failed(TABLE_FILE, source);
         let mut file = Replacement::begin(&self.dir.join(TABLE_FILE)).map_err(failed)?;
         let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
@@ -430,10 +430,12 @@ fn non_finite_field(record: &QueryRecord) -> Option<String> {
             paper.scores.iter().map(|(name, &score)| (format!("paper.scores.{name}"), score));
         scores.chain([("paper.vote_score".to_owned(), paper.vote_score)])
     });
-    let calibrated = [
-        ("calibrated.score".to_owned(), record.calibrated.score),
-        ("calibrated.p_value".to_owned(), record.calibrated.p_value),
-    ];
+    let calibrated = record.calibrated.iter().flat_map(|calibrated| {
+        [
+            ("calibrated.score".to_owned(), calibrated.score),
+            ("calibrated.p_value".to_owned(), calibrated.p_value),
+        ]
+    });
     signals
         .chain(paper)
         .chain(calibrated)

@@ -39,12 +39,12 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
             vote_score: value / 3.0,
             member: true,
         }),
-        calibrated: CalibratedReading {
+        calibrated: Some(CalibratedReading {
             score: value,
             p_value: 1.0 / 3.0,
             signals_used: vec!["similarity".to_owned()],
             detected: false,
-        },
+        }),
         warnings: Vec::new(),
     }
 }
@@ -109,8 +109,9 @@ fn complete(store: &mut RunStore<'_>, queries: &[Query]) {
 
 /// Writes the files of the end.
 fn finish(store: &mut RunStore<'_>, q_values: &[f64]) -> Result<(), AuditError> {
+    let q_values: Vec<Option<f64>> = q_values.iter().copied().map(Some).collect();
     let overview = overview(&queries(store.done()));
-    store.finish(&overview, q_values, |report| report.write_all(b"<html>"))
+    store.finish(&overview, &q_values, |report| report.write_all(b"<html>"))
 }
 
 /// What the records of these queries, in the clear, say together.
@@ -383,7 +384,7 @@ fn other_records_error_for_an_overview_of_another_run() {
     // Of one record fewer, one more, and of the same in another order.
     let reversed: Vec<Query> = asked.iter().rev().cloned().collect();
     for (other, at) in [(queries(1), 1), (queries(3), 2), (reversed, 0)] {
-        let error = store.finish(&overview(&other), &[1.0; 2], |_| Ok(())).unwrap_err();
+        let error = store.finish(&overview(&other), &[Some(1.0); 2], |_| Ok(())).unwrap_err();
         let AuditError::Report(ReportError::OtherRecords { position }) = error else {
             panic!("{error}")
         };
@@ -413,8 +414,8 @@ fn record_not_finite_error_names_the_field() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     let edits: [(&str, Edit); 5] = [
         ("signals.similarity", |r| _ = r.signals.insert("similarity".into(), Some(f64::NAN))),
-        ("calibrated.score", |r| r.calibrated.score = f64::INFINITY),
-        ("calibrated.p_value", |r| r.calibrated.p_value = f64::NAN),
+        ("calibrated.score", |r| r.calibrated.as_mut().unwrap().score = f64::INFINITY),
+        ("calibrated.p_value", |r| r.calibrated.as_mut().unwrap().p_value = f64::NAN),
         ("paper.vote_score", |r| r.paper.as_mut().unwrap().vote_score = f64::NAN),
         ("paper.scores.forest", |r| {
             r.paper.as_mut().unwrap().scores.insert("forest".into(), f64::NEG_INFINITY);
@@ -508,10 +509,10 @@ proptest! {
         let finite = bits.into_iter().map(f64::from_bits).filter(|value| value.is_finite());
         for value in finite {
             let mut sent = record("q", "Jane Roe");
-            sent.calibrated.score = value;
+            sent.calibrated.as_mut().unwrap().score = value;
             let line = serde_json::to_vec(&sent).unwrap();
             let back: QueryRecord = serde_json::from_slice(&line).unwrap();
-            prop_assert_eq!(back.calibrated.score.to_bits(), value.to_bits());
+            prop_assert_eq!(back.calibrated.unwrap().score.to_bits(), value.to_bits());
         }
     }
 }
