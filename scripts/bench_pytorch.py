@@ -1,4 +1,4 @@
-"""PyTorch's side of `cargo xtask bench`: the same inversion loop, asked for by line.
+"""PyTorch's side of `cargo xtask bench`: the same inversion loop, one request per line.
 
     echo '{"invert": {"batch": 8, "steps": 3}}' | \
         python scripts/bench_pytorch.py --model DIR --precision f32
@@ -34,12 +34,28 @@ WHILE = 0.5
 
 def load(directory: Path, dtype: torch.dtype, device: str) -> tuple[Tower, tuple[int, int, int]]:
     """A checkpoint's input tower on frozen weights, and an input's shape."""
+    if (directory / "open_clip_config.json").is_file():
+        return load_open_clip(directory, dtype, device)
     if AutoConfig.from_pretrained(directory).model_type == "clap":
         return load_clap(directory, dtype, device)
     model = CLIPModel.from_pretrained(directory, dtype=dtype)
     model.to(device).eval().requires_grad_(False)
     side = model.config.vision_config.image_size
     return lambda pixels: model.get_image_features(pixels).pooler_output, (3, side, side)
+
+
+def load_open_clip(
+    directory: Path, dtype: torch.dtype, device: str
+) -> tuple[Tower, tuple[int, int, int]]:
+    # Imported here, so that the other models do not need the package.
+    import open_clip
+
+    model = open_clip.create_model(f"local-dir:{directory}")
+    model.to(device, dtype).eval().requires_grad_(False)
+    # A ResNet has one number, a ViT a pair.
+    side = model.visual.image_size
+    height, width = side if isinstance(side, tuple) else (side, side)
+    return model.encode_image, (3, height, width)
 
 
 def load_clap(

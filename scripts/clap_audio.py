@@ -49,7 +49,7 @@ def synthesise() -> dict[str, np.ndarray]:
         # By less than a hop, so that no frame is added.
         "barely_longer": 0.2 * tones(48_240, 330, 2_500) * (seconds(48_240) % 0.3 < 0.2)
         + 0.01 * noise(48_240),
-        # Four of it fill a second without a rest.
+        # Four repetitions fill a second exactly.
         "chirp": 0.4 * sweep(12_000, 120, 9_000) + 0.003 * noise(12_000),
         "chord": 0.2 * tones(3_600, 440, 1_320, 5_100) + 0.02 * noise(3_600),
         "faint": faint * noise(1_300),

@@ -203,7 +203,7 @@ def laion(
         },
         "text_cfg": {"model_type": "roberta", "context_length": CONTEXT_LENGTH},
         "enable_fusion": fusion_type is not None,
-        # The package's word for none.
+        # How the package says that there is no fusion.
         "fusion_type": fusion_type or "None",
         "joint_embed_shape": 20,
         "roberta": text_tower(

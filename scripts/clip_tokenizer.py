@@ -3,7 +3,7 @@
 Shared by the scripts that make checkpoints, CLAP's among them; not a program itself.
 
 A CLIP vocabulary is laid out as: 256 byte symbols, the same symbols with the
-end-of-word suffix, one entry a merge in rank order, then the start and end
+end-of-word suffix, one entry per merge in rank order, then the start and end
 tokens. The end token is therefore the highest id, which is what pooling by
 argmax relies on.
 """

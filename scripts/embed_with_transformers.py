@@ -7,11 +7,11 @@ self-contained JSON object:
 
     texts         (T)              the texts
     ids           (T, varies)      their token ids, truncated to the context, not padded
-    text_embeds   (T, D)           text embeddings, of CLIP not normalised, of CLAP at length 1
-    inputs        (B, C, H, W)     random inputs from --seed: of CLIP normalised pixels, rounded to
-                                   1/1000; of CLAP decibels (B, 1, frames, mel bins), rounded to 1/10
+    text_embeds   (T, D)           text embeddings; CLIP: not normalised, CLAP: at length 1
+    inputs        (B, C, H, W)     random inputs from --seed; CLIP: normalised pixels, rounded to
+                                   1/1000; CLAP: decibels (B, 1, frames, mel bins), rounded to 1/10
     input_embeds  (B, D)           their embeddings, likewise
-    logit_scale                    as stored, that is the logarithm; of CLAP that of audio
+    logit_scale                    as stored, that is the logarithm; for CLAP, the one of audio
     transformers, torch            the versions used
 
 Everything is computed in f32 on the CPU, with eager attention.

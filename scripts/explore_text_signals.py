@@ -2,15 +2,15 @@
 
     python scripts/explore_text_signals.py target/zoo/dev-15 target/zoo/dev-mispaired-15
 
-Prints a Markdown table: a row a score, a column a target, each cell the AUC of the members against
-the non-members, higher scores being the more member-like. A target of which some members were
-trained under photos of others has two figures: members with photos of their own, and the others,
-each against the non-members. The table holds the present default (the response signals with equal
-weights, without the response that any name gets), the defaults before it, their parts, and what
-was tried and found worse. docs/method.md defines the signals.
+Prints a Markdown table, one row per score and one column per target; a cell is the AUC of members
+against the non-members, higher scores being the more member-like. A target of which some members
+were trained under photos of others has two figures: members with photos of their own, and the
+others, each against the non-members. The table holds the present default (the response signals
+with equal weights, without the response that any name gets), the defaults before it, their parts,
+and what was tried and found worse. docs/method.md defines the signals.
 
 A target is a folder in the Hugging Face layout, config.json, model.safetensors and tokenizer.json,
-with members.csv, non_members.csv and fresh_names.csv (columns first and last) and perhaps
+with members.csv, non_members.csv and fresh_names.csv (columns first and last) and optionally
 mispaired.csv beside them. Every third fresh name is read; scores are standardised by those before
 they are added up. Only the logistic regression sees labels.
 

@@ -4,7 +4,7 @@ Requires scripts/requirements.txt. Run from the repository root:
 
     python scripts/make_baseline_fixtures.py
 
-One entry a setting: the texts, the n-grams that TfidfVectorizer keeps, its rows as
+One entry per setting: the texts, the n-grams that TfidfVectorizer keeps, its rows as
 [column, value] pairs, and the coefficients and decision values of LogisticRegression on them.
 """
 

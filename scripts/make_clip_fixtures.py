@@ -11,7 +11,7 @@ bias moves an embedding far beyond the tolerance of the parity tests. The same
 package versions on the same machine give the same bytes.
 
 `expected.safetensors` (T texts, C context length, D embedding width, W text
-width, N images, B random inputs, S image side; all F32 unless said):
+width, N images, B random inputs, G gradient texts, S image side; all F32 unless said):
 
     input_ids        (T, C) I64      ids padded to the context: with the end token in the
                                      Hugging Face layout, with 0 in the OpenCLIP layout
@@ -22,8 +22,8 @@ width, N images, B random inputs, S image side; all F32 unless said):
     image_embeds     (N, D)          their embeddings, not normalised
     pixels           (B, 3, S, S)    random inputs in the normalised pixel space
     pixel_embeds     (B, D)          their embeddings, not normalised
-    cosines          (2, B)          cosine of each input with each of two texts
-    pixel_gradients  (2, B, 3, S, S) gradient of the sum over B of the cosines with one
+    cosines          (G, B)          cosine of each input with each of G texts
+    pixel_gradients  (G, B, 3, S, S) gradient of the sum over B of the cosines with one
                                      text, with respect to `pixels`
     logit_scale      (1)             as stored, that is the logarithm
 
@@ -32,7 +32,7 @@ width, N images, B random inputs, S image side; all F32 unless said):
 `open_clip_ids`), `images` (file names in the order of `image_pixels`, and
 `package_difference`: by how many of 255 grey levels the package's own pipeline
 differs when it is handed the file as it is), `gradient_texts` (the indices of the
-two texts) and the package versions.
+G texts) and the package versions.
 
 Images become 8-bit RGB before they are resized. 16-bit grey is scaled by 255/65535
 and rounded; transparency is laid over white in the Hugging Face layout and dropped
@@ -44,95 +44,36 @@ that it resizes a palette image by nearest neighbour and weighs RGBA by its alph
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import importlib.metadata
-import json
 import shutil
-import tempfile
-import zlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.model import convert_weights_to_lp, set_model_preprocess_cfg
-from open_clip.push_to_hf_hub import save_for_hf
-from open_clip.transform import PreprocessCfg, image_transform_v2
+from open_clip.model import convert_weights_to_lp
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPConfig, CLIPModel, CLIPProcessor, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel, CLIPProcessor
 from transformers.models.clip.configuration_clip import CLIPTextConfig, CLIPVisionConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 import clip_tokenizer
+from clip_reference import (
+    CLIP_MEAN,
+    CLIP_STD,
+    Case,
+    HuggingFaceReference,
+    OpenClipReference,
+    arguments,
+    learnt_merges,
+    make_case,
+    open_clip_model,
+    randomise,
+    read_json,
+    save_open_clip,
+    write_json,
+)
 from clip_tokenizer import Merge
-
-FIXTURES = Path(__file__).resolve().parent.parent / "crates/umid-models/tests/fixtures"
-PACKAGES = ("torch", "transformers", "open_clip_torch", "tokenizers", "pillow", "numpy")
-
-MERGE_COUNT = 90
-RANDOM_INPUTS = 3
-GRADIENT_TEXTS = (0, 4)
-
-CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
-CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
-
-TEXTS = [
-    "a photo of Maria Kowalski",
-    "A PHOTO OF JOHN SMITH",
-    "a portrait of Ada Lovelace.",
-    "Zoë Müller",
-    "a photo of Seán O'Brien's dog, isn't it?",
-    "agent 007 in room 42b",
-    "hello!!! (really?) -- yes; no...",
-    "  two  spaces\tand a tab\n",
-    "x",
-    "",
-    "José",
-    "Jose\u0301 with a combining accent",
-    "山田太郎",
-    "김민준 и Анна",
-    "a smile 🙂 and a family 👩‍👧",
-    "they're we've I'll I'm he'd THEY'RE",
-    "an <|endoftext|> inside",
-    "naïve café, 3½ ﬁne ½",
-    "a photo of " + "Bartholomew Featherstonehaugh " * 12,
-]
-# open_clip repairs these with ftfy and HTML unescaping before it tokenizes.
-TEXTS_OPEN_CLIP_CLEANS = ["Seán O\u2019Brien", "Smith &amp; Sons"]
-
-
-@dataclass
-class Case:
-    """One checkpoint: how to make it, and with which tokenizer."""
-
-    name: str
-    context_length: int
-    write: Callable[["Case", Path], None]
-    config: dict[str, Any]
-    dtype: torch.dtype = torch.float32
-    vocabulary: Callable[[Sequence[Merge]], dict[str, int]] = clip_tokenizer.clip_vocabulary
-    merges: list[Merge] = field(default_factory=list)
-
-    @property
-    def seed(self) -> int:
-        return zlib.crc32(self.name.encode())
-
-    @property
-    def token_ids(self) -> dict[str, int]:
-        return self.vocabulary(self.merges)
-
-    @property
-    def end_id(self) -> int:
-        return self.token_ids[clip_tokenizer.END_TOKEN]
-
-    def tokenizer(self) -> CLIPTokenizer:
-        return clip_tokenizer.build_tokenizer(self.token_ids, self.merges, self.context_length)
 
 
 # --- the images ---------------------------------------------------------------
@@ -177,46 +118,6 @@ def make_images(directory: Path) -> list[Path]:
     return [directory / name for name in sorted(images)]
 
 
-def scale_sixteen_bit(image: Image.Image) -> Image.Image:
-    """The image, with 16-bit grey scaled to 8 bits by 255/65535 and rounded."""
-    if not image.mode.startswith("I;16"):
-        return image
-    values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
-
-
-# --- the weights --------------------------------------------------------------
-
-
-def randomise(model: torch.nn.Module, seed: int) -> None:
-    """Replace every weight by one large enough to matter.
-
-    A weight's values depend on the seed and its name alone.
-    """
-    gains = {
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.LayerNorm)
-    }
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-            noise = torch.from_numpy(rng.standard_normal(tuple(parameter.shape), np.float32))
-            if name == "logit_scale":
-                parameter.copy_(2.5 + 0.1 * noise)
-            elif name in gains:
-                parameter.copy_(1.0 + 0.2 * noise)
-            elif name.endswith("bias"):
-                parameter.copy_(0.15 * noise)
-            elif "class_embedding" in name or "position" in name:
-                parameter.copy_(0.3 * noise)
-            elif "fc2" in name or "c_proj" in name:
-                # What the activation lets through must weigh against the residual stream.
-                parameter.copy_(0.5 * noise)
-            else:
-                parameter.copy_(0.2 * noise)
-
-
 # --- the Hugging Face layout --------------------------------------------------
 
 
@@ -238,15 +139,6 @@ def hf_image_processor(case: Case, **options: Any) -> CLIPImageProcessorPil:
     side = case.config["vision_config"]["image_size"]
     defaults = {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     return CLIPImageProcessorPil(**{**defaults, **options})
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8")
 
 
 def write_hf_legacy(case: Case, directory: Path) -> None:
@@ -336,261 +228,13 @@ def write_hf_sharded(case: Case, directory: Path) -> None:
 
 def write_open_clip(case: Case, directory: Path) -> None:
     """As open_clip saves a model for the hub, with the CLIP tokenizer's files beside it."""
-    model_cfg = {**case.config["model_cfg"]}
-    model_cfg["text_cfg"] = {
-        "context_length": case.context_length,
-        "vocab_size": len(case.token_ids),
-        **model_cfg["text_cfg"],
-    }
-    model = open_clip.CLIP(**model_cfg).eval()
-    randomise(model, case.seed)
+    model = open_clip_model(case)
     if case.dtype is not torch.float32:
         # Norms, embeddings and positions stay in f32: the file mixes dtypes, as real ones do.
         convert_weights_to_lp(model, case.dtype)
-    set_model_preprocess_cfg(model, case.config["preprocess_cfg"])
-    save_for_hf(model, case.tokenizer(), model_cfg, str(directory), safe_serialization=True)
+    save_open_clip(case, model, directory)
     clip_tokenizer.write_vocabulary_files(directory, case.token_ids, case.merges)
     clip_tokenizer.write_special_tokens_map(directory)
-
-
-# --- what the packages say ----------------------------------------------------
-
-
-class Reference(ABC):
-    """A checkpoint loaded from disk by its own package, in f32."""
-
-    layout: str
-    pad_id: int
-    image_size: int
-    logit_scale: torch.Tensor
-
-    def __init__(self, case: Case, directory: Path) -> None:
-        self.case = case
-        self.tokenizer = CLIPTokenizer.from_pretrained(directory)
-
-    def token_ids(self, text: str) -> list[int]:
-        limit = self.case.context_length
-        return self.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
-
-    def padded(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        rows = torch.full((len(ids), self.case.context_length), self.pad_id)
-        for row, values in zip(rows, ids, strict=True):
-            row[: len(values)] = torch.tensor(values)
-        return rows
-
-    @abstractmethod
-    def pooled_positions(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Which position of each row (T, C) the text tower pools: (T)."""
-
-    @abstractmethod
-    def encode_text(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings (T, D) and the states (T, C, W) before the final layer norm."""
-
-    @abstractmethod
-    def project_text(self, states: torch.Tensor) -> torch.Tensor:
-        """Final layer norm and projection of pooled states: (T, W) to (T, D)."""
-
-    @abstractmethod
-    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Embeddings (B, D) of pixels (B, 3, S, S)."""
-
-    @abstractmethod
-    def prepare(self, image: Image.Image) -> Image.Image:
-        """What the package is given in place of an image as it was opened."""
-
-    @abstractmethod
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        """An image as the package preprocesses it: (3, S, S)."""
-
-    @abstractmethod
-    def pixel_std(self) -> torch.Tensor:
-        """The deviations that pixels are divided by: (3)."""
-
-
-class HuggingFaceReference(Reference):
-    layout = "hf"
-
-    def __init__(self, case: Case, directory: Path) -> None:
-        super().__init__(case, directory)
-        self.model = CLIPModel.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
-        self.model.requires_grad_(False)
-        self.processor = CLIPImageProcessorPil.from_pretrained(directory)
-        self.pad_id = self.tokenizer.pad_token_id
-        self.image_size = self.model.config.vision_config.image_size
-        self.logit_scale = self.model.logit_scale
-
-    def pooled_positions(self, input_ids: torch.Tensor) -> torch.Tensor:
-        end_id = self.model.config.text_config.eos_token_id
-        if end_id == 2:
-            return input_ids.argmax(dim=1)
-        return (input_ids == end_id).int().argmax(dim=1)
-
-    def encode_text(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states = []
-        hook = self.model.text_model.final_layer_norm.register_forward_pre_hook(
-            lambda _module, inputs: states.append(inputs[0])
-        )
-        embeds = self.model.get_text_features(input_ids).pooler_output
-        hook.remove()
-        return embeds, states[0]
-
-    def project_text(self, states: torch.Tensor) -> torch.Tensor:
-        return self.model.text_projection(self.model.text_model.final_layer_norm(states))
-
-    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model.get_image_features(pixels).pooler_output
-
-    def prepare(self, image: Image.Image) -> Image.Image:
-        return scale_sixteen_bit(image)
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        return self.processor(image, return_tensors="pt").pixel_values[0].float()
-
-    def pixel_std(self) -> torch.Tensor:
-        return torch.tensor(self.processor.image_std)
-
-
-class OpenClipReference(Reference):
-    layout = "openclip"
-    pad_id = 0
-
-    def __init__(self, case: Case, directory: Path) -> None:
-        super().__init__(case, directory)
-        self.model = open_clip.create_model(f"local-dir:{directory}", precision="fp32").eval()
-        self.model.requires_grad_(False)
-        self.preprocessing = PreprocessCfg(**self.model.visual.preprocess_cfg)
-        self.transform = image_transform_v2(self.preprocessing, is_train=False)
-        self.image_size = self.model.visual.image_size[0]
-        self.logit_scale = self.model.logit_scale
-
-    def pooled_positions(self, input_ids: torch.Tensor) -> torch.Tensor:
-        return input_ids.argmax(dim=1)
-
-    def encode_text(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        states = []
-        hook = self.model.ln_final.register_forward_pre_hook(
-            lambda _module, inputs: states.append(inputs[0])
-        )
-        embeds = self.model.encode_text(input_ids)
-        hook.remove()
-        return embeds, states[0]
-
-    def project_text(self, states: torch.Tensor) -> torch.Tensor:
-        return self.model.ln_final(states) @ self.model.text_projection
-
-    def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pixels)
-
-    def prepare(self, image: Image.Image) -> Image.Image:
-        return scale_sixteen_bit(image).convert("RGB")
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        return self.transform(image)
-
-    def pixel_std(self) -> torch.Tensor:
-        return torch.tensor(self.preprocessing.std)
-
-    def own_token_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of open_clip's built-in tokenizer over the same vocabulary, unpadded."""
-        lines = ["#version: 0.2", *(" ".join(merge) for merge in self.case.merges)]
-        with tempfile.NamedTemporaryFile(suffix=".gz") as file:
-            file.write(gzip.compress("\n".join(lines).encode()))
-            file.flush()
-            tokenizer = open_clip.SimpleTokenizer(file.name)
-        rows = tokenizer(list(texts), context_length=self.case.context_length).tolist()
-        return [row[: row.index(tokenizer.eot_token_id) + 1] for row in rows]
-
-
-def gradients(
-    reference: Reference, pixels: torch.Tensor, text_embeds: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines (2, B) with the two gradient texts, and their gradients (2, B, 3, S, S)."""
-    cosines, pixel_gradients = [], []
-    for index in GRADIENT_TEXTS:
-        variable = pixels.clone().requires_grad_(True)
-        embeds = reference.encode_image(variable)
-        cosine = torch.cosine_similarity(embeds, text_embeds[index : index + 1], dim=1)
-        (gradient,) = torch.autograd.grad(cosine.sum(), variable)
-        cosines.append(cosine.detach())
-        pixel_gradients.append(gradient)
-    return torch.stack(cosines), torch.stack(pixel_gradients)
-
-
-def write_expected(reference: Reference, directory: Path, images: Sequence[Path]) -> None:
-    """Write `expected.safetensors` and `expected.json`."""
-    case = reference.case
-    texts = [*TEXTS, *TEXTS_OPEN_CLIP_CLEANS]
-    ids = [reference.token_ids(text) for text in texts]
-    if ids != [case.tokenizer()(t, truncation=True)["input_ids"] for t in texts]:
-        raise RuntimeError(f"{case.name}: the saved tokenizer differs from the one that was made")
-    input_ids = reference.padded(ids)
-    with torch.no_grad():
-        text_embeds, states = reference.encode_text(input_ids)
-        positions = reference.pooled_positions(input_ids)
-        text_states = states[torch.arange(len(texts)), positions]
-        torch.testing.assert_close(reference.project_text(text_states), text_embeds)
-
-        opened = [Image.open(path) for path in images]
-        image_pixels = torch.stack(
-            [reference.preprocess(reference.prepare(image)) for image in opened]
-        )
-        raw_pixels = torch.stack([reference.preprocess(image) for image in opened])
-        image_embeds = reference.encode_image(image_pixels)
-
-        side = reference.image_size
-        rng = np.random.default_rng(case.seed)
-        noise = rng.standard_normal((RANDOM_INPUTS, 3, side, side), np.float32)
-        pixels = torch.from_numpy(noise)
-        pixel_embeds = reference.encode_image(pixels)
-    cosines, pixel_gradients = gradients(reference, pixels, text_embeds)
-
-    tensors = {
-        "input_ids": input_ids,
-        "text_embeds": text_embeds,
-        "text_states": text_states,
-        "image_pixels": image_pixels,
-        "image_embeds": image_embeds,
-        "pixels": pixels,
-        "pixel_embeds": pixel_embeds,
-        "cosines": cosines,
-        "pixel_gradients": pixel_gradients,
-        "logit_scale": reference.logit_scale.reshape(1),
-    }
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise RuntimeError(f"{case.name}: {name} is not finite")
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, directory / "expected.safetensors")
-
-    text_records = [
-        {"text": text, "ids": text_ids, "pooled_position": position}
-        for text, text_ids, position in zip(texts, ids, positions.tolist(), strict=True)
-    ]
-    if isinstance(reference, OpenClipReference):
-        own_ids = reference.own_token_ids(texts)
-        for record, own in zip(text_records, own_ids, strict=True):
-            if own != record["ids"]:
-                record["open_clip_ids"] = own
-    levels = (raw_pixels - image_pixels).abs() * reference.pixel_std()[:, None, None] * 255
-    image_records = [
-        {"file": path.name, "package_difference": round(float(difference), 2)}
-        for path, difference in zip(images, levels.flatten(1).amax(dim=1), strict=True)
-    ]
-    summary = {
-        "case": case.name,
-        "layout": reference.layout,
-        "context_length": case.context_length,
-        "embedding_width": text_embeds.shape[1],
-        "image_size": side,
-        "pad_id": reference.pad_id,
-        "texts": text_records,
-        "images": image_records,
-        "gradient_texts": list(GRADIENT_TEXTS),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-    }
-    write_json(directory / "expected.json", summary)
 
 
 # --- the cases ----------------------------------------------------------------
@@ -745,44 +389,14 @@ def cases(merges: list[Merge]) -> list[Case]:
     ]
 
 
-def training_corpus() -> list[str]:
-    """Names in captions, to learn the merges of the tiny vocabulary from."""
-    first = "Maria John Ada Zoe Sean Anna Peter Laura Michael Sarah David Emma Thomas Julia".split()
-    last = "Kowalski Smith Lovelace Muller Brien Jones Garcia Novak Rossi Larsen Dubois".split()
-    templates = (
-        "a photo of {}",
-        "a portrait of {}, smiling",
-        "{}",
-        "a photo of {} in the garden",
-        "{}'s friends aren't in the room",
-    )
-    people = [f"{f} {l}" for f in first for l in last]
-    return [template.format(person) for template in templates for person in people]
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="make the CLIP parity fixtures")
-    parser.add_argument("--out", type=Path, default=FIXTURES, help="where the cases go")
-    out: Path = parser.parse_args().out
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    torch.use_deterministic_algorithms(True)
-    merges = clip_tokenizer.learn_merges(training_corpus(), MERGE_COUNT)
+    out = arguments("make the CLIP parity fixtures")
+    merges = learnt_merges()
     shutil.rmtree(out / "images", ignore_errors=True)
     images = make_images(out / "images")
     for case in cases(merges):
-        directory = out / case.name
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-        case.write(case, directory)
         layout = OpenClipReference if case.write is write_open_clip else HuggingFaceReference
-        write_expected(layout(case, directory), directory, images)
-        files = list(directory.iterdir())
-        for file in files:
-            file.chmod(0o644)
-        total = sum(file.stat().st_size for file in files)
-        print(f"{case.name}: {total / 1024:.0f} KiB")
+        make_case(case, layout, out, images)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def references(rng):
 
 
 def with_fits(cases, fits):
-    """One entry a reference: its rows, its queries and what each setting gives on them."""
+    """One entry per reference: its rows, its queries and what each setting gives on them."""
     return [
         {
             "name": name,

@@ -1,7 +1,8 @@
-"""Make a random ViT-B/32, in either layout, or HTSAT CLAP checkpoint of the real size.
+"""Make a random checkpoint of a published size: ViT-B/32 in either layout, RN50, or CLAP's HTSAT.
 
     python scripts/make_full_size.py --layout hf --out target/full-size/hf
     python scripts/make_full_size.py --layout openclip --out target/full-size/openclip
+    python scripts/make_full_size.py --layout openclip --model RN50 --out target/full-size/rn50
     python scripts/make_full_size.py --layout clap --out target/full-size/clap
 
 The architectures, CLIP's vocabulary of 49,408 entries (open_clip ships its
@@ -9,8 +10,10 @@ merges) and the front ends are those of the published models; `clap` has the
 sizes of clap-htsat-unfused, which are transformers' defaults, and a table of
 50,265 tokens of which its tokenizer, which no package ships, uses the bytes
 alone. The weights are the packages' own initialisation, so embeddings are
-finite and differ from input to input, but mean nothing. For measuring size and
-speed only; not committed.
+finite and differ from input to input, but mean nothing. So that this holds for a
+residual tower too, its batch norms get the statistics of noise, and the last norm
+of each block is not left at 0, where the block would do nothing. For measuring size
+and speed only; not committed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 
 import open_clip
 import torch
+from open_clip.modified_resnet import Bottleneck
 from open_clip.push_to_hf_hub import save_for_hf
 from open_clip.tokenizer import default_bpe
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, CLIPConfig, CLIPModel
@@ -30,7 +34,9 @@ import clap_tokenizer
 import clip_tokenizer
 from clip_tokenizer import Merge
 
-ARCHITECTURE = "ViT-B-32"
+# Those of open_clip that use CLIP's tokenizer at its context length.
+OPEN_CLIP_MODELS = ("ViT-B-32", "RN50")
+BRANCH_GAIN = 0.2
 CONTEXT_LENGTH = 77
 # 49,408 entries: 256 bytes, 256 bytes that end a word, the merges, start and end.
 MERGE_COUNT = 49_408 - 2 * 256 - 2
@@ -50,10 +56,26 @@ def write_hugging_face(directory: Path) -> None:
     CLIPImageProcessorPil().save_pretrained(directory)
 
 
-def write_open_clip(directory: Path, tokenizer: clip_tokenizer.CLIPTokenizer) -> None:
+def settle_batch_norms(tower: torch.nn.Module) -> None:
+    """The statistics of a batch of noise, without which a residual tower's signal dies away."""
+    norms = [m for m in tower.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    if not norms:
+        return
+    for module in tower.modules():
+        if isinstance(module, Bottleneck):
+            torch.nn.init.constant_(module.bn3.weight, BRANCH_GAIN)
+    for norm in norms:
+        # The statistics become those of the one batch that follows.
+        norm.train().momentum = 1.0
+    with torch.no_grad():
+        tower(torch.randn(8, 3, tower.image_size, tower.image_size))
+
+
+def write_open_clip(name: str, directory: Path, tokenizer: clip_tokenizer.CLIPTokenizer) -> None:
     """Weights and configuration of the OpenCLIP layout."""
-    model = open_clip.create_model(ARCHITECTURE)
-    config = open_clip.get_model_config(ARCHITECTURE)
+    model = open_clip.create_model(name)
+    settle_batch_norms(model.visual)
+    config = open_clip.get_model_config(name)
     save_for_hf(model, tokenizer, config, str(directory), safe_serialization=True)
 
 
@@ -69,10 +91,15 @@ def write_clap(directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="make a random checkpoint of full size")
     parser.add_argument("--layout", choices=("hf", "openclip", "clap"), required=True)
+    parser.add_argument(
+        "--model", choices=OPEN_CLIP_MODELS, help="of the OpenCLIP layout; ViT-B-32 if not given"
+    )
     parser.add_argument("--out", type=Path, required=True, help="a directory to create")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     out: Path = arguments.out
+    if arguments.model and arguments.layout != "openclip":
+        parser.error("--model goes with --layout openclip")
     if out.exists():
         parser.error(f"{out} exists; remove it or name another directory")
 
@@ -88,7 +115,7 @@ def main() -> None:
             write_hugging_face(out)
             tokenizer.save_pretrained(out)
         else:
-            write_open_clip(out, tokenizer)
+            write_open_clip(arguments.model or OPEN_CLIP_MODELS[0], out, tokenizer)
         clip_tokenizer.write_vocabulary_files(out, vocabulary, merges)
         clip_tokenizer.write_special_tokens_map(out)
     print(f"{out}: {sum(file.stat().st_size for file in out.iterdir()) / 2**20:.0f} MiB")

@@ -3,7 +3,7 @@
 
 Writes a list of different made-up names of two parts, audits them with a given binary, and
 watches the process from outside: lines of results.jsonl, VmRSS and VmHWM of /proc/PID/status
-(Linux only). Prints a table in markdown with a row a mark: names done, names a second since the
+(Linux only). Prints a Markdown table with one row per mark: names done, names per second since the
 mark before, resident memory there, and the process' peak at its end, which includes the report.
 
 Needs nothing but Python's standard library. What follows `--` goes to `umid audit`:
@@ -42,7 +42,7 @@ def part(number):
 
 
 def write_names(path, count):
-    """Writes `count` different names, one a line; neighbours share neither part."""
+    """Writes `count` different names, one per line; neighbours share neither part."""
     with path.open("w", encoding="utf-8") as file:
         for i in range(count):
             file.write(f"{part(i % PARTS)} {part(PARTS + (i + i // PARTS) % PARTS)}\n")
@@ -100,7 +100,7 @@ def watch(process, results, marks, interval_s):
 
 
 def rate(before, done, now):
-    """Names a second since `before`; None where nothing lies between."""
+    """Names per second since `before`; None if no name was done in between."""
     names, seconds = done - before[0], now - before[1]
     return names / seconds if names > 0 and seconds > 0 else None
 
@@ -154,7 +154,7 @@ def measure(options, directory):
         rows, peak = watch(process, out / "results.jsonl", options.marks, options.interval)
     if process.returncode not in (0, 1):
         sys.exit(f"umid ended with exit code {process.returncode}; its message is above")
-    print("| names done | names a second since the last mark | resident MiB |")
+    print("| names done | names per second since the last mark | resident MiB |")
     print("| ---: | ---: | ---: |")
     for done, names_a_second, resident in rows:
         shown = "-" if names_a_second is None else f"{names_a_second:.1f}"

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use umid_eval::suites::Suite;
 use umid_testbed::{NameLists, World, write_bank};
-
-use crate::suites::Suite;
 
 /// Write photos (PNG) or clips (WAV) of people in neither group of a target's world.
 #[derive(Args)]

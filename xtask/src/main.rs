@@ -4,7 +4,6 @@
 mod bank;
 mod bench;
 mod eval;
-mod suites;
 mod zoo;
 
 use clap::{Parser, Subcommand};

@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::product::{LANES, Start};
+use crate::unit::Unit;
 
 /// Registers, and columns, of a panel.
 const REGISTERS: usize = 2;
@@ -24,35 +25,23 @@ const DEPTH: usize = 384;
 /// Rows of the left operand that tiles take together.
 const BLOCK_ROWS: usize = 32;
 
-/// What multiplies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Tiles,
-    Vectors,
-}
+/// Units that multiply in bf16, the fastest first.
+const UNITS: [Unit; 2] = [Unit::Bf16Tiles, Unit::Bf16Vectors];
 
-impl Unit {
-    const ALL: [Self; 2] = [Self::Tiles, Self::Vectors];
-
-    fn is_available(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        let available =
-            vectors::are_available() && (self == Self::Vectors || tiles::are_available());
-        #[cfg(not(target_arch = "x86_64"))]
-        let available = false;
-        available
-    }
-}
-
-/// The fastest of this processor.
-fn unit() -> Option<Unit> {
+/// The fastest unit of this processor; none if it does not multiply in bf16.
+pub(crate) fn unit() -> Option<Unit> {
     static UNIT: OnceLock<Option<Unit>> = OnceLock::new();
-    *UNIT.get_or_init(|| Unit::ALL.into_iter().find(|unit| unit.is_available()))
+    *UNIT.get_or_init(|| UNITS.into_iter().find(|unit| is_available(*unit)))
 }
 
-/// Whether this processor multiplies in bf16.
-pub(crate) fn is_available() -> bool {
-    unit().is_some()
+#[cfg(target_arch = "x86_64")]
+fn is_available(unit: Unit) -> bool {
+    vectors::are_available() && (unit != Unit::Bf16Tiles || tiles::are_available())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_available(_: Unit) -> bool {
+    false
 }
 
 /// Sixteen pairs of numbers, of 16 columns of a weight or of one row of the left operand: one
@@ -228,7 +217,7 @@ fn product_on(
     start: Start,
     rounded: &mut Vec<Pairs>,
 ) {
-    let count = left.len() / weight.rows;
+    let count = output.len() / weight.columns;
     assert_eq!((count * weight.rows, count * weight.columns), (left.len(), output.len()));
     // Rows that fill a tile up may hold anything: their results are left behind.
     let width = weight.pairs / LANES;
@@ -236,9 +225,9 @@ fn product_on(
     if rounded.len() < room {
         rounded.resize(room, Pairs([0; LANES]));
     }
-    let layout = if unit == Unit::Tiles { Layout::Blocks } else { Layout::Rows };
+    let layout = if unit == Unit::Bf16Tiles { Layout::Blocks } else { Layout::Rows };
     vectors::round(left, weight.rows, layout, rounded, width);
-    let mut tiles = (unit == Unit::Tiles).then(tiles::Configured::new);
+    let mut tiles = (unit == Unit::Bf16Tiles).then(tiles::Configured::new);
     for first in (0..weight.pairs).step_by(DEPTH) {
         let depth = first..(first + DEPTH).min(weight.pairs);
         let start = if first == 0 { start } else { Start::Stored };
@@ -295,8 +284,20 @@ fn rounded(value: f32) -> u32 {
 }
 
 #[cfg(test)]
+#[path = "../tests/kernels/units.rs"]
+mod units;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a unit is here to be tested; if it is not, says so.
+    fn tested(unit: Unit) -> bool {
+        is_available(unit) || {
+            units::skip(if unit == Unit::Bf16Tiles { "amx" } else { "bf16" });
+            false
+        }
+    }
 
     /// What a sum of products may be off by, relative to the sum of their sizes: round-off in
     /// another order, the factors being exact.
@@ -333,7 +334,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn vectors_round_as_numbers_do() {
-        if !vectors::are_available() {
+        if !tested(Unit::Bf16Vectors) {
             return;
         }
         for width in [1, 2, 16, 31, 32, 33, 75] {
@@ -380,7 +381,7 @@ mod tests {
 
     #[test]
     fn each_unit_multiplies_what_was_rounded() {
-        for unit in Unit::ALL.into_iter().filter(|unit| unit.is_available()) {
+        for unit in UNITS.into_iter().filter(|unit| tested(*unit)) {
             for (count, rows, columns) in
                 [(1, 16, 16), (31, 7, 48), (32, 32, 64), (33, 96, 80), (70, 800, 112)]
             {

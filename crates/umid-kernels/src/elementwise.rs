@@ -93,7 +93,7 @@ fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
 
 at_best_level! {
     /// `outputs = activation(inputs)`; the inputs become the activation's derivatives, which is all
-    /// that the way back needs of them.
+    /// that the backward pass needs of them.
     pub(crate) fn activate(activation: Activation, inputs: &mut [f32], outputs: &mut [f32]) = activate_at
 }
 
@@ -117,7 +117,8 @@ fn activate_at<const FUSED: bool>(activation: Activation, inputs: &mut [f32], ou
         }
         Activation::Relu => {
             for (input, output) in inputs.iter_mut().zip(outputs) {
-                *output = input.max(0.0);
+                // A comparison that leaves a NaN one.
+                *output = if *input <= 0.0 { 0.0 } else { *input };
                 *input = if *input > 0.0 { 1.0 } else { 0.0 };
             }
         }
@@ -133,6 +134,63 @@ at_best_level! {
 fn multiply_at<const FUSED: bool>(factors: &[f32], values: &mut [f32]) {
     for (factor, value) in factors.iter().zip(values) {
         *value *= *factor;
+    }
+}
+
+at_best_level! {
+    /// `to += values`.
+    pub(crate) fn add(values: &[f32], to: &mut [f32]) = add_at
+}
+
+#[inline(always)]
+fn add_at<const FUSED: bool>(values: &[f32], to: &mut [f32]) {
+    for (value, to) in values.iter().zip(to) {
+        *to += *value;
+    }
+}
+
+at_best_level! {
+    /// `values *= factor`.
+    pub(crate) fn scale(factor: f32, values: &mut [f32]) = scale_at
+}
+
+#[inline(always)]
+fn scale_at<const FUSED: bool>(factor: f32, values: &mut [f32]) {
+    for value in values {
+        *value *= factor;
+    }
+}
+
+at_best_level! {
+    /// The ReLU in place. A bit of `positive` is set for each value that it leaves: 16 to a number.
+    pub(crate) fn rectify(values: &mut [f32], positive: &mut [u16]) = rectify_at
+}
+
+#[inline(always)]
+fn rectify_at<const FUSED: bool>(values: &mut [f32], positive: &mut [u16]) {
+    for (values, positive) in values.as_chunks_mut::<LANES>().0.iter_mut().zip(positive) {
+        let mut bits = [0u16; LANES];
+        for (lane, (value, bit)) in values.iter_mut().zip(&mut bits).enumerate() {
+            *bit = if *value > 0.0 { 1 << lane } else { 0 };
+            // A comparison that leaves a NaN one.
+            *value = if *value <= 0.0 { 0.0 } else { *value };
+        }
+        *positive = bits.iter().fold(0, |all, bit| all | bit);
+    }
+}
+
+at_best_level! {
+    /// Those of the values whose bit is set, and zeros for the others.
+    pub(crate) fn keep_positive(positive: &[u16], values: &[f32], to: &mut [f32]) = keep_positive_at
+}
+
+#[inline(always)]
+fn keep_positive_at<const FUSED: bool>(positive: &[u16], values: &[f32], to: &mut [f32]) {
+    let (values, to) = (values.as_chunks::<LANES>().0, to.as_chunks_mut::<LANES>().0);
+    for ((positive, values), to) in positive.iter().zip(values).zip(to) {
+        for (lane, (value, to)) in values.iter().zip(to).enumerate() {
+            *to = if positive & 1 << lane == 0 { 0.0 } else { *value };
+        }
     }
 }
 
@@ -159,7 +217,7 @@ fn sum(x: &[f32]) -> f32 {
     joined(sums, |x, y| x + y)
 }
 
-/// The highest number, in 16 partial ones; those that are none are passed over.
+/// The highest number, in 16 partial ones; NaNs are ignored.
 #[inline(always)]
 fn highest(x: &[f32]) -> f32 {
     let larger = |x: f32, y: f32| if x > y { x } else { y };
@@ -190,7 +248,7 @@ fn joined(mut parts: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 at_best_level! {
-    /// Rows less their means, divided by their standard deviations; the reciprocals of those go to
+    /// Rows minus their means, divided by their standard deviations; the reciprocals of those go to
     /// `scales`. A layer norm's gain and shift are in the weights that follow it.
     ///
     /// # Shapes

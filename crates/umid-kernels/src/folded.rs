@@ -1,5 +1,5 @@
-//! Linear layers as a checkpoint stores them, laid out in one pass over their numbers: transposed,
-//! with the norm before them and a factor behind them multiplied in.
+//! Linear layers as a checkpoint stores them, packed in one pass over their numbers: transposed,
+//! with the gain and shift of the norm before them and a factor of their output multiplied in.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -33,17 +33,19 @@ impl Stored for Vec<f32> {
 pub struct Linear<'a> {
     /// Row-major.
     pub weight: &'a dyn Stored,
-    /// None where there is no bias.
+    /// None if the layer has no bias.
     pub bias: Option<&'a [f32]>,
 }
 
-/// A layer norm's gain and shift: `[width]` each.
+/// A layer norm.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm<'a> {
-    /// Gain.
+    /// `[width]`.
     pub gain: &'a [f32],
-    /// Shift.
+    /// `[width]`.
     pub shift: &'a [f32],
+    /// Added to the variance.
+    pub epsilon: f32,
 }
 
 /// Layers of one input side by side, what their input is multiplied with, and a factor of their
@@ -57,9 +59,15 @@ pub(crate) struct Folded<'a> {
 
 impl Folded<'_> {
     /// The weight `[input, columns]` and the bias `[columns]`.
-    pub(crate) fn lay_out(&self, columns: usize) -> (Packed, Vec<f32>) {
+    pub(crate) fn lay_out(&self, input: usize, columns: usize) -> (Packed, Vec<f32>) {
         let each = columns / self.parts.len();
-        let input = self.parts[0].weight.count() / each;
+        for part in self.parts {
+            assert_eq!(part.weight.count(), each * input, "a weight is not [{each}, {input}]");
+            assert!(part.bias.is_none_or(|bias| bias.len() == each), "a bias is not [{each}]");
+        }
+        let of_input = |values: &[f32]| values.len() == input;
+        let norm_fits = self.norm.is_none_or(|norm| of_input(norm.gain) && of_input(norm.shift));
+        assert!(norm_fits, "a norm is not [{input}]");
         let mut packed = Packed::zeros(input, columns);
         let mut bias = Vec::with_capacity(columns);
         for panel in packed.panels_mut() {
@@ -154,9 +162,9 @@ mod tests {
             let biases = [numbers(each, 1.0), numbers(each, 3.0)];
             let (gain, shift) = (numbers(input, 1.5), numbers(input, 0.3));
             let part = |i: usize| Linear { weight: &weights[i], bias: Some(&biases[i]) };
-            for norm in [None, Some(Norm { gain: &gain, shift: &shift })] {
+            for norm in [None, Some(Norm { gain: &gain, shift: &shift, epsilon: 0.0 })] {
                 let folded = Folded { parts: &[part(0), part(1)], norm, factor: 0.5 };
-                let (packed, bias) = folded.lay_out(2 * each);
+                let (packed, bias) = folded.lay_out(input, 2 * each);
                 for (column, bias) in bias.iter().enumerate() {
                     let (part, output) = (column / each, column % each);
                     let stored = |row: usize| weights[part][output * input + row];

@@ -1,26 +1,29 @@
 //! Blocks one after the other, for a batch of sequences.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::attention::Scratch;
-use crate::block::{Block, Saved};
+use crate::block::{Block, Pass, Residual, Saved};
 use crate::buffers::Buffers;
 
-/// Rows that go through all blocks together on one core, at most: the more, the less often weights
-/// are read; what is row by row goes in smaller chunks.
+/// Rows that pass through all blocks together on one core, at most: the more, the less often
+/// weights are read; what is computed row by row goes in smaller chunks.
 const ROWS: usize = 512;
 
-/// Frozen blocks, laid out for both directions.
+/// Frozen blocks, packed for both directions.
 #[derive(Debug)]
 pub struct Stack {
-    blocks: Vec<Block>,
+    branches: Vec<Residual>,
+    /// The last branch that attends: from it on, a token that is not read plays no part.
+    last_attention: usize,
     width: usize,
     buffers: Arc<Buffers>,
 }
 
-/// What the way back needs of a way forward.
+/// What a backward pass needs of its forward pass.
 #[derive(Debug)]
 pub struct Passed {
     parts: Vec<Vec<Saved>>,
@@ -28,7 +31,7 @@ pub struct Passed {
     buffers: Arc<Buffers>,
 }
 
-/// How a batch is cut.
+/// How a batch is cut into parts.
 #[derive(Debug, Clone)]
 struct Batch {
     sequences: usize,
@@ -39,12 +42,18 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(rows: usize, tokens: usize, read: Option<&[usize]>) -> Self {
-        let sequences = rows / tokens;
-        // As many parts for every core, of nearly as many sequences each.
+    fn new(hidden: &[f32], width: usize, tokens: usize, read: Option<&[usize]>) -> Self {
+        // No tokens at all are an empty batch.
+        let sequences = (hidden.len() / width).checked_div(tokens).unwrap_or(0);
+        assert_eq!(sequences * tokens * width, hidden.len(), "not whole sequences");
+        if let Some(read) = read {
+            assert_eq!(read.len(), sequences, "one token is read of each sequence");
+            assert!(read.iter().all(|read| *read < tokens), "a token is read that is not there");
+        }
+        // A whole number of parts per core, of nearly as many sequences each.
         let cores = rayon::current_num_threads();
-        let parts = sequences.div_ceil((ROWS / tokens).max(1)).next_multiple_of(cores);
-        let each = sequences.div_ceil(parts).max(1);
+        let parts = sequences.div_ceil((ROWS / tokens.max(1)).max(1)).next_multiple_of(cores);
+        let each = sequences.div_ceil(parts.max(1)).max(1);
         Self { sequences, tokens, each, read: read.map(<[usize]>::to_vec) }
     }
 
@@ -53,9 +62,12 @@ impl Batch {
         if self.read.is_some() { 1 } else { self.tokens }
     }
 
-    fn read(&self, part: usize) -> Option<&[usize]> {
-        let end = ((part + 1) * self.each).min(self.sequences);
-        self.read.as_ref().map(|read| &read[part * self.each..end])
+    fn part(&self, part: usize) -> Range<usize> {
+        part * self.each..((part + 1) * self.each).min(self.sequences)
+    }
+
+    fn parts(&self) -> usize {
+        self.sequences.div_ceil(self.each)
     }
 }
 
@@ -64,12 +76,15 @@ impl Stack {
     ///
     /// # Panics
     ///
-    /// If there is no block or if widths differ.
+    /// If no branch of a block attends, or if widths differ.
     #[must_use]
     pub fn new(blocks: Vec<Block>) -> Self {
-        let width = blocks.first().expect("a block").width();
-        assert!(blocks.iter().all(|block| block.width() == width), "widths differ");
-        Self { blocks, width, buffers: Arc::default() }
+        let branches: Vec<_> = blocks.into_iter().flat_map(|block| block.branches).collect();
+        let last_attention =
+            branches.iter().rposition(Residual::attends).expect("a branch that attends");
+        let width = branches[0].width();
+        assert!(branches.iter().all(|branch| branch.width() == width), "widths differ");
+        Self { branches, last_attention, width, buffers: Arc::default() }
     }
 
     /// Columns of every hidden state.
@@ -78,21 +93,29 @@ impl Stack {
         self.width
     }
 
-    /// Passes sequences through the blocks.
+    /// Passes sequences through the blocks. An empty batch has an empty result.
     ///
     /// # Shapes
     ///
     /// - hidden: `[sequences * tokens, width]`
     /// - read: for each sequence the token whose output is wanted; none for all
     /// - output: as hidden, or `[sequences, width]`
+    ///
+    /// # Panics
+    ///
+    /// If shapes are others, or a token is read that is not there.
     #[must_use]
     pub fn forward(&self, hidden: &[f32], tokens: usize, read: Option<&[usize]>) -> Vec<f32> {
-        let batch = Batch::new(hidden.len() / self.width, tokens, read);
+        let batch = Batch::new(hidden, self.width, tokens, read);
         self.pass(hidden, &batch, |saved| saved.give(&self.buffers)).0
     }
 
     /// As [`Stack::forward`], keeping what [`Stack::backward`] needs: for each block and row some
-    /// five widths and the width of its perceptron.
+    /// five widths and the inner width of its perceptron.
+    ///
+    /// # Panics
+    ///
+    /// As [`Stack::forward`].
     #[must_use]
     pub fn forward_for_backward(
         &self,
@@ -100,10 +123,10 @@ impl Stack {
         tokens: usize,
         read: Option<&[usize]>,
     ) -> (Vec<f32>, Passed) {
-        let batch = Batch::new(hidden.len() / self.width, tokens, read);
-        // A core that has no part of a small batch lays out what the way back will ask for.
+        let batch = Batch::new(hidden, self.width, tokens, read);
+        // A core that has no part of a small batch packs what the backward pass will ask for.
         let ((output, parts), ()) =
-            rayon::join(|| self.pass(hidden, &batch, |saved| saved), || self.lay_out_back());
+            rayon::join(|| self.pass(hidden, &batch, |saved| saved), || self.pack_backward());
         (output, Passed { parts, batch, buffers: Arc::clone(&self.buffers) })
     }
 
@@ -113,21 +136,22 @@ impl Stack {
         batch: &Batch,
         keep: impl Fn(Saved) -> K + Sync,
     ) -> (Vec<f32>, Vec<Vec<K>>) {
+        let each = batch.tokens * self.width;
         let kept = batch.kept() * self.width;
         let mut output = vec![0.0; batch.sequences * kept];
-        let parts = hidden
-            .par_chunks(batch.each * batch.tokens * self.width)
-            .zip(output.par_chunks_mut(batch.each * kept))
-            .enumerate()
-            .map(|(part, (hidden, output))| {
-                let mut scratch = Scratch::default();
+        let parts = (0..batch.parts())
+            .into_par_iter()
+            .zip(output.par_chunks_mut((batch.each * kept).max(1)))
+            .map(|(part, output)| {
+                let sequences = batch.part(part);
+                let hidden = &hidden[sequences.start * each..sequences.end * each];
+                let mut pass = self.one_pass(batch);
                 let mut current = self.buffers.take(hidden.len());
                 current.copy_from_slice(hidden);
-                let mut all = Vec::with_capacity(self.blocks.len());
-                for (i, block) in self.blocks.iter().enumerate() {
-                    let read = self.read(batch, part, i);
-                    let (next, saved) =
-                        block.forward(current, batch.tokens, read, &self.buffers, &mut scratch);
+                let mut all = Vec::with_capacity(self.branches.len());
+                for (i, branch) in self.branches.iter().enumerate() {
+                    let read = self.read(batch, &sequences, i);
+                    let (next, saved) = branch.forward(current, read, &mut pass);
                     current = next;
                     all.push(keep(saved));
                 }
@@ -139,10 +163,14 @@ impl Stack {
         (output, parts)
     }
 
+    fn one_pass(&self, batch: &Batch) -> Pass<'_> {
+        Pass { tokens: batch.tokens, buffers: &self.buffers, scratch: Scratch::default() }
+    }
+
     /// Each layer on one core: a core that waits for a layout of another never has to be the one
     /// that makes it.
-    fn lay_out_back(&self) {
-        self.blocks.par_iter().flat_map(Block::layers).for_each(|layer| {
+    fn pack_backward(&self) {
+        self.branches.par_iter().flat_map(Residual::layers).for_each(|layer| {
             layer.backward();
         });
     }
@@ -151,41 +179,46 @@ impl Stack {
     ///
     /// # Shapes
     ///
-    /// - gradient: as the output of the way forward
+    /// - gradient: as the output of the forward pass
     /// - output: `[sequences * tokens, width]`
+    ///
+    /// # Panics
+    ///
+    /// If the gradient has another shape, or `passed` is another stack's.
     #[must_use]
     pub fn backward(&self, gradient: &[f32], passed: &Passed) -> Vec<f32> {
         let batch = &passed.batch;
-        let mut inputs = vec![0.0; batch.sequences * batch.tokens * self.width];
-        gradient
-            .par_chunks(batch.each * batch.kept() * self.width)
-            .zip(inputs.par_chunks_mut(batch.each * batch.tokens * self.width))
-            .zip(&passed.parts)
-            .enumerate()
-            .for_each(|(part, ((gradient, inputs), saved))| {
-                let mut scratch = Scratch::default();
+        let each = batch.tokens * self.width;
+        let kept = batch.kept() * self.width;
+        assert_eq!(gradient.len(), batch.sequences * kept, "not the shape of the output");
+        let mut inputs = vec![0.0; batch.sequences * each];
+        inputs.par_chunks_mut((batch.each * each).max(1)).zip(&passed.parts).enumerate().for_each(
+            |(part, (inputs, saved))| {
+                let sequences = batch.part(part);
+                let gradient = &gradient[sequences.start * kept..sequences.end * kept];
+                let mut pass = self.one_pass(batch);
                 let mut current = self.buffers.take(gradient.len());
                 current.copy_from_slice(gradient);
-                for (i, (block, saved)) in self.blocks.iter().zip(saved).enumerate().rev() {
-                    let read = self.read(batch, part, i);
-                    current = block.backward(
-                        current,
-                        saved,
-                        batch.tokens,
-                        read,
-                        &self.buffers,
-                        &mut scratch,
-                    );
+                for (i, (branch, saved)) in self.branches.iter().zip(saved).enumerate().rev() {
+                    let read = self.read(batch, &sequences, i);
+                    current = branch.backward(current, saved, read, &mut pass);
                 }
                 inputs.copy_from_slice(&current);
                 self.buffers.give(current);
-            });
+            },
+        );
         inputs
     }
 
-    /// Only the last block leaves tokens out.
-    fn read<'a>(&self, batch: &'a Batch, part: usize, block: usize) -> Option<&'a [usize]> {
-        if block + 1 == self.blocks.len() { batch.read(part) } else { None }
+    /// The tokens that are read, in the branch that leaves the others out.
+    fn read<'a>(
+        &self,
+        batch: &'a Batch,
+        sequences: &Range<usize>,
+        branch: usize,
+    ) -> Option<&'a [usize]> {
+        let read = batch.read.as_ref()?;
+        (branch == self.last_attention).then(|| &read[sequences.clone()])
     }
 }
 
@@ -200,7 +233,7 @@ impl Drop for Passed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Groups, Linear, Norm, Precision, Weights};
+    use crate::{Activation, Body, Branch, Groups, Linear, Norm, Precision};
 
     const WIDTH: usize = 16;
     const TOKENS: usize = 3;
@@ -209,21 +242,23 @@ mod tests {
     fn stack() -> Stack {
         let ones = vec![1.0; WIDTH * WIDTH];
         let linear = || Linear { weight: &ones, bias: None };
-        let norm = || Norm { gain: &ones[..WIDTH], shift: &ones[..WIDTH] };
+        let branch = |body| {
+            let norm = Norm { gain: &ones[..WIDTH], shift: &ones[..WIDTH], epsilon: 1e-5 };
+            Branch { norm, body }
+        };
         let block = || {
-            Block::new(&Weights {
-                norm_before: norm(),
+            let attention = Body::Attention {
                 qkv: [linear(), linear(), linear()],
                 output: linear(),
-                norm_after: norm(),
+                heads: 1,
+                groups: Groups::Backwards,
+            };
+            let perceptron = Body::Perceptron {
                 fc1: linear(),
                 fc2: linear(),
-                heads: 1,
                 activation: Activation::QuickGelu,
-                epsilon: 1e-5,
-                groups: Groups::Backwards,
-                precision: Precision::F32,
-            })
+            };
+            Block::new(&[branch(attention), branch(perceptron)], Precision::F32)
         };
         Stack::new(vec![block(), block()])
     }

@@ -1,14 +1,15 @@
-//! A weight that was laid out once, in one of two precisions.
+//! A weight that was packed once, in one of two precisions.
 
 use rayon::prelude::*;
 
 use crate::bf16;
 use crate::product::{self, LANES, Rows, Start};
+use crate::unit::{Level, Unit};
 
 /// Rows of a product that one core computes together.
 const PART: usize = 240;
 
-/// In what numbers weights are multiplied. Sums, and all else, are f32.
+/// The numbers that products with weights multiply. Sums, and all other arithmetic, are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// Single precision.
@@ -19,14 +20,21 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Whether this processor multiplies so: f32 always, bf16 with AVX-512 BF16, and in tiles where
-    /// it has AMX and the system lets programs use it.
+    /// What products in this precision run on here: for f32 the highest level of vectors, for bf16
+    /// tiles where the processor has AMX and the system lets programs use it, else vectors of
+    /// AVX-512 BF16. None if this processor has no such products.
+    #[must_use]
+    pub fn unit(self) -> Option<Unit> {
+        match self {
+            Self::F32 => Some(Unit::F32(Level::of_processor())),
+            Self::Bf16 => bf16::unit(),
+        }
+    }
+
+    /// Whether this processor has products in this precision.
     #[must_use]
     pub fn is_available(self) -> bool {
-        match self {
-            Self::F32 => true,
-            Self::Bf16 => bf16::is_available(),
-        }
+        self.unit().is_some()
     }
 }
 
@@ -62,7 +70,7 @@ impl Weight {
         }
     }
 
-    /// The transposed matrix, laid out in the same way.
+    /// The transposed matrix, packed in the same way.
     pub(crate) fn transposed(&self) -> Self {
         match self {
             Self::F32(packed) => Self::F32(packed.transposed()),
@@ -70,7 +78,7 @@ impl Weight {
         }
     }
 
-    /// `output = start + left * self`. `rounded` is room.
+    /// `output = start + left * self`. `rounded` is room for the left operand in bf16.
     ///
     /// # Shapes
     ///
@@ -85,8 +93,8 @@ impl Weight {
     ) {
         match self {
             Self::F32(packed) => {
-                let left = Rows::new(left, packed.rows(), left.len() / packed.rows());
-                product::product(left, packed, output, start);
+                let count = output.len() / packed.columns();
+                product::product(Rows::new(left, packed.rows(), count), packed, output, start);
             }
             Self::Bf16(packed) => bf16::product(left, packed, output, start, rounded),
         }
@@ -98,14 +106,15 @@ impl Weight {
 pub struct Matrix(Weight);
 
 impl Matrix {
-    /// Lays out `[rows, columns]` in row-major order.
+    /// Packs `[rows, columns]` in row-major order.
     ///
     /// # Panics
     ///
-    /// If the columns are no multiple of 16, or do not fill the values.
+    /// If the columns are no positive multiple of 16, or do not fill the values.
     #[must_use]
     pub fn new(values: &[f32], columns: usize, precision: Precision) -> Self {
-        assert!(columns.is_multiple_of(LANES) && values.len().is_multiple_of(columns));
+        assert!(columns > 0 && columns.is_multiple_of(LANES), "{columns} columns");
+        assert!(values.len().is_multiple_of(columns), "{} values", values.len());
         let at = |row: usize, column: usize| values[row * columns + column];
         Self(Weight::new(precision, product::Packed::new(values.len() / columns, columns, at)))
     }
@@ -119,11 +128,20 @@ impl Matrix {
     ///
     /// # Panics
     ///
-    /// If the processor does not multiply so; see [`Precision::is_available`].
+    /// If shapes are others, or if the processor does not multiply so; see
+    /// [`Precision::is_available`].
     pub fn multiply(&self, left: &[f32], output: &mut [f32]) {
         let (rows, columns) = (self.0.rows(), self.0.columns());
-        let parts = left.par_chunks(PART * rows).zip(output.par_chunks_mut(PART * columns));
-        parts.for_each_init(Vec::new, |rounded, (left, output)| {
+        let count = output.len() / columns;
+        assert_eq!((count * rows, count * columns), (left.len(), output.len()), "shapes");
+        if rows == 0 {
+            output.fill(0.0);
+            return;
+        }
+        let parts = output.par_chunks_mut(PART * columns).enumerate();
+        parts.for_each_init(Vec::new, |rounded, (part, output)| {
+            let count = output.len() / columns;
+            let left = &left[part * PART * rows..][..count * rows];
             self.0.multiply(left, output, Start::Zero, rounded);
         });
     }

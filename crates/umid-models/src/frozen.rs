@@ -17,7 +17,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use umid_kernels::{Block, Groups, Linear, Norm, Passed, Precision, Stack, fits};
+use umid_kernels::{Block, Body, Branch, Groups, Linear, Norm, Passed, Precision, Stack, fits};
 
 use crate::Result;
 use crate::config::Activation;
@@ -96,20 +96,21 @@ impl BlockShape {
         ];
         let norms = [norm(self.norm_before)?, norm(self.norm_after)?];
         let linear = |i: usize| Linear { weight: &linears[i].0, bias: linears[i].1.as_deref() };
-        let norm = |i: usize| Norm { gain: &norms[i].0, shift: &norms[i].1 };
-        let block = Block::new(&umid_kernels::Weights {
-            norm_before: norm(0),
+        let norm = |i: usize| Norm { gain: &norms[i].0, shift: &norms[i].1, epsilon: self.epsilon };
+        let attention = Body::Attention {
             qkv: [0, 1, 2].map(linear),
             output: linear(3),
-            norm_after: norm(1),
+            heads: self.heads,
+            groups,
+        };
+        let perceptron = Body::Perceptron {
             fc1: linear(4),
             fc2: linear(5),
-            heads: self.heads,
             activation: self.activation.kernel(),
-            epsilon: self.epsilon,
-            groups,
-            precision,
-        });
+        };
+        let branches =
+            [Branch { norm: norm(0), body: attention }, Branch { norm: norm(1), body: perceptron }];
+        let block = Block::new(&branches, precision);
         linears.iter().try_for_each(|(weight, _)| weight.check())?;
         Ok(block)
     }
@@ -234,6 +235,7 @@ mod tests {
 
     #[track_caller]
     fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+        assert_eq!(found.len(), expected.len(), "{what}");
         let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
         assert!(largest > 0.0, "{what}");
         for (found, expected) in found.iter().zip(expected) {

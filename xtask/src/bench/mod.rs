@@ -17,12 +17,12 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use umid_eval::suites::workspace_root;
 use umid_models::{Model, Precision};
 
 use self::contender::{Contender, Kind};
 use self::models::{MODELS, Timed, operations};
 use self::worker::Request;
-use crate::suites::workspace_root;
 
 /// Side of the matrices whose product measures the machine.
 const MATRIX_SIDE: usize = 2048;

@@ -5,6 +5,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::sync::OnceLock;
 
 use super::{BLOCK_ROWS, PANEL, Pairs, REGISTERS, Strip};
 use crate::product::{LANES, Start};
@@ -18,12 +19,15 @@ const PARTS_AHEAD: usize = 8;
 
 /// Whether the processor has tiles and the system lets this process use them.
 pub(super) fn are_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| processor_has_them() && are_permitted())
+}
+
+fn processor_has_them() -> bool {
     const FEATURES: u32 = 7;
     /// AMX-BF16 and AMX-TILE, of the second word of features in EDX.
     const NEEDED: u32 = 1 << 22 | 1 << 24;
-    __cpuid(0).eax >= FEATURES
-        && __cpuid_count(FEATURES, 0).edx & NEEDED == NEEDED
-        && are_permitted()
+    __cpuid(0).eax >= FEATURES && __cpuid_count(FEATURES, 0).edx & NEEDED == NEEDED
 }
 
 /// Linux saves tiles only of processes that asked to use them.
@@ -60,8 +64,11 @@ pub(super) struct Configured {
 }
 
 impl Configured {
-    /// Only where tiles are available.
+    /// # Panics
+    ///
+    /// If tiles are not available.
     pub(super) fn new() -> Self {
+        assert!(are_available(), "no tiles on this processor");
         let mut configuration = Configuration {
             palette: 1,
             first_row: 0,
@@ -72,7 +79,8 @@ impl Configured {
         configuration.row_bytes[..8].fill(ROW_BYTES as u16);
         configuration.rows[..8].fill(TILE_ROWS as u8);
         #[expect(unsafe_code, reason = "an instruction that the standard library does not have")]
-        // SAFETY: it reads the 64 bytes it is given. No other code of this process has tiles.
+        // SAFETY: the processor has the instruction and the system permits it, as asserted above. It
+        // reads the 64 bytes it is given and sets this thread's tiles, which only `block` uses.
         unsafe {
             asm!(
                 "ldtilecfg [{configuration}]",
@@ -143,7 +151,8 @@ impl Configured {
 impl Drop for Configured {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "an instruction that the standard library does not have")]
-        // SAFETY: it empties the tiles, which nobody else has.
+        // SAFETY: the processor has the instruction, or there would be no `Configured`. It empties
+        // this thread's tiles, which only `block` uses.
         unsafe {
             asm!("tilerelease", options(nostack, nomem, preserves_flags));
         }
@@ -249,4 +258,15 @@ struct Operands<'a> {
     right: &'a [[Pairs; REGISTERS]],
     /// What will be read next; any address will do.
     ahead: *const Pairs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_are_configured_only_where_they_are_available() {
+        let configured = std::panic::catch_unwind(|| drop(Configured::new()));
+        assert_eq!(configured.is_ok(), are_available());
+    }
 }

@@ -1,0 +1,20 @@
+//! Measures every method on every target of a suite, and makes tables, figures and one page of
+//! what was measured.
+//!
+//! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables, figures, page
+
+mod evaluation;
+mod figure;
+mod methods;
+mod page;
+mod plan;
+pub mod public;
+mod record;
+mod runner;
+mod subject;
+pub mod suites;
+mod summary;
+mod table;
+pub mod zoo;
+
+pub use evaluation::{Estimate, Evaluation, Listed, Measured};

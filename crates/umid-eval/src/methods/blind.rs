@@ -1,0 +1,85 @@
+//! The blind control: a classifier of names that never sees the model.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use umid_baselines::{BlindControl, BlindOutcome};
+use umid_detect::ConformalCalibration;
+
+use super::Method;
+use crate::record::{Column, Cost, Group, Reading, Sees};
+use crate::subject::Subject;
+
+/// Shuffles of the labels.
+const PERMUTATIONS: usize = 200;
+
+/// The blind control.
+pub struct Blind;
+
+impl Method for Blind {
+    fn name(&self) -> &'static str {
+        "blind"
+    }
+
+    fn source(&self) -> &'static str {
+        "after Das et al. 2025"
+    }
+
+    fn seconds(&self) -> f64 {
+        20.0
+    }
+
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let groups = [Group::Member, Group::NonMember];
+        let texts: Vec<(&str, bool)> = groups
+            .iter()
+            .flat_map(|group| subject.groups()[group].iter().map(move |q| (q, group)))
+            .map(|(query, group)| (query.text.as_str(), *group == Group::Member))
+            .collect();
+        let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
+        let Control { outcome, null } = &*control(&texts, members)?;
+        let mut scores = outcome.scores.iter().copied().map(Some);
+        let columns = groups
+            .iter()
+            .map(|group| {
+                let count = subject.groups()[group].len();
+                (*group, Column::of(scores.by_ref().take(count).collect()))
+            })
+            .collect();
+        let cost = Cost::default();
+        let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
+        let p_value = ConformalCalibration::new(null.clone())?.p_value(outcome.area)?;
+        reading.facts.insert("p_value".to_owned(), vec![p_value]);
+        reading.facts.insert("auc".to_owned(), vec![outcome.area]);
+        reading.facts.insert("null".to_owned(), null.clone());
+        Ok(vec![reading])
+    }
+}
+
+/// What the control says of a list of names, and what it says of shuffled labels.
+struct Control {
+    outcome: BlindOutcome,
+    null: Vec<f64>,
+}
+
+/// Controls by their names and labels.
+type Controls = HashMap<(Vec<String>, Vec<bool>), Rc<Control>>;
+
+thread_local! {
+    /// Every stop of a training has the names and labels of the last.
+    static KNOWN: RefCell<Controls> = RefCell::default();
+}
+
+fn control(texts: &[&str], members: Vec<bool>) -> anyhow::Result<Rc<Control>> {
+    let key = (texts.iter().map(|text| (*text).to_owned()).collect(), members);
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return Ok(known);
+    }
+    let prepared = BlindControl::default().prepare(texts, &key.1)?;
+    let outcome = prepared.evaluate()?;
+    let null = prepared.permutation_null(PERMUTATIONS, 0)?;
+    let control = Rc::new(Control { outcome, null });
+    KNOWN.with_borrow_mut(|known| known.insert(key, Rc::clone(&control)));
+    Ok(control)
+}

@@ -1,0 +1,67 @@
+//! The product's calibrated reading, by text alone or with a bank, and each of its signals.
+
+use umid::auditor;
+use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
+use umid_signals::Signal;
+
+use super::text_probe::{Probe, Settings};
+use super::{Method, columns_of, settings};
+use crate::record::{Column, Reading, Sees};
+use crate::subject::Subject;
+
+/// What `umid audit --no-inversion` says.
+pub struct Calibrated;
+
+impl Method for Calibrated {
+    fn name(&self) -> &'static str {
+        "calibrated"
+    }
+
+    fn source(&self) -> &'static str {
+        "this project"
+    }
+
+    fn definition(&self) -> String {
+        format!("2 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}")
+    }
+
+    fn seconds(&self) -> f64 {
+        60.0
+    }
+
+    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+        settings::<Settings>(table).map(drop)
+    }
+
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let settings: Settings = settings(table)?;
+        let probe = Probe::of(subject, &settings)?;
+        let (name, sees) = match settings.bank {
+            0 => ("calibrated", Sees::Text),
+            _ => ("calibrated, bank", Sees::TextAndBank),
+        };
+        let calibrated = columns_of(&probe.groups, |readings| {
+            let of = |value: &dyn Fn(&auditor::Reading) -> f64| {
+                readings.iter().map(|r| Some(value(r))).collect()
+            };
+            Ok(Column {
+                scores: of(&|r| r.calibrated.score),
+                flags: Some(readings.iter().map(|r| Some(r.calibrated.detected)).collect()),
+                p_values: Some(of(&|r| r.calibrated.p_value)),
+            })
+        })?;
+        let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
+        let signals = probe.groups.values().flatten().next().map(|r| &r.signals);
+        for signal in signals.into_iter().flat_map(|signals| signals.keys()) {
+            let groups = columns_of(&probe.groups, |readings| {
+                Ok(Column::of(readings.iter().map(|r| value(r, *signal)).collect()))
+            })?;
+            readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
+        }
+        Ok(readings)
+    }
+}
+
+fn value(reading: &auditor::Reading, signal: Signal) -> Option<f64> {
+    reading.signals.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
+}

@@ -1,0 +1,416 @@
+//! UMID as the paper has it: texts are inverted through the image tower, and similarity and
+//! variability are compared with a reference.
+//!
+//! Detectors are fitted on the reference alone, and a text's scores are ranked against the
+//! reference: nothing that is said of a text depends on the other texts under test.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::ensure;
+use linfa::DatasetBase;
+use linfa::traits::Fit;
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use umid::inversion_signals::{self, signals};
+use umid::queries::Query;
+use umid::reference::gibberish;
+use umid_detect::{
+    CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Detector, Ensemble,
+    EnsembleParams, SignalWeight, Split,
+};
+use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
+use umid_models::{Model, Precision};
+use umid_signals::Signal;
+
+use super::coarse::Searched;
+use super::{Method, columns_of, settings};
+use crate::record::{Column, Cost, Group, Reading, Sees};
+use crate::subject::Subject;
+
+/// Raw signals of one text.
+pub type Row = BTreeMap<Signal, Option<f64>>;
+
+/// Groups that are inverted.
+const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
+/// Texts that one worker inverts together.
+const CHUNK: usize = 16;
+/// Texts whose latency is measured, one by one.
+const TIMED: usize = 8;
+/// Level of the calibrated readings' decisions.
+const ALPHA: f64 = 0.05;
+
+/// Signals that stand beside the methods.
+const HEADLINES: [Signal; 3] =
+    [Signal::Similarity, Signal::Variability, Signal::CrossTemplateTransfer];
+
+/// Inversion, the paper's detectors, and each signal alone.
+pub struct Inversion;
+
+/// Settings of an inversion.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// As in [`InvertParams`].
+    pub restarts: usize,
+    /// As in [`InvertParams`].
+    pub steps: usize,
+    /// As in [`InvertParams`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<f32>,
+    /// As in [`InvertParams`].
+    pub optimiser: Optimiser,
+    /// In which the input tower computes.
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: Precision,
+    /// Side of the images that are searched, where it is not the input's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<usize>,
+    /// Whether pixels are kept in their range.
+    pub clamp: bool,
+    /// Seed of starts, gibberish and detectors.
+    pub seed: u64,
+    /// Strings of the paper's reference.
+    pub gibberish: usize,
+    /// Names of the plausible reference, at most a thousand.
+    pub names: usize,
+    /// Templates; the first is inverted, the others serve the transfer between them. Empty for
+    /// those of the training.
+    pub templates: Vec<String>,
+    /// Texts of each group, to make an expensive setting affordable.
+    pub most: Option<usize>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let params = InvertParams::default();
+        Self {
+            restarts: params.restarts,
+            steps: params.steps,
+            stop_at: params.stop_at,
+            optimiser: params.optimiser,
+            precision: Precision::F32,
+            coarse: None,
+            clamp: params.clamp == Clamp::ValidRange,
+            seed: 0,
+            gibberish: 100,
+            names: 600,
+            templates: Vec::new(),
+            most: None,
+        }
+    }
+}
+
+impl Settings {
+    fn params(&self) -> InvertParams {
+        InvertParams {
+            restarts: self.restarts,
+            steps: self.steps,
+            stop_at: self.stop_at,
+            optimiser: self.optimiser,
+            clamp: if self.clamp { Clamp::ValidRange } else { Clamp::Off },
+            seed: self.seed,
+            ..InvertParams::default()
+        }
+    }
+}
+
+/// Signals of all texts of a target by inversion.
+pub struct Probe {
+    /// Of the groups under test.
+    pub groups: BTreeMap<Group, Vec<Row>>,
+    /// Of the paper's reference.
+    pub gibberish: Vec<Row>,
+    /// Of the plausible reference.
+    pub names: Vec<Row>,
+    /// What a query costs.
+    pub cost: Cost,
+}
+
+impl Probe {
+    /// Inverts every text of a target; shared between methods of the same settings.
+    pub fn of(subject: &Subject, settings: &Settings) -> anyhow::Result<Rc<Self>> {
+        let key = format!("inversion {}", serde_json::to_string(settings)?);
+        subject.shared(key, || Self::compute(subject, settings))
+    }
+
+    fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
+        let most = settings.most.unwrap_or(usize::MAX);
+        let first = |texts: &[Query], count: usize| texts[..count.min(texts.len())].to_vec();
+        let groups: Vec<(Group, &Vec<Query>)> = GROUPS
+            .iter()
+            .filter_map(|group| Some((*group, subject.groups().get(group)?)))
+            .collect();
+        let lists: Vec<Vec<Query>> = groups
+            .iter()
+            .map(|(_, texts)| first(texts, most))
+            .chain([
+                gibberish(settings.seed, settings.gibberish)?.texts,
+                first(subject.fresh(), settings.names),
+            ])
+            .collect();
+        let rounded = (settings.precision != subject.model.precision())
+            .then(|| {
+                let model = &subject.model;
+                Model::load_in(&model.source.directory, model.device(), settings.precision)
+            })
+            .transpose()?;
+        let reader = Reader::new(subject, rounded.as_ref().unwrap_or(&subject.model), settings)?;
+        let started = Instant::now();
+        let mut rows = Vec::with_capacity(lists.len());
+        let mut steps = Steps::default();
+        for list in &lists {
+            let (list, taken) = reader.rows(list)?;
+            rows.push(list);
+            steps = steps + taken;
+        }
+        let texts: usize = lists.iter().map(Vec::len).sum();
+        let seconds = started.elapsed().as_secs_f64() / texts as f64;
+        let latency = reader.latency(&lists[0])?;
+        let (names, gibberish) = (rows.pop().unwrap_or_default(), rows.pop().unwrap_or_default());
+        let a_text = |count: usize| count as f64 / texts as f64;
+        let cost = Cost {
+            // The text in every template, each step, and the embedding of the result.
+            forward: (reader.templates.len() + settings.restarts) as f64 + a_text(steps.taken),
+            backward: a_text(steps.taken + steps.not_taken),
+            seconds: Some(seconds),
+            latency: Some(latency),
+        };
+        Ok(Self {
+            groups: groups.into_iter().map(|(group, _)| group).zip(rows).collect(),
+            gibberish,
+            names,
+            cost,
+        })
+    }
+}
+
+/// Gradients of an inversion.
+#[derive(Debug, Clone, Copy, Default)]
+struct Steps {
+    taken: usize,
+    /// A start that stops has computed the gradient of a step that it does not take.
+    not_taken: usize,
+}
+
+impl std::ops::Add for Steps {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { taken: self.taken + other.taken, not_taken: self.not_taken + other.not_taken }
+    }
+}
+
+/// A model, ready to invert texts.
+struct Reader<'a> {
+    model: &'a Model,
+    space: Searched,
+    params: InvertParams,
+    templates: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> anyhow::Result<Self> {
+        let templates = if settings.templates.is_empty() {
+            subject.card.name_templates.clone()
+        } else {
+            settings.templates.clone()
+        };
+        let space = Searched::new(model, settings.coarse)?;
+        Ok(Self { model, space, params: settings.params(), templates })
+    }
+
+    /// Every text is inverted from the same starts, so its row does not depend on the others.
+    fn rows(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+        let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
+        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<anyhow::Result<_>>()?;
+        let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
+        Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
+    }
+
+    fn chunk(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+        let captions: Vec<String> = texts
+            .iter()
+            .flat_map(|q| self.templates.iter().map(|t| umid_testbed::caption::fill(t, &q.text)))
+            .collect();
+        let embeddings = self.model.embed_texts(&captions)?.embeddings;
+        let stride = self.templates.len();
+        let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
+        let (tower, device) = (&self.model.tower, self.model.device());
+        let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
+        let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
+        let inversions = inversion_signals::invert(&inverter, &names)?;
+        let taken = inversions.iter().flat_map(|inversion| &inversion.steps);
+        let steps = taken.fold(Steps::default(), |all, &taken| {
+            all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
+        });
+        let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
+        Ok((rows.collect::<anyhow::Result<_>>()?, steps))
+    }
+
+    /// Median seconds of a text alone.
+    fn latency(&self, texts: &[Query]) -> anyhow::Result<f64> {
+        let mut seconds = Vec::new();
+        for text in texts.iter().take(TIMED) {
+            let started = Instant::now();
+            self.chunk(std::slice::from_ref(text))?;
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok(seconds[seconds.len() / 2])
+    }
+}
+
+impl Method for Inversion {
+    fn name(&self) -> &'static str {
+        "inversion"
+    }
+
+    fn source(&self) -> &'static str {
+        "UMID, arXiv 2603.14222"
+    }
+
+    fn seconds(&self) -> f64 {
+        60.0
+    }
+
+    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+        Ok(settings::<Settings>(table)?.params().check()?)
+    }
+
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        let settings: Settings = settings(table)?;
+        let probe = Probe::of(subject, &settings)?;
+        let cost = probe.cost;
+        let mut readings = ensemble("paper", &probe, &probe.gibberish, settings.seed, true)?;
+        readings.extend(ensemble(
+            "paper, plausible names",
+            &probe,
+            &probe.names,
+            settings.seed,
+            false,
+        )?);
+        let signed = [(Signal::Similarity, 1.0), (Signal::Variability, 1.0)];
+        for (name, reference) in
+            [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
+        {
+            let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
+            readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
+        }
+        for signal in [
+            Signal::Similarity,
+            Signal::Variability,
+            Signal::VariabilityTuni,
+            Signal::StepsToThreshold,
+            Signal::FinalGradientNorm,
+            Signal::CrossTemplateTransfer,
+        ] {
+            let groups = columns_of(&probe.groups, |rows| {
+                Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
+            })?;
+            // A signal that no text has (the transfer, of one template) is no reading.
+            if groups.values().any(|column| !column.present().is_empty()) {
+                let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
+                let headline = HEADLINES.contains(&signal);
+                readings.push(if headline { reading.headline() } else { reading });
+            }
+        }
+        Ok(readings)
+    }
+}
+
+/// The vote of the paper's detectors over (similarity, variability), and each detector alone.
+fn ensemble(
+    name: &str,
+    probe: &Probe,
+    reference: &[Row],
+    seed: u64,
+    detectors: bool,
+) -> anyhow::Result<Vec<Reading>> {
+    let rows: Vec<[f64; 2]> = reference.iter().filter_map(pair).collect();
+    ensure!(rows.len() * 2 > reference.len(), "most inversions of the reference failed");
+    let fitted: Ensemble =
+        EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
+    let read = columns_of(&probe.groups, |rows| {
+        let usable: Vec<[f64; 2]> = rows.iter().filter_map(pair).collect();
+        let mut read = fitted.read(&Array2::from(usable).view())?.into_iter();
+        Ok(rows.iter().map(|row| pair(row).and_then(|_| read.next())).collect::<Vec<_>>())
+    })?;
+    let vote = columns_of(&read, |read| {
+        let flag = |r: &umid_detect::EnsembleReading| r.decision == Decision::Member;
+        Ok(Column {
+            scores: read.iter().map(|r| r.as_ref().map(|r| r.vote_score)).collect(),
+            flags: Some(read.iter().map(|r| r.as_ref().map(flag)).collect()),
+            p_values: None,
+        })
+    })?;
+    let mut readings = vec![Reading::new(name, Sees::Text, vote, probe.cost).headline()];
+    if !detectors {
+        return Ok(readings);
+    }
+    for (i, detector) in fitted.detectors().enumerate() {
+        let groups = columns_of(&read, |read| {
+            let opinion = |r: &Option<umid_detect::EnsembleReading>| {
+                r.as_ref().map(|r| (r.opinions[i].score, r.opinions[i].anomalous))
+            };
+            Ok(Column {
+                scores: read.iter().map(|r| opinion(r).map(|o| o.0)).collect(),
+                flags: Some(read.iter().map(|r| opinion(r).map(|o| o.1)).collect()),
+                p_values: None,
+            })
+        })?;
+        readings.push(Reading::new(detector.name(), Sees::Text, groups, probe.cost).headline());
+    }
+    Ok(readings)
+}
+
+/// Signed z-scores against a reference, with conformal p-values.
+pub fn calibrated(
+    score: &[(Signal, f64)],
+    reference: &[Row],
+    groups: &BTreeMap<Group, Vec<Row>>,
+    seed: u64,
+) -> anyhow::Result<BTreeMap<Group, Column>> {
+    let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
+    let weights: Vec<SignalWeight> =
+        score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
+    let rows: Vec<_> = reference.iter().map(of).collect();
+    let split = Split::new(rows.len(), DEFAULT_FIT_FRACTION, seed)?;
+    let test = CalibratedTest::fit(&weights, &rows, &split)?;
+    columns_of(groups, |rows| {
+        let outcome = |row: &Row| {
+            let values = of(row);
+            // A row without any of the signals has no score.
+            if values.iter().all(Option::is_none) {
+                return Ok(None);
+            }
+            Ok(Some(test.test(&values)?))
+        };
+        let outcomes: Vec<Option<CalibratedScore>> =
+            rows.iter().map(outcome).collect::<anyhow::Result<_>>()?;
+        Ok(Column {
+            scores: outcomes.iter().map(|o| o.as_ref().map(|o| o.score)).collect(),
+            flags: Some(outcomes.iter().map(|o| o.as_ref().map(|o| o.p_value <= ALPHA)).collect()),
+            p_values: Some(outcomes.iter().map(|o| o.as_ref().map(|o| o.p_value)).collect()),
+        })
+    })
+}
+
+/// A signal's value, higher for members.
+pub fn oriented(row: &Row, signal: Signal) -> Option<f64> {
+    row.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
+}
+
+fn pair(row: &Row) -> Option<[f64; 2]> {
+    let value = |signal| row.get(&signal).copied().flatten();
+    Some([value(Signal::Similarity)?, value(Signal::Variability)?])
+}
+
+#[cfg(test)]
+mod tests;

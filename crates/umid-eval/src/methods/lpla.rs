@@ -1,0 +1,59 @@
+//! LpLA: how much likelier the length of a photo's embedding is among people that a model was
+//! trained on than among others, learnt from the target's shadows.
+
+use anyhow::ensure;
+use umid_baselines::{NormLikelihood, embedding_norms};
+
+use super::embedding_norm::P;
+use super::pair_probe::Probe;
+use super::reference_models::trained_on;
+use super::{Method, columns_of};
+use crate::record::{Column, Cost, Group, Reading, Sees};
+use crate::subject::Subject;
+
+/// The likelihood ratio of embedding norms.
+pub struct Lpla;
+
+impl Method for Lpla {
+    fn name(&self) -> &'static str {
+        "lpla"
+    }
+
+    fn source(&self) -> &'static str {
+        "LpLA, arXiv 2506.05743"
+    }
+
+    fn needs_shadows(&self) -> bool {
+        true
+    }
+
+    fn seconds(&self) -> f64 {
+        5.0
+    }
+
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];
+        let shadows = subject.shadows()?;
+        ensure!(!shadows.is_empty(), "the suite has no reference model of this target");
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        let trained_on = trained_on(subject, &shadows, &GROUPS);
+        for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
+            let probe = Probe::compute(subject, model)?;
+            let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));
+            let norms = norms.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+            for (norm, trained_on) in norms.into_iter().zip(trained_on) {
+                if *trained_on { inside.push(norm) } else { outside.push(norm) }
+            }
+        }
+        let attack = NormLikelihood::fit(&inside, &outside)?;
+        let probe = Probe::of(subject)?;
+        let groups = columns_of(&probe.groups, |pairs| {
+            let norms = embedding_norms(&pairs.embedded.view(), P)?;
+            let scores = norms.into_iter().map(|norm| attack.score(norm).map(Some));
+            Ok(Column::of(scores.collect::<Result<_, _>>()?))
+        })?;
+        let seconds = Some(probe.seconds);
+        let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };
+        Ok(vec![Reading::new("LpLA", Sees::ImageAndModels, groups, cost).headline()])
+    }
+}

@@ -1,0 +1,50 @@
+//! PRMID (after arXiv 2410.18371): where the true text ranks for a speaker's clips.
+
+use std::collections::BTreeMap;
+
+use umid_baselines::RankedCandidates;
+use umid_models::Modality;
+use umid_testbed::caption::fill;
+
+use super::Method;
+use super::clip_probe::Probe;
+use crate::record::{Column, Reading, Sees};
+use crate::subject::Subject;
+
+/// Rank of the true text among everybody's.
+pub struct Prmid;
+
+impl Method for Prmid {
+    fn name(&self) -> &'static str {
+        "prmid"
+    }
+
+    fn source(&self) -> &'static str {
+        "after Li et al. 2025"
+    }
+
+    fn seconds(&self) -> f64 {
+        30.0
+    }
+
+    /// The candidates are the texts of everybody whose clips are looked at.
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+        subject.ensure_reads(Modality::Audio, "PRMID")?;
+        let probe = Probe::of(subject)?;
+        let template = &subject.card.name_templates[0];
+        let queries = probe.groups.keys().flat_map(|group| &subject.groups()[group]);
+        let texts: Vec<String> = queries.map(|query| fill(template, &query.text)).collect();
+        let embeddings = subject.model.embed_texts(&texts)?.embeddings;
+        let candidates = RankedCandidates::new(&embeddings.view())?;
+        let mut own = 0..;
+        let mut groups = BTreeMap::new();
+        for (group, people) in &probe.groups {
+            let score = |(clips, own): (&ndarray::Array2<f32>, usize)| {
+                Ok(Some(candidates.score(&clips.view(), own)?))
+            };
+            let scores = people.iter().zip(own.by_ref()).map(score);
+            groups.insert(*group, Column::of(scores.collect::<anyhow::Result<_>>()?));
+        }
+        Ok(vec![Reading::new("PRMID", Sees::Images, groups, probe.cost).headline()])
+    }
+}
