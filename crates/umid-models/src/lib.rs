@@ -18,6 +18,7 @@
 //! ```
 
 pub mod audio;
+mod computed;
 pub mod config;
 mod device;
 mod digest;

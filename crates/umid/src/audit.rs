@@ -317,7 +317,8 @@ fn run_info(
                 .transpose()?,
             redact: options.redaction == Redaction::On,
         },
-        device: options.device.clone(),
+        device: model.device_name(),
+        unit: Some(model.compute_unit()),
         paper_reference: inversion
             .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
         calibrated_reference: info(&options.calibrated_reference, calibrating),

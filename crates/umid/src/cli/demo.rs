@@ -119,7 +119,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         cache: ReferenceCache::at(&directory.path().join("cache")),
         ground_truth: Some(member_ids.clone()),
         previews: 6,
-        device: args.device.device.clone(),
         ..AuditOptions::new(model.modality(), SEED, gibberish(SEED, GIBBERISH)?, names)?
     };
     println!(

@@ -17,12 +17,13 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
+use crate::reading::computed::ComputedBy;
 use crate::reading::form::Form;
 use crate::reading::reference_fit::{
     CalibratedReader, MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals,
 };
-use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
-use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
+use crate::reading::text_signals::{CHUNK, SignalRow, TextReader};
+use crate::record::{CalibratedReading, PaperReading};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +96,13 @@ impl<'a> Auditor<'a> {
             .as_deref()
             .map(|directory| fingerprint(directory, model.modality()))
             .transpose()?;
-        let key = cache_key(model, options, &("calibrated", bank, &split.fit), names);
+        let key = cache_key(
+            model,
+            options,
+            &ComputedBy::texts(model),
+            &("calibrated", bank, &split.fit),
+            names,
+        );
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
             progress.stage("reference names", names.len());
             let mut rows = Vec::with_capacity(names.len());
@@ -228,7 +235,8 @@ impl Paper {
     ) -> Result<Self, AuditError> {
         let names = &options.paper_reference.texts;
         let space = InputSpace::new(&model.input_units(), model.device());
-        let key = cache_key(model, options, &("paper", params), names);
+        let key =
+            cache_key(model, options, &ComputedBy::inversions(model), &("paper", params), names);
         let signals = cached(&options.cache, &key, cache_warnings, || {
             let inverter = Inverter::new(&model.tower, &space, params.clone(), model.device())?;
             progress.stage("reference gibberish", names.len());
@@ -284,22 +292,16 @@ fn chunk_signals(
     Ok((rows, inversions.iter().map(inversion_signals::warnings).collect()))
 }
 
-/// Key of a reference: the model, what all references share, what this one adds, its texts.
+/// Key of a reference: the model, what computed it, what all references share, what this one adds,
+/// its texts.
 fn cache_key(
     model: &Model,
     options: &AuditOptions,
+    by: &ComputedBy,
     more: &impl serde::Serialize,
     names: &[Query],
 ) -> CacheKey {
-    let shared = (
-        SCHEMA_VERSION,
-        TEXT_SIGNALS_VERSION,
-        env!("CARGO_PKG_VERSION"),
-        options.templates.as_slice(),
-        options.siblings.describe(),
-        &options.device,
-        model.precision(),
-    );
+    let shared = (by, options.templates.as_slice(), options.siblings.describe());
     CacheKey::new(&model.source.digest, &(shared, more), names)
 }
 

@@ -51,8 +51,6 @@ pub struct AuditOptions {
     pub ground_truth: Option<BTreeSet<String>>,
     /// Inverted images in the report.
     pub previews: usize,
-    /// The device's name, as the user gave it.
-    pub device: String,
 }
 
 /// Level of the calibrated test and of the false discovery rate control.
@@ -61,8 +59,8 @@ pub const DEFAULT_ALPHA: f64 = 0.05;
 pub const DEFAULT_MIN_VOTES: usize = 3;
 
 impl AuditOptions {
-    /// The defaults of `umid audit` on the CPU for a model of this kind with these references, but for the report's
-    /// inverted images and the cache: neither is made.
+    /// The defaults of `umid audit` for a model of this kind with these references, except that the
+    /// report shows no inverted images and nothing is cached.
     ///
     /// # Errors
     ///
@@ -90,7 +88,6 @@ impl AuditOptions {
             cache: ReferenceCache::off(),
             ground_truth: None,
             previews: 0,
-            device: "cpu".to_owned(),
         })
     }
 

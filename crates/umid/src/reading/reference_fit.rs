@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_name_is_tested_by_the_score_and_the_names_of_its_form() {
-        let has_parts = |i: usize| i % 3 != 0;
+        let has_parts = |i: usize| !i.is_multiple_of(3);
         let (reference, names) = (reference(120, has_parts), names(120, has_parts));
         let reader = calibrated(&reference, &names);
         let one_word = Form::of(&name(1, false));

@@ -26,9 +26,6 @@ use crate::templates::Templates;
 /// six templates is 198 texts.
 pub(crate) const CHUNK: usize = 32;
 
-/// To be raised when what is read of a name changes, so that no cache answers with the former.
-pub(crate) const TEXT_SIGNALS_VERSION: u32 = 2;
-
 /// Raw signal values of one text.
 pub type SignalRow = BTreeMap<Signal, Option<f64>>;
 

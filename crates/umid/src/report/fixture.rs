@@ -71,6 +71,7 @@ pub fn run(reference: usize) -> RunInfo {
             redact: false,
         },
         device: "cpu".to_owned(),
+        unit: Some("f32 (avx2)".to_owned()),
         paper_reference: Some(self::reference("gibberish strings", reference / 2, -2.5)),
         calibrated_reference: self::reference(
             "new combinations of the bundled name lists",

@@ -78,6 +78,9 @@ pub struct RunInfo {
     pub parameters: Parameters,
     /// Where the run was computed, such as `cpu`.
     pub device: String,
+    /// What products of the input tower ran on, such as `f32 (avx512)`.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The reference of the paper's reading; `None` without inversions.
     pub paper_reference: Option<ReferenceInfo>,
     /// The reference of the calibrated reading.

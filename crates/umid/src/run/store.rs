@@ -400,8 +400,11 @@ fn resume(
     if !differences.is_empty() {
         return Err(AuditError::DifferentRun { dir: dir.to_owned(), differences });
     }
+    let asked_unit = asked.unit.unwrap_or_default();
+    let stored_unit = stored.unit.get_or_insert_with(|| asked_unit.clone());
     for (what, stored, asked) in [
         ("device", &mut stored.device, asked.device),
+        ("processor's unit", stored_unit, asked_unit),
         ("version of umid", &mut stored.umid_version, asked.umid_version),
     ] {
         if *stored != asked {

@@ -133,7 +133,9 @@ fn own(
     };
     let mut texts = parts.draw(seed, &kind, drawn, excluded);
     if !form.has_parts() {
-        texts.iter_mut().for_each(|name| name.parts = None);
+        for name in &mut texts {
+            name.parts = None;
+        }
     }
     let mut warnings = Vec::new();
     if drawn < count {

@@ -88,6 +88,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             redact: false,
         },
         device: "cpu".to_owned(),
+        unit: None,
         paper_reference: Some(reference("p")),
         calibrated_reference: reference("c"),
         queries_digest: queries_digest(queries),
