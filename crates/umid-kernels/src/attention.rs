@@ -16,14 +16,15 @@ pub enum Groups {
     Windows(Windows),
 }
 
-/// Windows of as many tokens each.
+/// Windows of the same number of tokens each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Windows {
-    /// Tokens of each window; every token of a sequence is in one: `[windows][window]`.
+    /// Tokens of each window, `[windows][window]`; every token of a sequence is in exactly one.
     pub tokens: Vec<Vec<usize>>,
     /// Added to the scores of each head: `[heads, window, window]`.
     pub bias: Vec<f32>,
-    /// For each window, which tokens are kept apart; none where a window is whole.
+    /// For each window the region of each of its tokens: tokens of different regions do not attend to
+    /// each other. None if every window is one region.
     pub regions: Option<Vec<Vec<usize>>>,
 }
 
@@ -44,7 +45,7 @@ impl Heads {
     }
 }
 
-/// Room for a rounded operand, and for one head of one group.
+/// Scratch memory: for an operand rounded to bf16, and for one head of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) rounded: Vec<Pairs>,
@@ -78,7 +79,7 @@ struct Shape {
 struct Group<'a> {
     groups: &'a Groups,
     window: usize,
-    /// Row of each token; all rows from the first on where there is no list.
+    /// Row of each token; if there is no list, all rows from the first on.
     tokens: Option<&'a [usize]>,
     count: usize,
 }
@@ -96,7 +97,7 @@ pub(crate) struct Sequence<'a> {
     pub(crate) queries: &'a [f32],
     /// Keys and values side by side: `[tokens, 2 * heads * head width]`.
     pub(crate) keys_values: &'a [f32],
-    /// The token whose query alone is there; none where all are.
+    /// The only token that has a query; none if all have one.
     pub(crate) read: Option<usize>,
 }
 
@@ -278,7 +279,7 @@ impl Room {
     }
 }
 
-/// Added to the score of two tokens of different regions, as the Swin transformer's reference does.
+/// Added to the score of two tokens of different regions, as in the Swin transformer's reference.
 const FAR_APART: f32 = -100.0;
 
 fn query_count(group: &Group, sequence: Sequence) -> usize {
@@ -296,7 +297,7 @@ fn visit(groups: &Groups, tokens: usize, one: &mut impl FnMut(Group)) {
     }
 }
 
-/// A product with a matrix that is not laid out in panels.
+/// A product with a matrix that is not packed in panels.
 ///
 /// # Shapes
 ///
@@ -322,10 +323,10 @@ fn transpose(rows: &[f32], width: usize, count: usize, across: &mut [f32], strid
     }
 }
 
-/// Copies a head's columns: of published widths, without a call.
+/// Copies a head's columns, without a call for the widths of published models.
 fn copy(from: &[f32], to: &mut [f32]) {
     fn all<const N: usize>(from: &[f32], to: &mut [f32]) {
-        let whole = "of the length that was looked at";
+        let whole = "its length was matched";
         *to.first_chunk_mut::<N>().expect(whole) = *from.first_chunk().expect(whole);
     }
     match to.len() {

@@ -2,9 +2,9 @@
 //! (AMX), which multiply several times as fast as vectors of f32, or in vectors (AVX-512 BF16), twice
 //! as fast where the processor has that many units for it.
 //!
-//! Laid out as in [`crate::product`], in panels of 32 columns. An instruction adds the products of
+//! Packed as in [`crate::product`], in panels of 32 columns. An instruction adds the products of
 //! two rows of the weight at once, so rows of it are stored in pairs, and so are columns of the left
-//! operand, which is rounded on the way. Two numbers of 16 bits are kept as one of 32.
+//! operand, which is rounded here. Two numbers of 16 bits are stored as one of 32.
 
 #[cfg(target_arch = "x86_64")]
 mod tiles;
@@ -50,7 +50,7 @@ fn is_available(_: Unit) -> bool {
 #[repr(C, align(64))]
 pub(crate) struct Pairs([u32; LANES]);
 
-/// Where the registers of a rounded left operand lie.
+/// How the registers of a rounded left operand are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// Row after row.
@@ -104,7 +104,7 @@ impl Panel<'_> {
 }
 
 impl Packed {
-    /// Lays out the matrix of which `at(row, column)` gives a register's columns, from one on.
+    /// Packs the matrix of which `at(row, column)` gives a register's columns, from one on.
     pub(crate) fn new(
         rows: usize,
         columns: usize,
@@ -136,7 +136,7 @@ impl Packed {
         self.columns
     }
 
-    /// The transposed matrix, laid out in the same way: block by block of 32 rows and columns.
+    /// The transposed matrix, packed in the same way: block by block of 32 rows and columns.
     pub(crate) fn transposed(&self) -> Self {
         assert!(self.rows.is_multiple_of(LANES), "{} rows", self.rows);
         let pairs = self.columns.div_ceil(2).next_multiple_of(LANES);
@@ -151,8 +151,7 @@ impl Packed {
         Self { rows: self.columns, columns: self.rows, pairs, panels }
     }
 
-    #[cfg(test)]
-    fn at(&self, row: usize, column: usize) -> f32 {
+    pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
         let registers = &self.panels[column / PANEL * self.pairs + row / 2];
         let both = registers[column % PANEL / LANES].0[column % LANES];
         f32::from_bits(if row.is_multiple_of(2) { both << 16 } else { both & HIGH })
@@ -219,7 +218,7 @@ fn product_on(
 ) {
     let count = output.len() / weight.columns;
     assert_eq!((count * weight.rows, count * weight.columns), (left.len(), output.len()));
-    // Rows that fill a tile up may hold anything: their results are left behind.
+    // Rows that pad a tile may hold anything: their results are not stored.
     let width = weight.pairs / LANES;
     let room = count.next_multiple_of(BLOCK_ROWS) * width;
     if rounded.len() < room {
@@ -275,7 +274,7 @@ fn pair(low: f32, high: f32) -> u32 {
     rounded(low) >> 16 | rounded(high) & HIGH
 }
 
-/// Bits whose upper half is the nearest bf16, ties to even; not a number stays that.
+/// Bits whose upper half is the nearest bf16, ties to even; a NaN stays a NaN.
 fn rounded(value: f32) -> u32 {
     const HALF: u32 = 0x7fff;
     const QUIET: u32 = 0x0040_0000;

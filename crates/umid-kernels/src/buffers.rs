@@ -1,23 +1,22 @@
-//! Buffers that are used again: a fresh one costs a page fault for every 4 KiB.
+//! A pool of buffers: a fresh one costs a page fault for every 4 KiB.
 //!
 //! Batches of other shapes need buffers of other lengths, and a long run meets hundreds of
-//! shapes. What lies idle is therefore never more than what was once in use together; the
-//! lengths that were not asked for the longest make room.
+//! shapes. The pool therefore never keeps more idle than the peak in use; the least recently used
+//! lengths make room.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use aligned_vec::{AVec, ConstAlign, avec};
 
-/// Values that begin where a line of the cache does: a register that lies across two lines takes
-/// two loads.
+/// Values aligned to a cache line: a register that lies across two lines takes two loads.
 pub(crate) type Values = AVec<f32, ConstAlign<64>>;
 
 pub(crate) fn zeros(length: usize) -> Values {
     avec![[64]| 0.0; length]
 }
 
-/// Buffers by their lengths.
+/// A pool of buffers by their lengths.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers(Mutex<Pool>);
 
@@ -28,7 +27,7 @@ struct Pool {
     idle_values: usize,
     /// Values in buffers that are in use.
     used_values: usize,
-    /// The most that `used_values` ever was.
+    /// The peak of `used_values`.
     most_used_values: usize,
     /// Buffers taken so far.
     taken: u64,
@@ -38,18 +37,18 @@ struct Pool {
 #[derive(Debug, Default)]
 struct Shelf {
     buffers: Vec<Values>,
-    /// When one of this length was last taken or given, by the count of those taken.
+    /// When a buffer of this length was last taken or given, by the count of buffers taken.
     last: u64,
 }
 
 impl Buffers {
-    /// A buffer with anything in it. It is to be given back.
+    /// A buffer with undefined contents, to be given back.
     pub(crate) fn take(&self, length: usize) -> Values {
         let found = self.0.lock().expect("no holder panics").take(length);
         found.unwrap_or_else(|| zeros(length))
     }
 
-    /// Gives a buffer back that was taken here.
+    /// Returns a buffer that was taken here.
     pub(crate) fn give(&self, buffer: Values) {
         let dropped = self.0.lock().expect("no holder panics").give(buffer);
         // Freed without the lock.
@@ -75,7 +74,7 @@ impl Pool {
         Some(found)
     }
 
-    /// Keeps a buffer; returns those that it displaces.
+    /// Keeps a buffer; returns the buffers that it displaces.
     fn give(&mut self, buffer: Values) -> Vec<Values> {
         let length = buffer.len();
         self.used_values = self.used_values.saturating_sub(length);

@@ -28,9 +28,10 @@
 //!
 //! Inside, channels are innermost, so that a convolution is a product of rows, one per pixel: of
 //! the pixels themselves where the kernel has one element, else of what the kernel sees, gathered
-//! in chunks that stay in a core's cache. The backward pass scatters the gradients of what the
-//! kernel saw in the same order for every batch. It needs nothing of the forward pass but which
-//! outputs of a ReLU were positive: one bit each.
+//! in chunks that stay in a core's cache. The gradient of a convolution whose stride is 1 is the
+//! convolution with the kernel turned round; else the gradients of what the kernel saw are
+//! scattered to the pixels, in the same order for every batch. The backward pass needs nothing of
+//! the forward pass but which outputs of a ReLU were positive: one bit each.
 
 mod layer;
 mod steps;
@@ -44,9 +45,9 @@ use crate::folded::Stored;
 use crate::weight::Precision;
 use steps::{Packed, Pass, Saved, Shape};
 
-/// Images that pass through all steps together on one core, at most: the more, the less often
-/// weights are read.
-const IMAGES: usize = 4;
+/// Images that pass through all steps together on one core, at most: more use more memory and are
+/// no faster on an RN50.
+const IMAGES: usize = 2;
 
 /// A step of a tower.
 #[derive(Debug, Clone)]

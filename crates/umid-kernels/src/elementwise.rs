@@ -342,3 +342,37 @@ fn softmax_backward_at<const FUSED: bool>(probabilities: &[f32], gradients: &mut
         *gradient = *probability * (*gradient - mean);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_stays_a_nan_in_every_activation() {
+        for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
+            let (mut inputs, mut outputs) = ([f32::NAN; 32], [0.0; 32]);
+            activate(activation, &mut inputs, &mut outputs);
+            assert!(outputs.iter().all(|x| x.is_nan()), "{activation:?} {outputs:?}");
+        }
+        let mut values = [f32::NAN; 32];
+        rectify(&mut values, &mut [0; 2]);
+        assert!(values.iter().all(|x| x.is_nan()), "{values:?}");
+    }
+
+    #[test]
+    fn a_bit_is_kept_for_each_positive_value() {
+        let mut values: [f32; 32] =
+            std::array::from_fn(|i| (i as f32 - 9.0) * if i % 3 == 0 { -1.0 } else { 1.0 });
+        let before = values;
+        let mut positive = [0; 2];
+        rectify(&mut values, &mut positive);
+        let mut kept = [f32::NAN; 32];
+        keep_positive(&positive, &before, &mut kept);
+        for (i, before) in before.into_iter().enumerate() {
+            assert_eq!(positive[i / 16] >> (i % 16) & 1 == 1, before > 0.0, "{i}");
+            let expected = if before > 0.0 { before } else { 0.0 };
+            assert_eq!(values[i].to_bits(), expected.to_bits(), "{i}");
+            assert_eq!(kept[i].to_bits(), expected.to_bits(), "{i}");
+        }
+    }
+}

@@ -1,11 +1,10 @@
-//! Matrix products with weights that were laid out once.
+//! Matrix products with weights that were packed once.
 //!
 //! A weight is cut into panels of 48 columns, each stored row after row, so that a product reads
 //! it in one direction. A tile of 8 rows and 48 columns of the result stays in registers while 1024
 //! rows of the weight go by: 8 x 3 registers of 16 lanes accumulate, 3 hold the weight's row and
-//! one the left operand. A panel comes from the core's second cache, row by row, and each row is
-//! asked for before it is needed; so is, part by part, the next panel, which comes from further
-//! away.
+//! one the left operand. A panel comes from the core's second-level cache, row by row, and each row
+//! is prefetched; so is, part by part, the next panel, which comes from further away.
 
 use std::iter;
 use std::ops::Range;
@@ -14,16 +13,16 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffers::{Values, zeros};
 
-/// Columns of a panel, but of the last one.
+/// Columns of every panel but the last one.
 const PANEL: usize = 48;
-/// Columns that the last panel has at most: it takes a single register's along.
+/// Columns of the last panel at most: it includes a single register that would be left over.
 pub(crate) const WIDEST: usize = PANEL + LANES;
 /// Columns are padded to whole registers.
 pub(crate) const LANES: usize = 16;
 /// Rows of the weight that go by while a tile is in registers. A panel of them stays in the cache
 /// of a core.
 const DEPTH: usize = 1024;
-/// Rows of the weight from the one that is multiplied to the one that is asked for.
+/// Rows of the weight from the one that is multiplied to the one that is prefetched.
 const AHEAD: usize = 16;
 
 /// A weight `[rows, columns]`, in panels.
@@ -45,7 +44,7 @@ pub(crate) struct PanelMut<'a> {
 }
 
 impl Packed {
-    /// Lays out the matrix whose elements `at(row, column)` gives.
+    /// Packs the matrix whose elements `at(row, column)` gives.
     pub(crate) fn new(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Self {
         let mut packed = Self::zeros(rows, columns);
         for PanelMut { first, width, values } in packed.panels_mut() {
@@ -81,8 +80,8 @@ impl Packed {
         })
     }
 
-    /// The transposed matrix, laid out in the same way: block by block, as the columns of a panel
-    /// and the rows of one of the other's lie together in both.
+    /// The transposed matrix, packed in the same way: block by block, because the columns of one of
+    /// its panels and the rows of one of the other's are adjacent in both.
     pub(crate) fn transposed(&self) -> Self {
         let mut transposed = Self::zeros(self.columns, self.rows);
         for PanelMut { first: first_row, width: to_width, values } in transposed.panels_mut() {
@@ -96,7 +95,6 @@ impl Packed {
         transposed
     }
 
-    #[cfg(test)]
     pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
         self.register(row, column / LANES * LANES)[column % LANES]
     }
@@ -233,7 +231,7 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    /// Tiles of `R` rows, at most 8, and one of the rows that are left.
+    /// Tiles of `R` rows, at most 8, and one of the remaining rows.
     #[inline(always)]
     fn columns<S: Simd, const V: usize, const R: usize>(&mut self, simd: S, column: usize) {
         let whole = self.left.count / R;
@@ -258,7 +256,7 @@ impl Strip<'_> {
         }
     }
 
-    /// Loops over constant bounds, indexed: so the compiler keeps the sums in registers.
+    /// Indexed loops over constant bounds, so that the compiler keeps the sums in registers.
     #[inline(always)]
     fn tile<S: Simd, const V: usize, const R: usize>(
         &mut self,
@@ -323,7 +321,7 @@ impl Strip<'_> {
     }
 }
 
-/// What a tile asks for, for what comes after its strip: as elements from the right operand's first.
+/// What a tile prefetches for the strip after its own: as elements from the right operand's first.
 #[derive(Clone, Copy)]
 struct Ahead {
     first: usize,
@@ -335,11 +333,11 @@ impl Ahead {
     const NOTHING: Self = Self { first: 0, each: 0 };
 }
 
-/// Caches of a core that a line is asked into.
+/// Levels of cache that a line is prefetched into.
 const FIRST: i32 = 3;
 const SECOND: i32 = 2;
 
-/// Asks for a line of the cache, which may be beyond the values.
+/// Prefetches a cache line, which may lie beyond the values.
 #[inline(always)]
 fn prefetch<const CACHE: i32>(values: &[f32], index: usize) {
     #[cfg(target_arch = "x86_64")]

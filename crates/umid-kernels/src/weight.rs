@@ -70,6 +70,22 @@ impl Weight {
         }
     }
 
+    /// Another matrix in the same precision.
+    pub(crate) fn like(&self, packed: product::Packed) -> Self {
+        let precision = match self {
+            Self::F32(_) => Precision::F32,
+            Self::Bf16(_) => Precision::Bf16,
+        };
+        Self::new(precision, packed)
+    }
+
+    pub(crate) fn at(&self, row: usize, column: usize) -> f32 {
+        match self {
+            Self::F32(packed) => packed.at(row, column),
+            Self::Bf16(packed) => packed.at(row, column),
+        }
+    }
+
     /// The transposed matrix, packed in the same way.
     pub(crate) fn transposed(&self) -> Self {
         match self {

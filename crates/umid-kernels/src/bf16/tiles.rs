@@ -13,8 +13,8 @@ use crate::product::{LANES, Start};
 /// Rows of a tile, and bytes of one of its rows.
 const TILE_ROWS: usize = 16;
 const ROW_BYTES: usize = 64;
-/// Parts of a panel that are asked for ahead: one goes with each block of rows, four lines of the
-/// cache with each step.
+/// Parts in which the next panel is prefetched: one part with each block of rows, four cache lines
+/// with each step.
 const PARTS_AHEAD: usize = 8;
 
 /// Whether the processor has tiles and the system lets this process use them.

@@ -16,11 +16,11 @@ const CHUNK_VALUES: usize = 1 << 17;
 /// it has, so that tiles of any height fill it.
 const FEWEST_ROWS: usize = 192;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Layer {
+#[derive(Debug)]
+pub(super) struct Layer {
     /// What the kernel sees, as [`Layer::gather`] lays it out, by the output's padded channels.
     forward: Weight,
-    backward: OnceLock<Weight>,
+    backward: OnceLock<Backward>,
     /// Padded.
     bias: Vec<f32>,
     /// Channels of the input, which are padded unless they are an image's.
@@ -29,6 +29,16 @@ pub(crate) struct Layer {
     stride: usize,
     padding: usize,
     relu: Relu,
+}
+
+/// Two ways from the gradient of the output to that of the input.
+#[derive(Debug)]
+enum Backward {
+    /// The convolution with the kernel turned round, if positions of the kernel are a pixel apart.
+    Turned(Box<Layer>),
+    /// A product with the transposed weight: gradients of what the kernel saw, which are the pixels
+    /// themselves or are scattered to them.
+    Transposed(Weight),
 }
 
 impl Layer {
@@ -56,12 +66,38 @@ impl Layer {
         Self { forward, backward: OnceLock::new(), bias, inputs, side, stride, padding, relu }
     }
 
-    fn backward_weight(&self) -> &Weight {
-        self.backward.get_or_init(|| self.forward.transposed())
+    fn backward_weights(&self) -> &Backward {
+        self.backward.get_or_init(|| {
+            let turns = self.stride == 1 && self.padding < self.side;
+            if turns && self.inputs.is_multiple_of(LANES) && !self.sees_rows() {
+                Backward::Turned(Box::new(self.turned()))
+            } else {
+                Backward::Transposed(self.forward.transposed())
+            }
+        })
+    }
+
+    /// The convolution that the gradient of this one is.
+    fn turned(&self) -> Self {
+        let (taps, outputs) = (self.side * self.side, self.bias.len());
+        let at = |row: usize, input: usize| {
+            let (tap, output) = (taps - 1 - row / outputs, row % outputs);
+            self.forward.at(tap * self.inputs + input, output)
+        };
+        Self {
+            forward: self.forward.like(product::Packed::new(taps * outputs, self.inputs, at)),
+            backward: OnceLock::new(),
+            bias: vec![0.0; self.inputs],
+            inputs: outputs,
+            side: self.side,
+            stride: 1,
+            padding: self.side - 1 - self.padding,
+            relu: Relu::No,
+        }
     }
 
     pub(super) fn pack_backward(&self) {
-        self.backward_weight();
+        self.backward_weights();
     }
 
     /// None if the image is smaller than the kernel.
@@ -122,6 +158,19 @@ impl Layer {
 
     /// The gradient of the input.
     pub(super) fn backward(&self, gradient: &Map, saved: &Saved, pass: &mut Pass) -> Map {
+        let weight = match self.backward_weights() {
+            Backward::Transposed(weight) => weight,
+            Backward::Turned(layer) if self.relu == Relu::No => {
+                return layer.forward(gradient, pass).0;
+            }
+            Backward::Turned(layer) => {
+                let mut kept = pass.map(gradient.shape);
+                keep_positive(&saved.positive, &gradient.values, &mut kept.values);
+                let input = layer.forward(&kept, pass).0;
+                pass.give(kept);
+                return input;
+            }
+        };
         let (shape, depth) = (gradient.shape, self.forward.rows());
         let rows = pass.images * shape.pixels();
         let mut input = pass.map(saved.input);
@@ -140,7 +189,6 @@ impl Layer {
                 keep_positive(positive, above, kept);
                 above = kept;
             }
-            let weight = self.backward_weight();
             if self.sees_rows() {
                 let input = part_mut(&mut input.values, &chunk, depth);
                 weight.multiply(above, input, Start::Zero, &mut pass.rounded);
@@ -160,11 +208,12 @@ impl Layer {
     fn gather(&self, input: &Map, output: Shape, positions: Range<usize>, seen: &mut [f32]) {
         let line = self.side * self.inputs;
         let (depth, used) = (self.forward.rows(), self.side * line);
-        for (position, seen) in positions.zip(seen.chunks_exact_mut(depth)) {
+        let corners = self.corners(output, positions);
+        for (corner, seen) in corners.zip(seen.chunks_exact_mut(depth)) {
             let (seen, rest) = seen.split_at_mut(used);
             rest.fill(0.0);
             for (row, seen) in seen.chunks_exact_mut(line).enumerate() {
-                let Some((from, there)) = self.place(input.shape, output, position, row) else {
+                let Some((from, there)) = self.place(input.shape, corner, row) else {
                     seen.fill(0.0);
                     continue;
                 };
@@ -179,9 +228,10 @@ impl Layer {
     fn scatter(&self, seen: &[f32], output: Shape, positions: Range<usize>, input: &mut Map) {
         let line = self.side * self.inputs;
         let (depth, used) = (self.forward.rows(), self.side * line);
-        for (position, seen) in positions.zip(seen.chunks_exact(depth)) {
+        let corners = self.corners(output, positions);
+        for (corner, seen) in corners.zip(seen.chunks_exact(depth)) {
             for (row, seen) in seen[..used].chunks_exact(line).enumerate() {
-                if let Some((to, there)) = self.place(input.shape, output, position, row) {
+                if let Some((to, there)) = self.place(input.shape, corner, row) {
                     let to = &mut input.values[to..][..there.len()];
                     for (to, gradient) in to.iter_mut().zip(&seen[there]) {
                         *to += gradient;
@@ -191,17 +241,29 @@ impl Layer {
         }
     }
 
+    /// Where the kernel is at some positions.
+    fn corners(&self, output: Shape, positions: Range<usize>) -> impl Iterator<Item = Corner> {
+        let (mut image, pixel) =
+            (positions.start / output.pixels(), positions.start % output.pixels());
+        let (mut y, mut x) = (pixel / output.width, pixel % output.width);
+        let stride = self.stride;
+        positions.map(move |_| {
+            let corner = Corner { image, top: y * stride, left: x * stride };
+            x += 1;
+            if x == output.width {
+                (x, y) = (0, y + 1);
+            }
+            if y == output.height {
+                (y, image) = (0, image + 1);
+            }
+            corner
+        })
+    }
+
     /// Where in the input the pixels begin that a row of the kernel sees, and which part of the row
     /// sees them; none if the row is beyond the image.
-    fn place(
-        &self,
-        input: Shape,
-        output: Shape,
-        position: usize,
-        row: usize,
-    ) -> Option<(usize, Range<usize>)> {
-        let (image, pixel) = (position / output.pixels(), position % output.pixels());
-        let (top, left) = (pixel / output.width * self.stride, pixel % output.width * self.stride);
+    fn place(&self, input: Shape, corner: Corner, row: usize) -> Option<(usize, Range<usize>)> {
+        let Corner { image, top, left } = corner;
         let y = (top + row).checked_sub(self.padding).filter(|y| *y < input.height)?;
         let first = self.padding.saturating_sub(left);
         let end = (input.width + self.padding).saturating_sub(left).min(self.side);
@@ -209,4 +271,12 @@ impl Layer {
         let pixel = (image * input.height + y) * input.width + x;
         Some((pixel * self.inputs, first * self.inputs..end * self.inputs))
     }
+}
+
+/// Where a kernel is: in which image, and where its top left element is in the padded image.
+#[derive(Clone, Copy)]
+struct Corner {
+    image: usize,
+    top: usize,
+    left: usize,
 }

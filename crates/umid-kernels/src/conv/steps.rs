@@ -194,16 +194,15 @@ impl Packed {
                 let mut saved = Saved::new(input.shape);
                 let (mut sum, of_main) = forward_of(main, input, pass).expect("it has steps");
                 saved.main = of_main;
+                saved.positive = vec![0; sum.values.len() / LANES];
                 match forward_of(skip, input, pass) {
                     Some((skipped, of_skip)) => {
-                        add(&skipped.values, &mut sum.values);
+                        add_and_rectify(&skipped.values, &mut sum.values, &mut saved.positive);
                         pass.give(skipped);
                         saved.skip = of_skip;
                     }
-                    None => add(&input.values, &mut sum.values),
+                    None => add_and_rectify(&input.values, &mut sum.values, &mut saved.positive),
                 }
-                saved.positive = vec![0; sum.values.len() / LANES];
-                rectify(&mut sum.values, &mut saved.positive);
                 (sum, saved)
             }
         }
@@ -228,6 +227,16 @@ impl Packed {
                 below
             }
         }
+    }
+}
+
+/// The ReLU of a sum, in pieces that stay in a core's first cache between the two.
+fn add_and_rectify(values: &[f32], sum: &mut [f32], positive: &mut [u16]) {
+    const PIECE: usize = 256;
+    let sums = sum.chunks_mut(PIECE * LANES).zip(positive.chunks_mut(PIECE));
+    for (values, (sum, positive)) in values.chunks(PIECE * LANES).zip(sums) {
+        add(values, sum);
+        rectify(sum, positive);
     }
 }
 
