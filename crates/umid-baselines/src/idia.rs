@@ -11,7 +11,7 @@
 //! counts the share of single predictions that are right.
 //!
 //! **Needs** images of the queried person (their analysis takes 3 or more, up to 30) and a list of
-//! candidate names. **Costs** one forward pass of the image tower an image, and
+//! candidate names. **Costs** one forward pass of the image tower per image, and
 //! `prompts * candidates` of the text tower once for all queries; no gradient, no reference model.
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};

@@ -44,4 +44,4 @@ pub use lira::{lira_offline, lira_online};
 pub use prmid::RankedCandidates;
 pub use reference_models::Points;
 pub use rmia::{ReferenceSide, Rmia};
-pub use wsa::{PairFeatures, Pairs, WeaklySupervised, WeaklySupervisedModel};
+pub use wsa::{Pairs, WeaklySupervised, WeaklySupervisedModel};

@@ -66,8 +66,8 @@ impl Default for Rmia {
 impl Rmia {
     /// Share of the population that each query beats; higher for members.
     ///
-    /// A population point that no reference model trained on takes its `Pr(z)` from the offline
-    /// rule's first term, the mean over the models, also online: it is a non-member by definition.
+    /// Online, a population point that no reference model trained on takes the mean over all models
+    /// as its `Pr(z)`, since it is a non-member by definition.
     ///
     /// # Errors
     /// When a setting is outside its range, sizes differ, there is no query or population point, a

@@ -4,6 +4,7 @@
 //! The signals are made up: normally distributed for texts that no model was trained on, shifted
 //! for members. Run it with `cargo run -p umid-detect --example two_readings`; it prints the same
 //! numbers every time.
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use linfa::prelude::*;
 use ndarray::{Array2, array};

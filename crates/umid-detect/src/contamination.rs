@@ -7,7 +7,7 @@ use crate::error::{DetectError, Result};
 use crate::quantile::quantile;
 
 /// Share of the reference that lies beyond the threshold, as used by TUNI (arXiv 2405.14517).
-pub const DEFAULT_CONTAMINATION: f64 = 0.1;
+pub(crate) const DEFAULT_CONTAMINATION: f64 = 0.1;
 
 /// Where a detector's threshold comes from. Always from the reference, never from rows under test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

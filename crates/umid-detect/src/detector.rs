@@ -101,3 +101,40 @@ where
         Ok(Box::new(self.check_ref()?.fit(reference)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl Detector for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn columns(&self) -> usize {
+            1
+        }
+
+        fn reference_scores(&self) -> &[f64] {
+            &[]
+        }
+
+        fn threshold(&self) -> f64 {
+            0.0
+        }
+
+        fn score_row(&self, _: ArrayView1<'_, f64>) -> f64 {
+            f64::NAN
+        }
+    }
+
+    #[test]
+    fn a_score_that_is_nan_is_an_error_and_not_a_row_that_is_not_flagged() {
+        let result = Broken.flags(&Array2::zeros((1, 1)).view());
+        let expected = matches!(result, Err(DetectError::NonFiniteScore { list: "broken", .. }));
+        assert!(expected, "{result:?}");
+    }
+}

@@ -261,6 +261,24 @@ mod tests {
         params.fit(&DatasetBase::from(reference)).expect("valid reference")
     }
 
+    #[cfg(feature = "autoencoder")]
+    #[test]
+    fn one_seed_gives_every_purpose_draws_of_its_own() {
+        use crate::{autoencoder, isolation_forest, split};
+        use rand::{RngExt, SeedableRng};
+        let purposes = [
+            split::PURPOSE,
+            isolation_forest::TREE_PURPOSE,
+            autoencoder::WEIGHTS_PURPOSE,
+            autoencoder::EPOCH_PURPOSE,
+        ];
+        let draws = purposes.map(|purpose| crate::streams::stream(purpose, 3, 0).random::<u64>());
+        // The plain stream of a seed belongs to none of them: other crates draw from it.
+        let plain = rand_chacha::ChaCha8Rng::seed_from_u64(3).random::<u64>();
+        let distinct: std::collections::BTreeSet<u64> = draws.into_iter().chain([plain]).collect();
+        assert_eq!(distinct.len(), purposes.len() + 1);
+    }
+
     #[test]
     fn votes_outside_their_range_are_refused() {
         for bad in [0, 4] {

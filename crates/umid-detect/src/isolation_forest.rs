@@ -27,7 +27,7 @@ const ALGORITHM: &str = "isolation forest";
 const DEFAULT_N_ESTIMATORS: usize = 100;
 /// Subsample that is enough to tell anomalies apart (Liu et al., section 4.1).
 const DEFAULT_MAX_SAMPLES: usize = 256;
-const TREE_PURPOSE: &str = "umid 2026 isolation forest tree";
+pub(crate) const TREE_PURPOSE: &str = "umid 2026 isolation forest tree";
 /// Score of a row whose path is as long as an average one: the limit that Liu et al. (section 2)
 /// name for "no distinct anomaly".
 const AUTO_THRESHOLD: f64 = 0.5;

@@ -16,7 +16,7 @@ use crate::streams::stream;
 /// of the p-values needs many.
 pub const DEFAULT_FIT_FRACTION: f64 = 1.0 / 3.0;
 
-const PURPOSE: &str = "umid 2026 split of a reference";
+pub(crate) const PURPOSE: &str = "umid 2026 split of a reference";
 
 /// Which rows of a reference set scales and which calibrate p-values.
 ///
@@ -95,6 +95,16 @@ mod tests {
         assert_eq!(all, (0..100).collect::<Vec<_>>());
         assert_ne!(split, Split::new(100, 0.25, 4).expect("valid"));
         assert!(split.check(100).is_ok());
+    }
+
+    #[test]
+    fn the_split_does_not_repeat_the_plain_stream_of_its_seed() {
+        use rand::SeedableRng;
+        let mut plain: Vec<usize> = (0..40).collect();
+        plain.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(3));
+        plain.truncate(20);
+        plain.sort_unstable();
+        assert_ne!(Split::new(40, 0.5, 3).expect("valid").fit, plain);
     }
 
     #[test]

@@ -6,13 +6,12 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use ndarray::{Array1, Array2};
 use rand::seq::SliceRandom;
 
-use super::AutoencoderValidParams;
 use super::network::{Layer, Network};
+use super::{AutoencoderValidParams, EPOCH_PURPOSE};
 use crate::streams::stream;
 
 /// Guard against division by zero in Adam (Kingma and Ba 2015, algorithm 1).
 const ADAM_EPSILON: f32 = 1e-8;
-const EPOCH_PURPOSE: &str = "umid 2026 autoencoder order of an epoch";
 
 /// Minimises the mean squared reconstruction error of the reference.
 ///

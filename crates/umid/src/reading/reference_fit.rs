@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 use umid_detect::{
     CalibratedTest, DetectError, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
 };
-use umid_signals::Signal;
+use umid_signals::inversion::{SIMILARITY, VARIABILITY};
+use umid_signals::score::oriented;
+use umid_signals::{Signal, SignalRow};
 
 use crate::error::AuditError;
 use crate::queries::Query;
 use crate::reading::form::{self, Form};
-use crate::reading::text_signals::SignalRow;
 use crate::record::{CalibratedReading, PaperReading};
-use crate::score::{oriented, weights};
+use crate::score::weights;
 
 /// Names of a form below which too few of them calibrate, since a third sets the scales.
 pub(crate) const MIN_NAMES_OF_A_FORM: usize = MIN_CALIBRATION_ROWS * 3 / 2;
@@ -99,7 +100,7 @@ pub(crate) struct PaperReader {
 const DETECTORS: usize = 4;
 
 /// The signals that the paper's ensemble sees.
-const PAPER_SIGNALS: [Signal; 2] = [Signal::Similarity, Signal::Variability];
+static PAPER_SIGNALS: [Signal; 2] = [SIMILARITY.signal(), VARIABILITY.signal()];
 
 impl PaperReader {
     /// # Errors
@@ -229,6 +230,12 @@ impl Test {
 
 #[cfg(test)]
 mod tests {
+    use umid_signals::text::{
+        INTERACTION, RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED,
+        RESPONSE_COHERENCE_CALIBRATED, RESPONSE_INTERACTION, RESPONSE_NORM,
+        RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT, TEXT_NORM,
+    };
+
     use super::*;
     use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 
@@ -247,17 +254,17 @@ mod tests {
         let value = |shift: usize| ((i * 7919 + shift * 104_729) % 1009) as f64 / 1009.0;
         let of_parts = |shift| has_parts.then(|| value(shift));
         SignalRow::from([
-            (Signal::Similarity, Some(value(1))),
-            (Signal::Variability, Some(value(2))),
-            (Signal::TextNorm, Some(value(3))),
-            (Signal::TemplateAgreement, Some(value(4))),
-            (Signal::Interaction, of_parts(5)),
-            (Signal::ResponseNorm, Some(value(3))),
-            (Signal::ResponseAgreement, Some(value(4))),
-            (Signal::ResponseInteraction, of_parts(5)),
-            (Signal::ResponseCoherenceCalibrated, of_parts(6)),
-            (Signal::ResponseNormCalibrated, of_parts(7)),
-            (Signal::ResponseAgreementCalibrated, of_parts(8)),
+            (SIMILARITY.signal(), Some(value(1))),
+            (VARIABILITY.signal(), Some(value(2))),
+            (TEXT_NORM.signal(), Some(value(3))),
+            (TEMPLATE_AGREEMENT.signal(), Some(value(4))),
+            (INTERACTION.signal(), of_parts(5)),
+            (RESPONSE_NORM.signal(), Some(value(3))),
+            (RESPONSE_AGREEMENT.signal(), Some(value(4))),
+            (RESPONSE_INTERACTION.signal(), of_parts(5)),
+            (RESPONSE_COHERENCE_CALIBRATED.signal(), of_parts(6)),
+            (RESPONSE_NORM_CALIBRATED.signal(), of_parts(7)),
+            (RESPONSE_AGREEMENT_CALIBRATED.signal(), of_parts(8)),
         ])
     }
 
@@ -287,7 +294,7 @@ mod tests {
         let fit = split_names(&names, SEED).unwrap().fit;
         for moved in 0..60 {
             let mut changed = reference(60, |_| true);
-            changed.rows[moved].insert(Signal::ResponseInteraction, Some(50.0));
+            changed.rows[moved].insert(RESPONSE_INTERACTION.signal(), Some(50.0));
             let in_fit_part = fit.binary_search(&moved).is_ok();
             let moves = read(&changed).score.to_bits() != before.score.to_bits();
             assert_eq!(moves, in_fit_part, "{moved}");
@@ -315,8 +322,8 @@ mod tests {
         let mut changed = reference.clone();
         for (row, name) in changed.rows.iter_mut().zip(&names) {
             if name.parts.is_some() {
-                let moved = row[&Signal::ResponseNorm].map(|value| 50.0 - 3.0 * value);
-                row.insert(Signal::ResponseNorm, moved);
+                let moved = row[&RESPONSE_NORM.signal()].map(|value| 50.0 - 3.0 * value);
+                row.insert(RESPONSE_NORM.signal(), moved);
             }
         }
         let again = calibrated(&changed, &names).read(one_word, &row(1000, false)).unwrap();
@@ -365,26 +372,26 @@ mod tests {
     #[test]
     fn inversions_that_mostly_failed_are_told_and_a_single_one_is_passed_over() {
         let mut signals = reference(60, |_| true);
-        signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(Signal::Variability, None));
+        signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(VARIABILITY.signal(), None));
         assert!(PaperReader::fit(&signals, 3, SEED).is_ok());
-        signals.rows[30].insert(Signal::Similarity, None);
+        signals.rows[30].insert(SIMILARITY.signal(), None);
         let error = PaperReader::fit(&signals, 3, SEED).err().unwrap();
         assert!(matches!(error, AuditError::ReferenceFailed { usable: 29, count: 60 }), "{error}");
 
         let reader = PaperReader::fit(&reference(60, |_| true), 3, SEED).unwrap();
         let mut query = row(1000, true);
-        query.insert(Signal::Variability, None);
+        query.insert(VARIABILITY.signal(), None);
         assert_eq!(reader.read(&query).unwrap(), None);
     }
 
     #[test]
     fn columns_keep_missing_values_and_the_order_of_the_texts() {
         let mut signals = reference(3, |i| i != 1);
-        signals.rows[2].remove(&Signal::TextNorm);
+        signals.rows[2].remove(&TEXT_NORM.signal());
         let columns = signals.by_name();
         assert_eq!(columns["interaction"][1], None);
         assert_eq!(columns["text_norm"][2], None);
-        assert_eq!(columns["text_norm"][1], signals.rows[1][&Signal::TextNorm]);
+        assert_eq!(columns["text_norm"][1], signals.rows[1][&TEXT_NORM.signal()]);
         assert!(columns.values().all(|column| column.len() == 3));
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use umid_detect::{DetectError, benjamini_hochberg};
-use umid_signals::Signal;
+use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 
 use crate::error::AuditError;
 use crate::record::{QueryRecord, RunInfo};
@@ -69,8 +69,8 @@ impl Overview {
         self.scores.push(calibrated.map(|c| c.score));
         self.detected.push(calibrated.is_some_and(|c| c.detected));
         self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
-        self.similarity.push(value(Signal::Similarity.name()));
-        self.variability.push(value(Signal::Variability.name()));
+        self.similarity.push(value(SIMILARITY.card().name));
+        self.variability.push(value(VARIABILITY.card().name));
         self.main.push(self.main_signal.as_deref().and_then(value));
         add_new(&mut self.signals, record.signals.keys());
         if let Some(paper) = &record.paper {
