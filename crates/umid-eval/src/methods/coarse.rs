@@ -26,7 +26,7 @@ struct Coarse {
 impl Searched {
     /// The inputs of a model, or square images of `side` pixels in their place.
     pub fn new(model: &Model, side: Option<usize>) -> anyhow::Result<Self> {
-        let (units, device) = (model.input_units(), model.device());
+        let (units, device) = (model.input_units()?, model.device());
         let inputs = InputSpace::new(&units, device);
         let Some(side) = side else { return Ok(Self { inputs, coarse: None }) };
         ensure!(model.modality() == Modality::Image, "low resolution is for images");
