@@ -44,7 +44,7 @@ fn bench_model(criterion: &mut Criterion, name: &str, directory: &Path, batches:
             let device = model.device().clone().autodiff();
             let normal = Distribution::Normal(0.0, 1.0);
             let pixels = Tensor::<4>::random([batch, channels, height, width], normal, &device);
-            let target = Tensor::random([batch, model.config.embedding_dim()], normal, &device);
+            let target = Tensor::random([batch, model.config.embedding_dim], normal, &device);
             b.iter(|| step(&model, pixels.clone(), target.clone()));
         });
     }

@@ -6,8 +6,8 @@
 //! their weakly supervised attack only, so the set of augmentations here is our own; see
 //! [`Augmentation`].
 //!
-//! **Needs** images of the queried person. **Costs** `1 + augmentations` forward passes of the
-//! image tower an image and one of the text tower; no gradient, no reference model.
+//! **Needs** images of the queried person. **Costs** `1 + augmentations` forward passes of the image
+//! tower per image and one of the text tower; no gradient, no reference model.
 
 mod augment;
 

@@ -2,7 +2,7 @@
 //! Large-Scale Multi-Modal Models: A Pilot Study", ICCV 2023 (their baseline attack).
 //!
 //! **Needs** images of the queried person and both towers' outputs. **Costs** one forward pass of
-//! the text tower and one of the image tower an image; no gradient, no reference model.
+//! the text tower and one of the image tower per image; no gradient, no reference model.
 
 use ndarray::{ArrayView1, ArrayView2};
 

@@ -2,10 +2,10 @@
 //! Zhang, Zhang, Yuan and Zhang, "When Better Features Mean Greater Risks: The Performance-Privacy
 //! Trade-Off in Contrastive Learning", ASIA CCS 2025 (arXiv 2506.05743).
 //!
-//! Contrastive training leaves its mark on how long an embedding is before it is normalised. The
-//! paper's abstract says that membership is read from the distribution of the p-norm of feature
+//! Contrastive training changes the length that an embedding has before it is normalised. The paper's
+//! abstract says that membership is read from the distribution of the p-norm of feature
 //! vectors; its code (SeroneySun/LpLA_code) is announced but was not published when this was
-//! written. We therefore offer both readings of it, and name them apart:
+//! written. Both readings of it are therefore offered, under separate names:
 //!
 //! - [`embedding_norms`]: the norm itself, **taken as larger for members**. It needs no label, so
 //!   the direction is an assumption; this project's prototype found it so
@@ -18,7 +18,6 @@
 //! pass of one tower; no gradient. The likelihood needs labelled norms.
 
 use ndarray::ArrayView2;
-use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -68,7 +67,7 @@ pub fn embedding_norms(embeddings: &ArrayView2<'_, f32>, p: f64) -> Result<Vec<f
 /// assert!(attack.score(7.0)? < 0.0);
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NormLikelihood {
     members: Gaussian,
     non_members: Gaussian,

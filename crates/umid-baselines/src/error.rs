@@ -111,6 +111,10 @@ pub enum BaselineError {
     #[error("logistic regression: {0}; lower `inverse_penalty` or rescale the features")]
     Logistic(#[from] linfa_logistic::error::Error),
 
+    /// Scores could not be ranked.
+    #[error(transparent)]
+    Ranking(#[from] umid_detect::DetectError),
+
     /// The model refused an input.
     #[error(transparent)]
     Model(#[from] umid_models::ModelError),

@@ -1,9 +1,7 @@
 //! A normal distribution by mean and deviation.
 
-use serde::{Deserialize, Serialize};
-
 /// Mean and standard deviation, the latter above 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Gaussian {
     pub(crate) mean: f64,
     pub(crate) deviation: f64,

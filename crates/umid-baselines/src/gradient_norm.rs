@@ -13,8 +13,8 @@
 //!   model.
 //!
 //! In their code the negatives are the other pairs of the evaluation batch, so that a score depends
-//! on the company it is in, and the gradient includes the losses of that company. Here the
-//! negatives are one fixed list for every query, and are constants.
+//! on the other queries of its batch, and the gradient includes their losses. Here the negatives are
+//! one fixed list for every query, and are constants.
 //!
 //! **Needs** images of the queried person, a list of public pairs, and for the weights white-box
 //! access. **Costs** one forward pass of either tower, and for the weights one backward pass; the
@@ -36,8 +36,8 @@ use crate::error::{BaselineError, Result};
 /// use umid_baselines::GradientNorm;
 /// use umid_models::{Model, Input};
 ///
-/// /// How strongly one photo of a person pulls at the weights.
-/// fn pull(model: &Model, public: &[Input], photo: &Input) -> umid_baselines::Result<f64> {
+/// /// Minus the length of the gradient for one photo of a person.
+/// fn score(model: &Model, public: &[Input], photo: &Input) -> umid_baselines::Result<f64> {
 ///     let texts = ["a photo of Ann Poe", "a photo of Jon Roe"];
 ///     GradientNorm::new(model, &texts, public)?.of_weights("a photo of Ada Lovelace", photo)
 /// }

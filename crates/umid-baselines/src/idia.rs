@@ -11,11 +11,10 @@
 //! counts the share of single predictions that are right.
 //!
 //! **Needs** images of the queried person (their analysis takes 3 or more, up to 30) and a list of
-//! candidate names. **Costs** one forward pass of the image tower an image, and
+//! candidate names. **Costs** one forward pass of the image tower per image, and
 //! `prompts * candidates` of the text tower once for all queries; no gradient, no reference model.
 
 use ndarray::{Array3, ArrayView2, ArrayView3, Axis};
-use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -71,7 +70,7 @@ pub struct IdentityCandidates {
 }
 
 /// How often a person's images led to the true name.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdentityOutcome {
     /// Prompts whose answer is the true name.
     pub right_prompts: usize,

@@ -33,7 +33,7 @@ impl Logistic {
     /// Fits members against the rest.
     ///
     /// # Shapes
-    /// `records` (n, d) with one flag a row.
+    /// `records` (n, d) with one flag per row.
     pub(crate) fn fit(
         records: &ArrayView2<'_, f64>,
         members: &[bool],

@@ -6,7 +6,7 @@
 //! ours: the logarithms are averaged, so that one lucky clip does not decide.
 //!
 //! **Needs** clips (or images) of the queried person and the texts of other people. **Costs** one
-//! forward pass of the input tower a clip, and one of the text tower a candidate once for all
+//! forward pass of the input tower per clip, and one of the text tower per candidate, once for all
 //! queries; no gradient, no reference model.
 
 use ndarray::{Array2, ArrayView2};

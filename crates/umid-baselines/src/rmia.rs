@@ -13,14 +13,11 @@
 //! test, and whatever the score itself needs. **Costs** one score of each query and population
 //! point under the target and each reference model.
 
-use ndarray::{ArrayView1, ArrayView2, Axis};
-use serde::{Deserialize, Serialize};
-
-use crate::checks;
 use crate::error::{BaselineError, Result};
+use crate::reference_models::{Points, Side};
 
 /// Where `Pr(x)` comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReferenceSide {
     /// Half the mean over models that trained on x and half that over models that did not. Every
     /// query needs both.
@@ -49,7 +46,7 @@ pub enum ReferenceSide {
 /// assert_eq!(attack.score(&queries, &population)?, [1.0, 0.5]);
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rmia {
     /// Factor by which x must beat z, at least 1. With few population points a large one leaves
     /// many queries tied at 0.
@@ -66,22 +63,11 @@ impl Default for Rmia {
     }
 }
 
-/// Log probabilities of queries or of population points.
-#[derive(Debug, Clone, Copy)]
-pub struct Points<'a> {
-    /// `[points]`, under the audited model.
-    pub target: ArrayView1<'a, f64>,
-    /// `[models, points]`, under the reference models.
-    pub references: ArrayView2<'a, f64>,
-    /// `[models, points]`, whether that model trained on that point.
-    pub trained_on: ArrayView2<'a, bool>,
-}
-
 impl Rmia {
     /// Share of the population that each query beats; higher for members.
     ///
-    /// A population point that no reference model trained on takes its `Pr(z)` from the offline
-    /// rule's first term, the mean over the models, also online: it is a non-member by definition.
+    /// Online, a population point that no reference model trained on takes the mean over all models
+    /// as its `Pr(z)`, since it is a non-member by definition.
     ///
     /// # Errors
     /// When a setting is outside its range, sizes differ, there is no query or population point, a
@@ -116,25 +102,24 @@ impl Rmia {
         array: &'static str,
         lacking: Lacking,
     ) -> Result<Vec<f64>> {
-        points.check(array)?;
+        check(points, array)?;
         (0..points.target.len())
             .map(|point| Ok(points.target[point] - self.log_prior(points, point, lacking)?))
             .collect()
     }
 
     fn log_prior(&self, points: &Points<'_>, point: usize, lacking: Lacking) -> Result<f64> {
-        let mean = |wanted| points.log_mean(point, wanted);
-        let refuse = |side| BaselineError::NoReference { query: point, side };
-        let outside = mean(false).ok_or_else(|| refuse("with it out of"))?;
+        let mean = |side| log_mean(points, side, point);
+        let outside = mean(Side::Out).ok_or_else(|| Side::Out.missing(point))?;
         match self.side {
             ReferenceSide::Offline { a } => {
                 let scaled = f64::midpoint(1.0, a).ln() + outside;
                 Ok(log_add(scaled, f64::midpoint(1.0, -a).ln()))
             }
-            ReferenceSide::Online => match (mean(true), lacking) {
+            ReferenceSide::Online => match (mean(Side::In), lacking) {
                 (Some(inside), _) => Ok(log_add(inside, outside) - 2f64.ln()),
                 (None, Lacking::MeanOfTheRest) => Ok(outside),
-                (None, Lacking::Refused) => Err(refuse("with it in")),
+                (None, Lacking::Refused) => Err(Side::In.missing(point)),
             },
         }
     }
@@ -147,35 +132,25 @@ enum Lacking {
     MeanOfTheRest,
 }
 
-impl Points<'_> {
-    fn check(&self, array: &'static str) -> Result<()> {
-        let points = self.target.len();
-        checks::at_least(array, 1, points)?;
-        checks::same_size("points scored by reference models", points, self.references.ncols())?;
-        checks::same_size("points with a membership", points, self.trained_on.ncols())?;
-        let models = self.references.nrows();
-        checks::same_size("reference models with memberships", models, self.trained_on.nrows())?;
-        checks::finite(array, &self.target)?;
-        checks::finite(array, &self.references)?;
-        match self.target.iter().chain(self.references.iter()).copied().find(|&value| value > 0.0) {
-            None => Ok(()),
-            Some(found) => Err(BaselineError::Argument {
-                argument: "log probability",
-                expected: "at most 0",
-                found,
-            }),
-        }
+/// Checks points whose scores are log probabilities.
+fn check(points: &Points<'_>, array: &'static str) -> Result<()> {
+    points.check(array)?;
+    let mut scores = points.target.iter().chain(points.references.iter()).copied();
+    match scores.find(|&value| value > 0.0) {
+        None => Ok(()),
+        Some(found) => Err(BaselineError::Argument {
+            argument: "log probability",
+            expected: "at most 0",
+            found,
+        }),
     }
+}
 
-    /// Logarithm of the mean probability over the models on one side; `None` where there is none.
-    fn log_mean(&self, point: usize, wanted: bool) -> Option<f64> {
-        let scores = self.references.index_axis(Axis(1), point);
-        let trained = self.trained_on.index_axis(Axis(1), point);
-        let own: Vec<f64> =
-            scores.iter().zip(trained).filter(|(_, t)| **t == wanted).map(|(s, _)| *s).collect();
-        let sum = own.iter().copied().reduce(log_add)?;
-        Some(sum - (own.len() as f64).ln())
-    }
+/// Logarithm of the mean probability over the models on one side; `None` where there is none.
+fn log_mean(points: &Points<'_>, side: Side, point: usize) -> Option<f64> {
+    let own = points.under(side, point);
+    let sum = own.iter().copied().reduce(log_add)?;
+    Some(sum - (own.len() as f64).ln())
 }
 
 /// `ln(exp(a) + exp(b))`; one of them may be minus infinity.
@@ -216,6 +191,7 @@ mod tests {
             for gamma in [1.0, 1.9] {
                 let attack = Rmia { gamma, side: ReferenceSide::Offline { a } };
                 let found = attack.score(&queries.view(), &population.view()).expect("usable");
+                assert_eq!(found.len(), 2);
                 for (found, own) in found.iter().zip([gain(0.8, 0.3), gain(0.1, 0.4)]) {
                     let beaten =
                         others.iter().filter(|(p, mean)| own / gain(*p, *mean) >= gamma).count();

@@ -11,17 +11,16 @@
 //! where there are enough pairs, and say in a result which it was.
 //!
 //! Differences from the authors' code: their classifier is a network of three hidden layers on
-//! `[image, text]`, trained on equally many pairs of either class, with an early stop; ours is a
+//! `[image, text]`, trained on as many pairs of one class as of the other, with an early stop; ours is a
 //! logistic regression on all of them, without randomness. A linear function of `[image, text]`
-//! cannot see how well the two agree, so by default the standardised cosine is a further feature;
-//! see [`PairFeatures`].
+//! cannot see how well the two agree, so the cosine, standardised by the known non-members', is a
+//! further feature.
 //!
 //! **Needs** images of the queried person, known non-member pairs and a pool. **Costs** one forward
-//! pass of either tower a pair (queries, non-members and pool alike); no gradient, no reference
+//! pass of each tower per pair (queries, non-members and pool alike); no gradient, no reference
 //! model.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
@@ -30,8 +29,8 @@ use crate::logistic::Logistic;
 
 /// The default of the authors' code; they search -2.5 to 2.5.
 const LAMBDA: f64 = 1.5;
-/// Pseudo-members below which a classifier of `2 dim` features is fitted to almost nothing. A low
-/// bar: it only refuses what cannot be a result.
+/// Pseudo-members below which a classifier of `2 dim` features is refused. A low bar: with so few
+/// the classifier learns next to nothing.
 const FEWEST_PSEUDO_MEMBERS: usize = 5;
 
 /// Embeddings of texts and of their images, row by row; normalised or not.
@@ -41,15 +40,6 @@ pub struct Pairs<'a> {
     pub texts: ArrayView2<'a, f32>,
     /// `[pairs, dim]`.
     pub images: ArrayView2<'a, f32>,
-}
-
-/// What the classifier sees of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PairFeatures {
-    /// Both normalised embeddings, as in the paper.
-    Embeddings,
-    /// The same and their cosine, standardised by the known non-members'.
-    EmbeddingsAndCosine,
 }
 
 /// The attack's settings.
@@ -72,27 +62,24 @@ pub enum PairFeatures {
 /// assert!(member > model.score(&non_members)?[29]);
 /// # Ok::<(), umid_baselines::BaselineError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WeaklySupervised {
     /// Deviations above the mean cosine of known non-members at which a pool pair becomes a
     /// pseudo-member.
     pub lambda: f64,
     /// scikit-learn's C of the classifier.
     pub inverse_penalty: f64,
-    /// What the classifier sees.
-    pub features: PairFeatures,
 }
 
 impl Default for WeaklySupervised {
     fn default() -> Self {
-        Self { lambda: LAMBDA, inverse_penalty: 1.0, features: PairFeatures::EmbeddingsAndCosine }
+        Self { lambda: LAMBDA, inverse_penalty: 1.0 }
     }
 }
 
 /// The fitted classifier.
 #[derive(Debug, Clone)]
 pub struct WeaklySupervisedModel {
-    features: PairFeatures,
     width: usize,
     non_member_cosines: Gaussian,
     threshold: f64,
@@ -123,13 +110,12 @@ impl WeaklySupervised {
             (0..pool.cosines.len()).filter(|&pair| pool.cosines[pair] >= threshold).collect();
         let what = "pool pairs at or above the threshold";
         checks::at_least(what, FEWEST_PSEUDO_MEMBERS, chosen.len())?;
-        let pseudo = pool.features(self.features, &non_member_cosines).select(Axis(0), &chosen);
-        let known = known.features(self.features, &non_member_cosines);
+        let pseudo = pool.features(&non_member_cosines).select(Axis(0), &chosen);
+        let known = known.features(&non_member_cosines);
         let labels: Vec<bool> =
             (0..pseudo.nrows() + known.nrows()).map(|row| row < pseudo.nrows()).collect();
         let records = stack(Axis(0), &[pseudo.view(), known.view()]);
         Ok(WeaklySupervisedModel {
-            features: self.features,
             width: pool.width(),
             non_member_cosines,
             threshold,
@@ -147,7 +133,7 @@ impl WeaklySupervisedModel {
     pub fn score(&self, queries: &Pairs<'_>) -> Result<Vec<f64>> {
         let queries = UnitPairs::new(queries)?;
         checks::same_size("width of the queries' embeddings", self.width, queries.width())?;
-        let features = queries.features(self.features, &self.non_member_cosines);
+        let features = queries.features(&self.non_member_cosines);
         Ok(features.outer_iter().map(|row| self.classifier.decide(&row)).collect())
     }
 
@@ -183,15 +169,10 @@ impl UnitPairs {
         self.texts.ncols()
     }
 
-    fn features(&self, features: PairFeatures, known: &Gaussian) -> Array2<f64> {
-        let (images, texts) = (self.images.view(), self.texts.view());
-        match features {
-            PairFeatures::Embeddings => stack(Axis(1), &[images, texts]),
-            PairFeatures::EmbeddingsAndCosine => {
-                let cosines = self.cosines.mapv(|c| known.z(c)).insert_axis(Axis(1));
-                stack(Axis(1), &[images, texts, cosines.view()])
-            }
-        }
+    /// Image, text and their cosine in deviations of the known non-members', side by side.
+    fn features(&self, known: &Gaussian) -> Array2<f64> {
+        let cosines = self.cosines.mapv(|c| known.z(c)).insert_axis(Axis(1));
+        stack(Axis(1), &[self.images.view(), self.texts.view(), cosines.view()])
     }
 }
 

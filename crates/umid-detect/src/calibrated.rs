@@ -1,58 +1,38 @@
 //! The calibrated test: a signed score against a reference of plausible but unseen texts, as a
-//! conformal p-value.
-//!
-//! **Why the reference is split.** The z-scores need means and deviations, and the p-value needs
-//! scores of non-members. If one row served both, it would have helped to set the scale that it is
-//! then measured on, and a query would not have: the two would not be exchangeable and the p-value
-//! not valid. So a seed splits the reference: the *fit part* sets the scales, the *calibration part*
-//! gives the p-values. Whatever else a signal learns from the reference (nearest-neighbour lists,
-//! hubness) must come from the fit part too; [`split`] says which rows these are.
+//! conformal p-value. The fit part of the reference sets the scales of the score, the calibration
+//! part gives the p-values; see [`Split`] for why.
 //!
 //! **Missing signals.** A query may lack a signal: a name of one part has no interaction between
 //! parts. Its score is then a mean over fewer signals, which is wider, and is compared with
 //! calibration scores made of *exactly the same* signals, from the calibration rows that have them
-//! all. Its p-value rests on one more assumption: that what a text lacks says nothing of the signals
-//! that it has. Where that is doubtful, give such texts a reference of their own kind.
+//! all. Its p-value rests on one more assumption: that what a text lacks says nothing about the
+//! signals that it has. Where that is doubtful, give such texts a reference of their own kind.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::conformal::ConformalCalibration;
 use crate::error::{DetectError, Result};
-use crate::signed_z::{SignalWeight, SignedZ, present};
+use crate::signed_z::{SignalWeight, SignedZ, check_rows, present};
+use crate::split::Split;
 
-/// Share of the reference that sets the scales. Means and deviations need few rows; the resolution
-/// of the p-values needs many.
-pub const DEFAULT_FIT_FRACTION: f64 = 1.0 / 3.0;
-/// Calibration rows below which a p-value is refused: 19 are the least that reach 5 % at all.
+/// Calibration rows below which a p-value is refused: one more than the 19 with which a p-value
+/// can reach 5 % at all.
 pub const MIN_CALIBRATION_ROWS: usize = 20;
-
-/// How a [`CalibratedTest`] is fitted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CalibratedTestParams {
-    /// The signals of a row, in the order of its entries, oriented (higher is more member-like).
-    pub signals: Vec<SignalWeight>,
-    /// Share of the reference that sets the scales, above 0 and below 1.
-    pub fit_fraction: f64,
-    /// Seed of the split.
-    pub seed: u64,
-}
 
 /// A test fitted on a reference of texts that cannot be members.
 ///
 /// ```
-/// use umid_detect::{CalibratedTestParams, SignalWeight};
+/// use umid_detect::{CalibratedTest, DEFAULT_FIT_FRACTION, SignalWeight, Split};
 ///
 /// let reference: Vec<Vec<Option<f64>>> =
 ///     (0..90).map(|i| vec![Some(f64::from(i % 10)), Some(f64::from(i % 7))]).collect();
-/// let signals = vec![SignalWeight::new("interaction", 2.0), SignalWeight::new("bank", 1.0)];
-/// let test = CalibratedTestParams::new(signals).fit(&reference)?;
+/// let signals = [SignalWeight::new("interaction", 2.0), SignalWeight::new("bank", 1.0)];
+/// let split = Split::new(reference.len(), DEFAULT_FIT_FRACTION, 0)?;
+/// let test = CalibratedTest::fit(&signals, &reference, &split)?;
 ///
-/// let outcome = test.test(&[Some(30.0), None])?;
-/// assert_eq!(outcome.p_value, 1.0 / 61.0);
-/// assert_eq!(outcome.signals_used, ["interaction"]);
+/// let scored = test.test(&[Some(30.0), None])?;
+/// assert_eq!(scored.p_value, 1.0 / 61.0);
+/// assert_eq!(scored.signals_used, ["interaction"]);
 /// # Ok::<(), umid_detect::DetectError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,13 +41,13 @@ pub struct CalibratedTest {
     calibration: Vec<Vec<Option<f64>>>,
 }
 
-/// What the test says of a query.
+/// A query's score and its p-value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct CalibratedScore {
     /// Weighted mean of z-scores; higher is more member-like. Scores made of different signals
     /// differ in spread: compare p-values across queries.
     pub score: f64,
-    /// Chance that a text which is not a member scores at least this high.
+    /// Probability that a text which is not a member scores at least this high.
     pub p_value: f64,
     /// Names of the signals that the query had.
     pub signals_used: Vec<String>,
@@ -75,46 +55,40 @@ pub struct Outcome {
     pub calibration_n: usize,
 }
 
-impl CalibratedTestParams {
-    /// These signals, with a third of the reference for the scales and seed 0.
-    pub fn new(signals: Vec<SignalWeight>) -> Self {
-        Self { signals, fit_fraction: DEFAULT_FIT_FRACTION, seed: 0 }
-    }
-
-    /// Splits the reference by the seed, learns the scales from one part and keeps the other.
+impl CalibratedTest {
+    /// Learns the scales from one part of the reference and keeps the other for the p-values.
+    ///
+    /// The signals are those of a row, in the order of its entries, oriented (higher is more
+    /// member-like).
     ///
     /// # Errors
-    /// As [`split`] and [`SignedZ::fit`], and when the calibration part has fewer than
-    /// [`MIN_CALIBRATION_ROWS`] rows.
-    pub fn fit(&self, rows: &[Vec<Option<f64>>]) -> Result<CalibratedTest> {
-        let (fit_part, calibration_part) = split(rows.len(), self.fit_fraction, self.seed)?;
-        if calibration_part.len() < MIN_CALIBRATION_ROWS {
+    /// As [`SignedZ::fit`]; when the split names a row that the reference lacks or a row twice; and
+    /// when the calibration part has fewer than [`MIN_CALIBRATION_ROWS`] rows.
+    pub fn fit(signals: &[SignalWeight], rows: &[Vec<Option<f64>>], split: &Split) -> Result<Self> {
+        split.check(rows.len())?;
+        if split.calibration.len() < MIN_CALIBRATION_ROWS {
             return Err(DetectError::TooFewRows {
                 algorithm: "calibrated test (calibration part)",
                 needed: MIN_CALIBRATION_ROWS,
-                found: calibration_part.len(),
+                found: split.calibration.len(),
             });
         }
-        let pick = |part: &[usize]| part.iter().map(|&row| rows[row].clone()).collect::<Vec<_>>();
-        let score = SignedZ::fit(&self.signals, &pick(&fit_part))?;
-        for &row in &calibration_part {
-            score.check_row(row, &rows[row])?;
-        }
-        Ok(CalibratedTest { score, calibration: pick(&calibration_part) })
+        // Checked here as well, so that an error names a row by its place in the reference.
+        check_rows(signals, rows)?;
+        let part = |part: &[usize]| part.iter().map(|&row| rows[row].clone()).collect::<Vec<_>>();
+        let score = SignedZ::fit(signals, &part(&split.fit))?;
+        Ok(Self { score, calibration: part(&split.calibration) })
     }
-}
 
-impl CalibratedTest {
     /// Tests one query.
     ///
     /// # Errors
     /// When the query has another number of entries, a value is not finite, it has no signal, or
     /// fewer than [`MIN_CALIBRATION_ROWS`] calibration rows have all the signals that it has.
-    pub fn test(&self, query: &[Option<f64>]) -> Result<Outcome> {
+    pub fn test(&self, query: &[Option<f64>]) -> Result<CalibratedScore> {
         let scored = self.score.score(query)?;
-        let used = present(query);
-        let calibration = self.calibration_for(&used)?;
-        Ok(Outcome {
+        let calibration = self.calibration_for(&present(query))?;
+        Ok(CalibratedScore {
             p_value: calibration.p_value(scored.score)?,
             score: scored.score,
             signals_used: scored.signals_used,
@@ -140,38 +114,10 @@ impl CalibratedTest {
     }
 }
 
-/// Splits the rows `0..n` by a seed into a fit part of about `n * fraction` rows and the rest, the
-/// calibration part; each is sorted upwards. The split depends on nothing but its arguments.
-///
-/// # Errors
-/// When the fraction is not above 0 and below 1, or `n` is too small for both parts to have a row.
-pub fn split(n: usize, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>)> {
-    if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(DetectError::Argument {
-            argument: "fit_fraction",
-            expected: "above 0 and below 1",
-            found: fraction,
-        });
-    }
-    if n < 2 {
-        return Err(DetectError::TooFewRows {
-            algorithm: "split of the reference",
-            needed: 2,
-            found: n,
-        });
-    }
-    let fitted = ((n as f64 * fraction).round() as usize).clamp(1, n - 1);
-    let mut rows: Vec<usize> = (0..n).collect();
-    rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    let mut calibration = rows.split_off(fitted);
-    rows.sort_unstable();
-    calibration.sort_unstable();
-    Ok((rows, calibration))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::split::DEFAULT_FIT_FRACTION;
     use crate::testing::gaussian;
     use proptest::prelude::*;
 
@@ -187,70 +133,83 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn the_split_covers_every_row_once() {
-        let (fit_part, calibration_part) = split(100, 0.25, 3).expect("valid");
-        assert_eq!((fit_part.len(), calibration_part.len()), (25, 75));
-        let mut all = [fit_part, calibration_part].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..100).collect::<Vec<_>>());
-        assert_ne!(split(100, 0.25, 3).expect("valid"), split(100, 0.25, 4).expect("valid"));
+    fn split(rows: usize) -> Split {
+        Split::new(rows, DEFAULT_FIT_FRACTION, 0).expect("enough rows")
     }
 
-    #[test]
-    fn a_fraction_outside_its_range_is_refused() {
-        for bad in [0.0, 1.0, -0.5, f64::NAN] {
-            assert!(matches!(
-                split(100, bad, 0),
-                Err(DetectError::Argument { argument: "fit_fraction", .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn one_row_cannot_be_split() {
-        assert!(matches!(split(1, 0.5, 0), Err(DetectError::TooFewRows { needed: 2, .. })));
+    fn fit(rows: &[Vec<Option<f64>>]) -> Result<CalibratedTest> {
+        CalibratedTest::fit(&signals(), rows, &split(rows.len()))
     }
 
     #[test]
     fn a_reference_without_enough_calibration_rows_is_refused() {
         assert!(matches!(
-            CalibratedTestParams::new(signals()).fit(&rows(29, 1)),
+            fit(&rows(29, 1)),
             Err(DetectError::TooFewRows { needed: MIN_CALIBRATION_ROWS, found: 19, .. })
         ));
-        assert!(CalibratedTestParams::new(signals()).fit(&rows(30, 1)).is_ok());
+        assert!(fit(&rows(30, 1)).is_ok());
     }
 
     #[test]
-    fn a_bad_calibration_row_is_named_by_its_place_in_the_reference() {
-        let mut reference = rows(60, 1);
-        let (_, calibration) = split(60, DEFAULT_FIT_FRACTION, 0).expect("valid");
-        reference[calibration[5]][1] = Some(f64::NAN);
+    fn a_bad_row_of_either_part_is_named_by_its_place_in_the_reference() {
+        let Split { fit: fit_part, calibration } = split(60);
+        for bad in [fit_part[5], calibration[5]] {
+            let mut reference = rows(60, 1);
+            reference[bad][1] = Some(f64::NAN);
+            let result = fit(&reference);
+            assert!(
+                matches!(result, Err(DetectError::NonFiniteSignal { row, .. }) if row == bad),
+                "{result:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_that_both_sets_the_scale_and_calibrates_is_refused() {
+        let mut split = split(60);
+        split.calibration[0] = split.fit[0];
         assert!(matches!(
-            CalibratedTestParams::new(signals()).fit(&reference),
-            Err(DetectError::NonFiniteSignal { row, .. }) if row == calibration[5]
+            CalibratedTest::fit(&signals(), &rows(60, 1), &split),
+            Err(DetectError::Split { row, .. }) if row == split.fit[0]
         ));
+    }
+
+    #[test]
+    fn the_test_can_be_fitted_on_parts_that_were_chosen_elsewhere() {
+        let split = Split { fit: (0..10).collect(), calibration: (30..60).collect() };
+        let mut reference = rows(60, 1);
+        let query = [Some(1.0), Some(1.0)];
+        let test = |reference: &[Vec<Option<f64>>]| {
+            CalibratedTest::fit(&signals(), reference, &split)
+                .expect("valid")
+                .test(&query)
+                .expect("valid")
+        };
+        let before = test(&reference);
+        assert_eq!(before.calibration_n, 30);
+        // Rows of neither part have no influence.
+        reference[10..30].iter_mut().for_each(|row| row[0] = Some(1e6));
+        assert_eq!(test(&reference), before);
     }
 
     #[test]
     fn calibration_rows_do_not_move_the_score() {
         let mut reference = rows(60, 1);
-        let params = CalibratedTestParams::new(signals());
-        let before = params.fit(&reference).expect("valid").test(&[Some(1.0), Some(1.0)]);
-        let (_, calibration) = split(60, DEFAULT_FIT_FRACTION, 0).expect("valid");
+        let before = fit(&reference).expect("valid").test(&[Some(1.0), Some(1.0)]);
+        let calibration = split(60).calibration;
         reference[calibration[0]][0] = Some(50.0);
-        let after = params.fit(&reference).expect("valid").test(&[Some(1.0), Some(1.0)]);
+        let after = fit(&reference).expect("valid").test(&[Some(1.0), Some(1.0)]);
         assert_eq!(before.expect("valid").score.to_bits(), after.expect("valid").score.to_bits());
     }
 
     #[test]
     fn a_missing_signal_is_calibrated_by_the_others() {
         let mut reference = rows(90, 2);
-        let (_, calibration) = split(90, DEFAULT_FIT_FRACTION, 0).expect("valid");
+        let calibration = split(90).calibration;
         for &row in &calibration[..30] {
             reference[row][0] = None;
         }
-        let test = CalibratedTestParams::new(signals()).fit(&reference).expect("valid");
+        let test = fit(&reference).expect("valid");
         let one = test.test(&[None, Some(0.3)]).expect("one signal");
         assert_eq!(
             (one.signals_used.as_slice(), one.calibration_n),
@@ -266,11 +225,11 @@ mod tests {
     #[test]
     fn a_subset_with_too_few_calibration_rows_is_an_error() {
         let mut reference = rows(90, 2);
-        let (_, calibration) = split(90, DEFAULT_FIT_FRACTION, 0).expect("valid");
+        let calibration = split(90).calibration;
         for &row in &calibration[..41] {
             reference[row][0] = None;
         }
-        let test = CalibratedTestParams::new(signals()).fit(&reference).expect("valid");
+        let test = fit(&reference).expect("valid");
         assert!(matches!(
             test.test(&[Some(0.0), None]),
             Err(DetectError::CalibrationTooSmall { found: 19, .. })
@@ -280,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_query_without_any_signal_is_an_error() {
-        let test = CalibratedTestParams::new(signals()).fit(&rows(60, 1)).expect("valid");
+        let test = fit(&rows(60, 1)).expect("valid");
         assert!(matches!(test.test(&[None, None]), Err(DetectError::NoSignal { .. })));
         assert!(matches!(test.test(&[None]), Err(DetectError::SignalCount { .. })));
     }
@@ -292,9 +251,8 @@ mod tests {
         let rejected = (0..WORLDS).filter(|&world| {
             let mut all = rows(61, 1000 + world);
             let query = all.pop().expect("61 rows");
-            let params =
-                CalibratedTestParams { seed: world, ..CalibratedTestParams::new(signals()) };
-            let test = params.fit(&all).expect("valid");
+            let split = Split::new(all.len(), DEFAULT_FIT_FRACTION, world).expect("60 rows");
+            let test = CalibratedTest::fit(&signals(), &all, &split).expect("valid");
             test.test(&query).expect("valid").p_value <= 0.1
         });
         let rate = rejected.count() as f64 / WORLDS as f64;
@@ -305,7 +263,7 @@ mod tests {
     proptest! {
         #[test]
         fn p_values_fall_as_every_signal_rises(a in -3.0..3.0_f64, b in -3.0..3.0_f64, up in 0.0..2.0_f64) {
-            let test = CalibratedTestParams::new(signals()).fit(&rows(90, 5)).expect("valid");
+            let test = fit(&rows(90, 5)).expect("valid");
             let low = test.test(&[Some(a), Some(b)]).expect("valid");
             let high = test.test(&[Some(a + up), Some(b + up)]).expect("valid");
             prop_assert!(high.score >= low.score && high.p_value <= low.p_value);
@@ -313,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_test_gives_identical_outcomes() {
-        let test = CalibratedTestParams::new(signals()).fit(&rows(90, 6)).expect("valid");
+    fn a_saved_test_gives_identical_scores() {
+        let test = fit(&rows(90, 6)).expect("valid");
         let text = serde_json::to_string(&test).expect("serialisable");
         let read: CalibratedTest = serde_json::from_str(&text).expect("what was written");
         assert_eq!(test, read);

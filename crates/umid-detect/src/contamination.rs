@@ -1,14 +1,13 @@
 //! Contamination: how large a share of the reference may be called anomalous. It sets the
 //! threshold of the detectors that have no threshold of their own, in scikit-learn's way.
 
-use ndarray::Array1;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DetectError, Result};
 use crate::quantile::quantile;
 
 /// Share of the reference that lies beyond the threshold, as used by TUNI (arXiv 2405.14517).
-pub const DEFAULT_CONTAMINATION: f64 = 0.1;
+pub(crate) const DEFAULT_CONTAMINATION: f64 = 0.1;
 
 /// Where a detector's threshold comes from. Always from the reference, never from rows under test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,15 +33,20 @@ impl Contamination {
     }
 
     /// Threshold on anomaly scores (higher is more anomalous): a row above it is flagged.
-    ///
-    /// scikit-learn takes the `share` percentile of the *negated* scores; the same is done here
-    /// before the sign is turned, because interpolation from the other end rounds differently.
-    pub(crate) fn threshold(self, reference_scores: &Array1<f64>, auto: f64) -> f64 {
+    pub(crate) fn threshold(self, reference_scores: &[f64], auto: f64) -> f64 {
         match self {
             Self::Auto => auto,
-            Self::Share(share) => -quantile(reference_scores.iter().map(|score| -score), share),
+            Self::Share(share) => share_threshold(reference_scores, share),
         }
     }
+}
+
+/// The score that a share of the reference lies above.
+///
+/// scikit-learn takes the `share` percentile of the *negated* scores; the same is done here before
+/// the sign is turned, because interpolation from the other end rounds differently.
+pub(crate) fn share_threshold(reference_scores: &[f64], share: f64) -> f64 {
+    -quantile(reference_scores.iter().map(|score| -score), share)
 }
 
 pub(crate) fn check_share(algorithm: &'static str, share: f64) -> Result<()> {
@@ -60,18 +64,17 @@ pub(crate) fn check_share(algorithm: &'static str, share: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
 
     #[test]
     fn a_share_flags_about_that_share_of_the_reference() {
-        let scores: Array1<f64> = (0..100).map(f64::from).collect();
+        let scores: Vec<f64> = (0..100).map(f64::from).collect();
         let threshold = Contamination::Share(0.1).threshold(&scores, 0.0);
         assert_eq!(scores.iter().filter(|&&s| s > threshold).count(), 10);
     }
 
     #[test]
     fn auto_ignores_the_reference() {
-        assert!((Contamination::Auto.threshold(&array![9.0], 1.5) - 1.5).abs() < f64::EPSILON);
+        assert!((Contamination::Auto.threshold(&[9.0], 1.5) - 1.5).abs() < f64::EPSILON);
     }
 
     #[test]

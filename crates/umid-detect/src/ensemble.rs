@@ -12,18 +12,16 @@
 use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array1, ArrayBase, ArrayView2, Data, Ix2};
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "autoencoder")]
 use crate::autoencoder::AutoencoderParams;
-use crate::detector::{Detector, FittedDetector};
+use crate::detector::{Detector, DetectorParams, Reference};
 use crate::error::{DetectError, Result};
-use crate::gaussian_mixture::GaussianMixtureParams;
 use crate::isolation_forest::IsolationForestParams;
 use crate::local_outlier_factor::LocalOutlierFactorParams;
 use crate::one_class_svm::OneClassSvmParams;
-use crate::records::check_reference;
 use crate::scaler::StandardScaler;
 
 const ALGORITHM: &str = "ensemble";
@@ -35,59 +33,48 @@ const DEFAULT_MIN_VOTES: usize = 3;
 /// ```
 /// use linfa::prelude::*;
 /// use ndarray::{Array2, array};
-/// use umid_detect::{Decision, DetectorParams, Ensemble, LocalOutlierFactor, OneClassSvm};
+/// use umid_detect::{Decision, Ensemble, LocalOutlierFactor, OneClassSvm};
 ///
 /// let reference = Array2::from_shape_fn((64, 2), |(i, j)| ((i * 7 + j * 13) % 17) as f64);
-/// let ensemble = Ensemble::params(vec![
-///     DetectorParams::LocalOutlierFactor(LocalOutlierFactor::params()),
-///     DetectorParams::OneClassSvm(OneClassSvm::params().nu(0.1)),
-/// ])
-/// .min_votes(2)
-/// .fit(&DatasetBase::from(reference))?;
+/// let ensemble = Ensemble::params()
+///     .detector(LocalOutlierFactor::params())
+///     .detector(OneClassSvm::params().nu(0.1))
+///     .min_votes(2)
+///     .fit(&DatasetBase::from(reference))?;
 /// let readings = ensemble.read(&array![[8.0, 8.0], [90.0, -40.0]].view())?;
 /// assert_eq!(readings[0].decision, Decision::NotDetected);
 /// assert_eq!(readings[1].decision, Decision::Member);
 /// # Ok::<(), umid_detect::DetectError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Ensemble {
     scaler: StandardScaler,
-    detectors: Vec<FittedDetector>,
+    jurors: Vec<Juror>,
     min_votes: usize,
 }
 
-/// Unfitted detectors, as an ensemble takes them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "detector", rename_all = "snake_case")]
-pub enum DetectorParams {
-    /// See [`crate::IsolationForest`].
-    IsolationForest(IsolationForestParams),
-    /// See [`crate::LocalOutlierFactor`].
-    LocalOutlierFactor(LocalOutlierFactorParams),
-    /// See [`crate::OneClassSvm`].
-    OneClassSvm(OneClassSvmParams),
-    /// See [`crate::Autoencoder`].
-    #[cfg(feature = "autoencoder")]
-    Autoencoder(AutoencoderParams),
-    /// See [`crate::GaussianMixture`].
-    GaussianMixture(GaussianMixtureParams),
+/// A fitted detector with its scores of the reference in ascending order.
+#[derive(Debug)]
+struct Juror {
+    detector: Box<dyn Detector>,
+    reference: Vec<f64>,
 }
 
 /// Parameters of [`Ensemble`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug)]
 pub struct EnsembleParams(EnsembleValidParams);
 
 /// Checked parameters of [`Ensemble`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug)]
 pub struct EnsembleValidParams {
-    detectors: Vec<DetectorParams>,
+    detectors: Vec<Box<dyn DetectorParams>>,
     min_votes: usize,
 }
 
 /// What an ensemble says of one row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnsembleReading {
-    /// One opinion a detector, in the order they were given.
+    /// One opinion per detector, in the order they were given.
     pub opinions: Vec<Opinion>,
     /// Detectors that call the row anomalous.
     pub votes: usize,
@@ -101,7 +88,7 @@ pub struct EnsembleReading {
 /// What one detector says of one row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Opinion {
-    /// The detector's name, as [`FittedDetector::name`] has it.
+    /// The detector's name, as [`Detector::name`] has it.
     pub detector: String,
     /// Anomaly score; higher is more anomalous.
     pub score: f64,
@@ -109,7 +96,7 @@ pub struct Opinion {
     pub anomalous: bool,
 }
 
-/// The outcome of a vote. A text that is not called a member is not thereby shown to be none.
+/// The result of a vote. A text that is not called a member is not thereby shown to be none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -121,15 +108,23 @@ pub enum Decision {
 
 impl EnsembleParams {
     /// The paper's four detectors as TUNI's code sets them, three votes for a member. The seed is
-    /// that of the isolation forest and of the autoencoder.
+    /// given to the isolation forest and to the autoencoder, each of which draws from streams of
+    /// its own.
     #[cfg(feature = "autoencoder")]
+    #[must_use]
     pub fn paper(seed: u64) -> Self {
-        Ensemble::params(vec![
-            DetectorParams::IsolationForest(IsolationForestParams::default().seed(seed)),
-            DetectorParams::LocalOutlierFactor(LocalOutlierFactorParams::default()),
-            DetectorParams::OneClassSvm(OneClassSvmParams::default()),
-            DetectorParams::Autoencoder(AutoencoderParams::default().seed(seed)),
-        ])
+        Ensemble::params()
+            .detector(IsolationForestParams::default().seed(seed))
+            .detector(LocalOutlierFactorParams::default())
+            .detector(OneClassSvmParams::default())
+            .detector(AutoencoderParams::default().seed(seed))
+    }
+
+    /// Adds a detector.
+    #[must_use]
+    pub fn detector(mut self, params: impl DetectorParams + 'static) -> Self {
+        self.0.detectors.push(Box::new(params));
+        self
     }
 
     /// Detectors that must call a row anomalous, from 1 to all of them; 3 unless set.
@@ -157,7 +152,7 @@ impl ParamGuard for EnsembleParams {
                 found: *min_votes as f64,
             });
         }
-        detectors.iter().try_for_each(DetectorParams::check)?;
+        detectors.iter().try_for_each(|params| params.check_params())?;
         Ok(&self.0)
     }
 
@@ -167,96 +162,57 @@ impl ParamGuard for EnsembleParams {
     }
 }
 
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for EnsembleValidParams {
+impl<T> Fit<Array2<f64>, T, DetectError> for EnsembleValidParams {
     type Object = Ensemble;
 
-    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<Ensemble> {
-        check_reference(ALGORITHM, dataset.records())?;
-        let records = dataset.records().view();
-        let scaler = StandardScaler::params().fit(&DatasetBase::from(records))?;
-        let standardised = DatasetBase::from(scaler.transform(&records)?);
-        let fitted = self.detectors.iter().map(|params| params.fit(&standardised));
-        Ok(Ensemble {
-            detectors: fitted.collect::<Result<_>>()?,
-            scaler,
-            min_votes: self.min_votes,
-        })
-    }
-}
-
-impl DetectorParams {
-    fn check(&self) -> Result<()> {
-        match self {
-            Self::IsolationForest(params) => params.check_ref().map(drop),
-            Self::LocalOutlierFactor(params) => params.check_ref().map(drop),
-            Self::OneClassSvm(params) => params.check_ref().map(drop),
-            #[cfg(feature = "autoencoder")]
-            Self::Autoencoder(params) => params.check_ref().map(drop),
-            Self::GaussianMixture(params) => params.check_ref().map(drop),
-        }
-    }
-
-    /// Fits the detector on rows as they are; an [`Ensemble`] standardises them first.
-    ///
-    /// # Shapes
-    /// The dataset's records are `[texts, signals]`.
-    ///
-    /// # Errors
-    /// When a parameter is outside its range, or the detector cannot be fitted to the reference.
-    pub fn fit<D: Data<Elem = f64>, T>(
-        &self,
-        dataset: &DatasetBase<ArrayBase<D, Ix2>, T>,
-    ) -> Result<FittedDetector> {
-        Ok(match self {
-            Self::IsolationForest(params) => FittedDetector::IsolationForest(params.fit(dataset)?),
-            Self::LocalOutlierFactor(params) => {
-                FittedDetector::LocalOutlierFactor(params.fit(dataset)?)
-            }
-            Self::OneClassSvm(params) => FittedDetector::OneClassSvm(params.fit(dataset)?),
-            #[cfg(feature = "autoencoder")]
-            Self::Autoencoder(params) => FittedDetector::Autoencoder(params.fit(dataset)?),
-            Self::GaussianMixture(params) => FittedDetector::GaussianMixture(params.fit(dataset)?),
-        })
+    fn fit(&self, dataset: &DatasetBase<Array2<f64>, T>) -> Result<Ensemble> {
+        let scaler = StandardScaler::fit(dataset.records())?;
+        let standardised = Reference::from(scaler.transform(&dataset.records().view())?);
+        let jurors = self.detectors.iter().map(|params| {
+            let detector = params.fit_detector(&standardised)?;
+            let mut reference = detector.reference_scores().to_vec();
+            reference.sort_by(f64::total_cmp);
+            Ok(Juror { detector, reference })
+        });
+        Ok(Ensemble { jurors: jurors.collect::<Result<_>>()?, scaler, min_votes: self.min_votes })
     }
 }
 
 impl Ensemble {
-    /// Parameters to fit these detectors with.
-    pub fn params(detectors: Vec<DetectorParams>) -> EnsembleParams {
-        EnsembleParams(EnsembleValidParams { detectors, min_votes: DEFAULT_MIN_VOTES })
+    /// Parameters to fit with, as yet without a detector.
+    pub fn params() -> EnsembleParams {
+        EnsembleParams(EnsembleValidParams { detectors: Vec::new(), min_votes: DEFAULT_MIN_VOTES })
     }
 
-    /// The fitted detectors. They score rows that [`Ensemble::scaler`] has standardised.
-    pub fn detectors(&self) -> &[FittedDetector] {
-        &self.detectors
-    }
-
-    /// The scaler, fitted on the reference.
-    pub fn scaler(&self) -> &StandardScaler {
-        &self.scaler
+    /// The fitted detectors in the order they were given. They score standardised rows.
+    pub fn detectors(&self) -> impl Iterator<Item = &dyn Detector> {
+        self.jurors.iter().map(|juror| juror.detector.as_ref())
     }
 
     /// Reads rows: scores, flags, votes and decision.
     ///
     /// # Shapes
-    /// `[texts, signals]`, not standardised, to one reading a text.
+    /// `[texts, signals]`, not standardised, to one reading per text.
     ///
     /// # Errors
     /// When the columns are not those of the reference, or a value is not finite.
     pub fn read(&self, records: &ArrayView2<'_, f64>) -> Result<Vec<EnsembleReading>> {
         let standardised = self.scaler.transform(records)?;
-        let judges = self
-            .detectors
-            .iter()
-            .map(|detector| Judge::new(detector, &standardised.view()))
-            .collect::<Result<Vec<_>>>()?;
-        Ok((0..records.nrows()).map(|row| self.reading(&judges, row)).collect())
+        let scores = self.detectors().map(|detector| detector.score(&standardised.view()));
+        let scores = scores.collect::<Result<Vec<_>>>()?;
+        let row_scores = |row: usize| scores.iter().map(move |scores| scores[row]);
+        Ok((0..records.nrows()).map(|row| self.reading(row_scores(row))).collect())
     }
 
-    fn reading(&self, judges: &[Judge<'_>], row: usize) -> EnsembleReading {
-        let opinions: Vec<Opinion> = judges.iter().map(|judge| judge.opinion(row)).collect();
+    /// The reading of a row by its scores, one per detector.
+    fn reading(&self, scores: impl Iterator<Item = f64>) -> EnsembleReading {
+        let mut ranks = 0.0;
+        let judge = |(juror, score): (&Juror, f64)| {
+            ranks += juror.rank(score);
+            juror.opinion(score)
+        };
+        let opinions: Vec<Opinion> = self.jurors.iter().zip(scores).map(judge).collect();
         let votes = opinions.iter().filter(|opinion| opinion.anomalous).count();
-        let ranks: f64 = judges.iter().map(|judge| judge.rank(row)).sum();
         EnsembleReading {
             opinions,
             votes,
@@ -265,28 +221,13 @@ impl Ensemble {
             } else {
                 Decision::NotDetected
             },
-            vote_score: votes as f64 + ranks / judges.len() as f64,
+            vote_score: votes as f64 + ranks / self.jurors.len() as f64,
         }
     }
 }
 
-/// A detector with its scores of the rows under test.
-struct Judge<'a> {
-    detector: &'a FittedDetector,
-    scores: Array1<f64>,
-    /// The detector's scores of the reference, sorted upwards.
-    reference: Vec<f64>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(detector: &'a FittedDetector, standardised: &ArrayView2<'_, f64>) -> Result<Self> {
-        let mut reference = detector.reference_scores().to_vec();
-        reference.sort_by(f64::total_cmp);
-        Ok(Self { detector, scores: detector.score(standardised)?, reference })
-    }
-
-    fn opinion(&self, row: usize) -> Opinion {
-        let score = self.scores[row];
+impl Juror {
+    fn opinion(&self, score: f64) -> Opinion {
         Opinion {
             detector: self.detector.name().to_owned(),
             score,
@@ -294,9 +235,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Mid-rank of a row among the reference, above 0 and below 1.
-    fn rank(&self, row: usize) -> f64 {
-        let score = self.scores[row];
+    /// Mid-rank of a score among the reference's, above 0 and below 1.
+    fn rank(&self, score: f64) -> f64 {
         let below = self.reference.partition_point(|&reference| reference < score);
         let not_above = self.reference.partition_point(|&reference| reference <= score);
         (f64::midpoint(below as f64, not_above as f64) + 0.5) / (self.reference.len() + 1) as f64
@@ -311,15 +251,32 @@ mod tests {
     use ndarray::{Array2, array};
 
     fn three() -> EnsembleParams {
-        Ensemble::params(vec![
-            DetectorParams::IsolationForest(IsolationForest::params()),
-            DetectorParams::LocalOutlierFactor(LocalOutlierFactor::params()),
-            DetectorParams::OneClassSvm(OneClassSvm::params().nu(0.1)),
-        ])
+        Ensemble::params()
+            .detector(IsolationForest::params())
+            .detector(LocalOutlierFactor::params())
+            .detector(OneClassSvm::params().nu(0.1))
     }
 
     fn fit(params: &EnsembleParams, reference: Array2<f64>) -> Ensemble {
         params.fit(&DatasetBase::from(reference)).expect("valid reference")
+    }
+
+    #[cfg(feature = "autoencoder")]
+    #[test]
+    fn one_seed_gives_every_purpose_draws_of_its_own() {
+        use crate::{autoencoder, isolation_forest, split};
+        use rand::{RngExt, SeedableRng};
+        let purposes = [
+            split::PURPOSE,
+            isolation_forest::TREE_PURPOSE,
+            autoencoder::WEIGHTS_PURPOSE,
+            autoencoder::EPOCH_PURPOSE,
+        ];
+        let draws = purposes.map(|purpose| crate::streams::stream(purpose, 3, 0).random::<u64>());
+        // The plain stream of a seed belongs to none of them: other crates draw from it.
+        let plain = rand_chacha::ChaCha8Rng::seed_from_u64(3).random::<u64>();
+        let distinct: std::collections::BTreeSet<u64> = draws.into_iter().chain([plain]).collect();
+        assert_eq!(distinct.len(), purposes.len() + 1);
     }
 
     #[test]
@@ -334,13 +291,12 @@ mod tests {
 
     #[test]
     fn no_detectors_are_refused() {
-        assert!(matches!(Ensemble::params(vec![]).check_ref(), Err(DetectError::Empty { .. })));
+        assert!(matches!(Ensemble::params().check_ref(), Err(DetectError::Empty { .. })));
     }
 
     #[test]
     fn a_bad_parameter_of_a_detector_is_refused() {
-        let bad =
-            Ensemble::params(vec![DetectorParams::OneClassSvm(OneClassSvm::params().nu(2.0))]);
+        let bad = Ensemble::params().detector(OneClassSvm::params().nu(2.0));
         assert!(matches!(
             bad.min_votes(1).check_ref(),
             Err(DetectError::Hyperparameter { parameter: "nu", .. })

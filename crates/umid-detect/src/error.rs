@@ -48,7 +48,7 @@ pub enum DetectError {
     },
 
     /// The records have no column.
-    #[error("the records have no column; give at least one signal a row")]
+    #[error("the records have no column; give at least one signal per row")]
     NoColumns,
 
     /// The records do not have the columns that the model was fitted on.
@@ -188,6 +188,15 @@ pub enum DetectError {
         expected: Vec<String>,
     },
 
+    /// A split names a row that the reference does not have, or names a row twice.
+    #[error("the split names row {row}, {problem}; split the rows of this reference")]
+    Split {
+        /// The row, from 0.
+        row: usize,
+        /// What is wrong with it, in words.
+        problem: &'static str,
+    },
+
     /// Too few calibration rows have the signals that a query has.
     #[error(
         "{found} calibration rows have all of {signals:?}, at least {needed} are needed; add reference texts that have these signals"
@@ -221,30 +230,9 @@ pub enum DetectError {
         epochs: usize,
     },
 
-    /// The nearest-neighbour index could not be built.
-    #[error("nearest-neighbour index: {0}; check the shape of the reference")]
-    NeighbourIndex(#[from] linfa_nn::BuildError),
-
-    /// The nearest-neighbour index refused a query.
-    #[error("nearest-neighbour query: {0}; check the shape of the records")]
-    NeighbourQuery(#[from] linfa_nn::NnError),
-
     /// The support-vector solver failed.
     #[error("one-class SVM: {0}; check `nu` and the reference")]
     Svm(#[from] linfa_svm::SvmError),
-
-    /// The mixture could not be fitted.
-    #[error("gaussian mixture: {0}; use fewer components")]
-    Mixture(#[from] linfa_clustering::GmmError),
-
-    /// A component's covariance has no Cholesky factor.
-    #[error(
-        "gaussian mixture: the covariance of component {component} is singular; use fewer components or a larger `regularisation`"
-    )]
-    SingularCovariance {
-        /// Component, from 0.
-        component: usize,
-    },
 
     /// A failure that linfa itself reports.
     #[error("linfa: {0}; check the shape of the dataset")]

@@ -10,22 +10,24 @@
 use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array1, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Ix2};
+use ndarray::{Array2, ArrayView1};
+use rand::RngExt;
 use rand::seq::index;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::contamination::Contamination;
 use crate::detector::Detector;
 use crate::error::{DetectError, Result};
-use crate::records::{check_queries, check_reference};
+use crate::records::check_reference;
+use crate::streams::stream;
 
 const ALGORITHM: &str = "isolation forest";
 /// Trees after which the path length has converged (Liu et al., section 4.1).
 const DEFAULT_N_ESTIMATORS: usize = 100;
 /// Subsample that is enough to tell anomalies apart (Liu et al., section 4.1).
 const DEFAULT_MAX_SAMPLES: usize = 256;
+pub(crate) const TREE_PURPOSE: &str = "umid 2026 isolation forest tree";
 /// Score of a row whose path is as long as an average one: the limit that Liu et al. (section 2)
 /// name for "no distinct anomaly".
 const AUTO_THRESHOLD: f64 = 0.5;
@@ -48,16 +50,16 @@ pub struct IsolationForest {
     trees: Vec<Node>,
     columns: usize,
     max_samples: usize,
-    reference_scores: Array1<f64>,
+    reference_scores: Vec<f64>,
     threshold: f64,
 }
 
 /// Parameters of [`IsolationForest`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IsolationForestParams(IsolationForestValidParams);
 
 /// Checked parameters of [`IsolationForest`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IsolationForestValidParams {
     n_estimators: usize,
     max_samples: usize,
@@ -133,29 +135,28 @@ impl ParamGuard for IsolationForestParams {
     }
 }
 
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for IsolationForestValidParams {
+impl<T> Fit<Array2<f64>, T, DetectError> for IsolationForestValidParams {
     type Object = IsolationForest;
 
-    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<IsolationForest> {
-        let records = dataset.records().view();
-        check_reference(ALGORITHM, &records)?;
+    fn fit(&self, dataset: &DatasetBase<Array2<f64>, T>) -> Result<IsolationForest> {
+        let records = dataset.records();
+        check_reference(ALGORITHM, records)?;
         let max_samples = self.max_samples.min(records.nrows());
         let trees = (0..self.n_estimators as u64)
             .map(|tree| {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-                rng.set_stream(tree);
+                let mut rng = stream(TREE_PURPOSE, self.seed, tree);
                 let rows = index::sample(&mut rng, records.nrows(), max_samples).into_vec();
-                Node::grow(&records, rows, depth_limit(max_samples), &mut rng)
+                Node::grow(records, rows, depth_limit(max_samples), &mut rng)
             })
             .collect();
         let mut forest = IsolationForest {
             trees,
             columns: records.ncols(),
             max_samples,
-            reference_scores: Array1::zeros(0),
+            reference_scores: Vec::new(),
             threshold: AUTO_THRESHOLD,
         };
-        forest.reference_scores = forest.score(&records)?;
+        forest.reference_scores = forest.score(&records.view())?;
         forest.threshold = self.contamination.threshold(&forest.reference_scores, AUTO_THRESHOLD);
         Ok(forest)
     }
@@ -166,23 +167,18 @@ impl IsolationForest {
     pub fn params() -> IsolationForestParams {
         IsolationForestParams::default()
     }
-
-    /// Equation 2 of Liu et al.: `2^(-E[h(x)] / c(max_samples))`.
-    fn row_score(&self, row: ArrayView1<'_, f64>) -> f64 {
-        let total: f64 = self.trees.iter().map(|tree| tree.path_length(row)).sum();
-        let normaliser = self.trees.len() as f64 * average_path_length(self.max_samples);
-        // Trees of a single row have no path to compare with: scikit-learn's answer is one half.
-        let relative = if normaliser > 0.0 { total / normaliser } else { 1.0 };
-        (-relative).exp2()
-    }
 }
 
 impl Detector for IsolationForest {
+    fn name(&self) -> &'static str {
+        "isolation_forest"
+    }
+
     fn columns(&self) -> usize {
         self.columns
     }
 
-    fn reference_scores(&self) -> &Array1<f64> {
+    fn reference_scores(&self) -> &[f64] {
         &self.reference_scores
     }
 
@@ -190,9 +186,13 @@ impl Detector for IsolationForest {
         self.threshold
     }
 
-    fn score(&self, records: &ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        check_queries(records, self.columns)?;
-        Ok(records.axis_iter(Axis(0)).map(|row| self.row_score(row)).collect())
+    /// Equation 2 of Liu et al.: `2^(-E[h(x)] / c(max_samples))`.
+    fn score_row(&self, row: ArrayView1<'_, f64>) -> f64 {
+        let total: f64 = self.trees.iter().map(|tree| tree.path_length(row)).sum();
+        let normaliser = self.trees.len() as f64 * average_path_length(self.max_samples);
+        // Trees of a single row have no path to compare with: scikit-learn's answer is one half.
+        let relative = if normaliser > 0.0 { total / normaliser } else { 1.0 };
+        (-relative).exp2()
     }
 }
 
@@ -207,7 +207,7 @@ enum Node {
 
 impl Node {
     fn grow(
-        records: &ArrayView2<'_, f64>,
+        records: &Array2<f64>,
         rows: Vec<usize>,
         depth_left: u32,
         rng: &mut ChaCha8Rng,
@@ -255,7 +255,7 @@ impl Node {
     }
 }
 
-fn column_range(records: &ArrayView2<'_, f64>, rows: &[usize], column: usize) -> (f64, f64) {
+fn column_range(records: &Array2<f64>, rows: &[usize], column: usize) -> (f64, f64) {
     rows.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &row| {
         let value = records[[row, column]];
         (low.min(value), high.max(value))
@@ -283,8 +283,8 @@ pub fn average_path_length(rows: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{gaussian, outlier_is_flagged};
-    use ndarray::{Array2, array};
+    use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use ndarray::array;
 
     fn rejected(params: &IsolationForestParams) -> &'static str {
         match params.check_ref() {
@@ -309,6 +309,13 @@ mod tests {
             let params = IsolationForest::params().contamination(Contamination::Share(bad));
             assert_eq!(rejected(&params), "contamination");
         }
+    }
+
+    #[test]
+    fn it_behaves_as_a_detector() {
+        behaves_as_a_detector(|reference| {
+            IsolationForest::params().seed(3).fit(reference).expect("valid reference")
+        });
     }
 
     #[test]

@@ -13,13 +13,20 @@
 //!   anomalous relative to the reference. (The one exception says so in its name:
 //!   [`OneClassSvm::decision_values`], for comparison with other implementations.)
 //! - Nothing is fitted, scaled, ranked or thresholded on rows under test.
-//! - Everything random is seeded. A fitted model can be saved with serde and gives identical
-//!   numbers when it is read back; with `serde_json`, enable its `float_roundtrip` feature.
+//! - Everything random is seeded, and every purpose has a stream of its own under a seed. A fitted
+//!   detector or test can be saved with serde and gives identical numbers when it is read back; with
+//!   `serde_json`, enable its `float_roundtrip` feature. An ensemble is not saved: it is fitted again
+//!   from its reference.
+//!
+//! # Data
+//! A reference is a matrix `[texts, signals]`, an owned `Array2<f64>` in a dataset without targets
+//! ([`Reference`]); rows under test are an `ArrayView2<f64>` of the same columns; scores are lists of
+//! `f64`. A row in which signals may be missing is a slice of `Option<f64>`.
 //!
 //! # Form
 //! Detectors have the form of [linfa](https://docs.rs/linfa): `Params`, checked by
 //! [`linfa::ParamGuard`] into `ValidParams`, fitted through [`linfa::traits::Fit`] into a model that
-//! implements [`Detector`].
+//! implements [`Detector`]. An [`Ensemble`] takes any detector of this form.
 
 #[cfg(feature = "autoencoder")]
 mod autoencoder;
@@ -29,7 +36,6 @@ mod contamination;
 mod detector;
 mod ensemble;
 mod error;
-mod gaussian_mixture;
 mod isolation_forest;
 mod local_outlier_factor;
 mod metrics;
@@ -38,26 +44,21 @@ mod quantile;
 mod records;
 mod scaler;
 mod signed_z;
+mod split;
+mod streams;
 #[cfg(test)]
 mod testing;
 
 #[cfg(feature = "autoencoder")]
 pub use autoencoder::{Autoencoder, AutoencoderParams, AutoencoderValidParams};
-pub use calibrated::{
-    CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, MIN_CALIBRATION_ROWS, Outcome,
-    split,
-};
-pub use conformal::{
-    ConformalCalibration, FalseDiscovery, benjamini_hochberg, required_reference_size,
-};
-pub use contamination::{Contamination, DEFAULT_CONTAMINATION};
-pub use detector::{Detector, FittedDetector};
+pub use calibrated::{CalibratedScore, CalibratedTest, MIN_CALIBRATION_ROWS};
+pub use conformal::{ConformalCalibration, FalseDiscovery, benjamini_hochberg};
+pub use contamination::Contamination;
+pub use detector::{Detector, DetectorParams, Reference};
 pub use ensemble::{
-    Decision, DetectorParams, Ensemble, EnsembleParams, EnsembleReading, EnsembleValidParams,
-    Opinion,
+    Decision, Ensemble, EnsembleParams, EnsembleReading, EnsembleValidParams, Opinion,
 };
 pub use error::{DetectError, Result};
-pub use gaussian_mixture::{GaussianMixture, GaussianMixtureParams, GaussianMixtureValidParams};
 pub use isolation_forest::{
     IsolationForest, IsolationForestParams, IsolationForestValidParams, average_path_length,
 };
@@ -65,9 +66,10 @@ pub use local_outlier_factor::{
     LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams,
 };
 pub use metrics::{
-    Bootstrap, ClassScores, DEFAULT_RESAMPLES, Interval, RocPoint, auc, balanced_accuracy,
-    precision, realised_false_positive_rate, recall, roc_curve, share_interval, tpr_at_fpr,
+    Bootstrap, ClassScores, Interval, RocPoint, auc, balanced_accuracy, precision,
+    realised_false_positive_rate, recall, roc_curve, share_interval, tpr_at_fpr,
 };
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
-pub use scaler::{StandardScaler, StandardScalerParams, StandardScalerValidParams};
+pub use scaler::StandardScaler;
 pub use signed_z::{SignalWeight, SignedScore, SignedZ};
+pub use split::{DEFAULT_FIT_FRACTION, Split};

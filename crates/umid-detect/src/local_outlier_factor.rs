@@ -12,18 +12,18 @@
 //! scikit-learn's own tree and brute-force searches differ there by several per cent. Here the row
 //! that comes first in the reference wins.
 
+use std::cmp::Ordering;
+
 use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
-use linfa_nn::distance::{Distance, L2Dist};
-use linfa_nn::{KdTree, NearestNeighbour, NearestNeighbourIndex};
-use ndarray::{Array1, Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Ix2};
+use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
 use crate::contamination::Contamination;
 use crate::detector::Detector;
 use crate::error::{DetectError, Result};
-use crate::records::{check_queries, check_reference};
+use crate::records::check_reference;
 
 const ALGORITHM: &str = "local outlier factor";
 /// Neighbours that work well in general (scikit-learn's default; Breunig et al., section 6.2,
@@ -34,9 +34,6 @@ const DEFAULT_N_NEIGHBORS: usize = 20;
 const DUPLICATE_DISTANCE: f64 = 1e-10;
 /// Factor that scikit-learn takes as the threshold when the contamination is automatic.
 const AUTO_THRESHOLD: f64 = 1.5;
-/// The search for ties looks this much beyond the last neighbour, relative to its distance: wide
-/// enough for the rounding of a square root and a square, too narrow to cost anything.
-const TIE_MARGIN: f64 = 1e-9;
 
 /// A fitted local outlier factor. Scores are near 1 inside the reference and higher outside.
 ///
@@ -55,18 +52,18 @@ const TIE_MARGIN: f64 = 1e-9;
 pub struct LocalOutlierFactor {
     records: Array2<f64>,
     n_neighbors: usize,
-    neighbour_distance: Array1<f64>,
-    reachability_density: Array1<f64>,
-    reference_scores: Array1<f64>,
+    neighbour_distance: Vec<f64>,
+    reachability_density: Vec<f64>,
+    reference_scores: Vec<f64>,
     threshold: f64,
 }
 
 /// Parameters of [`LocalOutlierFactor`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalOutlierFactorParams(LocalOutlierFactorValidParams);
 
 /// Checked parameters of [`LocalOutlierFactor`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LocalOutlierFactorValidParams {
     n_neighbors: usize,
     contamination: Contamination,
@@ -120,21 +117,21 @@ impl ParamGuard for LocalOutlierFactorParams {
     }
 }
 
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError>
-    for LocalOutlierFactorValidParams
-{
+impl<T> Fit<Array2<f64>, T, DetectError> for LocalOutlierFactorValidParams {
     type Object = LocalOutlierFactor;
 
-    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<LocalOutlierFactor> {
-        check_reference(ALGORITHM, dataset.records())?;
-        let records = dataset.records().as_standard_layout().into_owned();
+    fn fit(&self, dataset: &DatasetBase<Array2<f64>, T>) -> Result<LocalOutlierFactor> {
+        let records = dataset.records().clone();
+        check_reference(ALGORITHM, &records)?;
         let n_neighbors = self.n_neighbors.min(records.nrows() - 1);
-        let neighbourhoods = reference_neighbourhoods(&records, n_neighbors)?;
-        let neighbour_distance: Array1<f64> =
+        let rows = records.rows().into_iter().enumerate();
+        let neighbourhoods: Vec<Vec<Neighbour>> =
+            rows.map(|(itself, row)| nearest(&records, row, Some(itself), n_neighbors)).collect();
+        let neighbour_distance: Vec<f64> =
             neighbourhoods.iter().map(|n| n.last().map_or(0.0, |last| last.distance)).collect();
-        let reachability_density: Array1<f64> =
+        let reachability_density: Vec<f64> =
             neighbourhoods.iter().map(|n| density(n, &neighbour_distance)).collect();
-        let reference_scores: Array1<f64> = neighbourhoods
+        let reference_scores: Vec<f64> = neighbourhoods
             .iter()
             .zip(&reachability_density)
             .map(|(n, &own)| factor(n, own, &reachability_density))
@@ -164,11 +161,15 @@ impl LocalOutlierFactor {
 }
 
 impl Detector for LocalOutlierFactor {
+    fn name(&self) -> &'static str {
+        "local_outlier_factor"
+    }
+
     fn columns(&self) -> usize {
         self.records.ncols()
     }
 
-    fn reference_scores(&self) -> &Array1<f64> {
+    fn reference_scores(&self) -> &[f64] {
         &self.reference_scores
     }
 
@@ -176,18 +177,10 @@ impl Detector for LocalOutlierFactor {
         self.threshold
     }
 
-    fn score(&self, records: &ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        check_queries(records, self.columns())?;
-        let index = KdTree.from_batch(&self.records, L2Dist)?;
-        records
-            .as_standard_layout()
-            .axis_iter(Axis(0))
-            .map(|row| {
-                let neighbours = nearest(index.as_ref(), row, self.n_neighbors)?;
-                let own = density(&neighbours, &self.neighbour_distance);
-                Ok(factor(&neighbours, own, &self.reachability_density))
-            })
-            .collect()
+    fn score_row(&self, row: ArrayView1<'_, f64>) -> f64 {
+        let neighbours = nearest(&self.records, row, None, self.n_neighbors);
+        let own = density(&neighbours, &self.neighbour_distance);
+        factor(&neighbours, own, &self.reachability_density)
     }
 }
 
@@ -197,55 +190,47 @@ struct Neighbour {
     distance: f64,
 }
 
-/// Neighbourhoods of the reference's own rows; a row is not its own neighbour.
-fn reference_neighbourhoods(
-    records: &Array2<f64>,
-    n_neighbors: usize,
-) -> Result<Vec<Vec<Neighbour>>> {
-    let index = KdTree.from_batch(records, L2Dist)?;
-    let without_itself = |(itself, row): (usize, ArrayView1<'_, f64>)| {
-        // A row with many copies may not be among its own nearest; then a copy is dropped
-        // instead, which is as far away.
-        let mut neighbours = nearest(index.as_ref(), row, n_neighbors + 1)?;
-        neighbours.retain(|neighbour| neighbour.row != itself);
-        neighbours.truncate(n_neighbors);
-        Ok(neighbours)
-    };
-    records.axis_iter(Axis(0)).enumerate().map(without_itself).collect()
+impl Neighbour {
+    /// The nearer comes first; of two at one distance, the one that is first in the reference.
+    fn order(a: &Self, b: &Self) -> Ordering {
+        a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row))
+    }
 }
 
-/// The `count` nearest reference rows, nearest first, ties by position in the reference.
+/// The `count` reference rows nearest to a row, nearest first. A row of the reference is not its own
+/// neighbour.
 fn nearest(
-    index: &dyn NearestNeighbourIndex<f64>,
+    reference: &Array2<f64>,
     row: ArrayView1<'_, f64>,
+    itself: Option<usize>,
     count: usize,
-) -> Result<Vec<Neighbour>> {
-    let distance_to = |point: ArrayView1<'_, f64>| L2Dist.distance(row, point);
-    let furthest = index
-        .k_nearest(row, count)?
+) -> Vec<Neighbour> {
+    let distance = |other: ArrayView1<'_, f64>| {
+        row.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    let mut neighbours: Vec<Neighbour> = reference
+        .rows()
         .into_iter()
-        .map(|(point, _)| distance_to(point))
-        .fold(0.0, f64::max);
-    // The index breaks ties in the order of its own heap: look again for all that tie.
-    let reach = furthest * (1.0 + TIE_MARGIN) + f64::MIN_POSITIVE.sqrt();
-    let mut neighbours: Vec<Neighbour> = index
-        .within_range(row, reach)?
-        .into_iter()
-        .map(|(point, row)| Neighbour { row, distance: distance_to(point) })
+        .enumerate()
+        .filter(|(other, _)| Some(*other) != itself)
+        .map(|(other, values)| Neighbour { row: other, distance: distance(values) })
         .collect();
-    neighbours.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
-    neighbours.truncate(count);
-    Ok(neighbours)
+    if count < neighbours.len() {
+        neighbours.select_nth_unstable_by(count, Neighbour::order);
+        neighbours.truncate(count);
+    }
+    neighbours.sort_unstable_by(Neighbour::order);
+    neighbours
 }
 
 /// Definition 6 of Breunig et al.: inverse of the mean reachability distance (definition 5).
-fn density(neighbours: &[Neighbour], neighbour_distance: &Array1<f64>) -> f64 {
+fn density(neighbours: &[Neighbour], neighbour_distance: &[f64]) -> f64 {
     let reachability = neighbours.iter().map(|n| n.distance.max(neighbour_distance[n.row]));
     1.0 / (reachability.sum::<f64>() / neighbours.len() as f64 + DUPLICATE_DISTANCE)
 }
 
 /// Definition 7 of Breunig et al.: mean density of the neighbours relative to the row's own.
-fn factor(neighbours: &[Neighbour], own: f64, densities: &Array1<f64>) -> f64 {
+fn factor(neighbours: &[Neighbour], own: f64, densities: &[f64]) -> f64 {
     let ratios = neighbours.iter().map(|n| densities[n.row] / own);
     ratios.sum::<f64>() / neighbours.len() as f64
 }
@@ -253,7 +238,7 @@ fn factor(neighbours: &[Neighbour], own: f64, densities: &Array1<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{gaussian, outlier_is_flagged};
+    use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
     use ndarray::array;
 
     fn rejected(params: &LocalOutlierFactorParams) -> &'static str {
@@ -274,6 +259,13 @@ mod tests {
             let params = LocalOutlierFactor::params().contamination(Contamination::Share(bad));
             assert_eq!(rejected(&params), "contamination");
         }
+    }
+
+    #[test]
+    fn it_behaves_as_a_detector() {
+        behaves_as_a_detector(|reference| {
+            LocalOutlierFactor::params().fit(reference).expect("valid reference")
+        });
     }
 
     #[test]
@@ -308,8 +300,7 @@ mod tests {
     #[test]
     fn of_rows_at_one_distance_the_first_wins() {
         let records = array![[1.0], [-1.0], [1.0], [5.0]];
-        let index = KdTree.from_batch(&records, L2Dist).expect("one column");
-        let found = nearest(index.as_ref(), array![0.0].view(), 2).expect("one column");
+        let found = nearest(&records, array![0.0].view(), None, 2);
         assert_eq!(found.iter().map(|n| n.row).collect::<Vec<_>>(), [0, 1]);
     }
 }

@@ -18,12 +18,12 @@ use linfa::ParamGuard;
 use linfa::dataset::{DatasetBase, Pr};
 use linfa::traits::Fit;
 use linfa_svm::Svm;
-use ndarray::{Array1, Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Detector;
 use crate::error::{DetectError, Result};
-use crate::records::{check_queries, check_reference};
+use crate::records::check_reference;
 
 const ALGORITHM: &str = "one-class SVM";
 /// scikit-learn's default, which TUNI's code leaves as it is: up to half of the reference may lie
@@ -49,7 +49,7 @@ pub enum Gamma {
 }
 
 impl Gamma {
-    fn resolve(self, records: &ArrayView2<'_, f64>) -> f64 {
+    fn resolve(self, records: &Array2<f64>) -> f64 {
         let columns = records.ncols() as f64;
         match self {
             Self::Auto => 1.0 / columns,
@@ -78,18 +78,18 @@ impl Gamma {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OneClassSvm {
     support_vectors: Array2<f64>,
-    coefficients: Array1<f64>,
+    coefficients: Vec<f64>,
     offset: f64,
     gamma: f64,
-    reference_scores: Array1<f64>,
+    reference_scores: Vec<f64>,
 }
 
 /// Parameters of [`OneClassSvm`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OneClassSvmParams(OneClassSvmValidParams);
 
 /// Checked parameters of [`OneClassSvm`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OneClassSvmValidParams {
     nu: f64,
     gamma: Gamma,
@@ -159,14 +159,14 @@ impl ParamGuard for OneClassSvmParams {
     }
 }
 
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for OneClassSvmValidParams {
+impl<T> Fit<Array2<f64>, T, DetectError> for OneClassSvmValidParams {
     type Object = OneClassSvm;
 
-    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<OneClassSvm> {
-        let records = dataset.records().view();
-        check_reference(ALGORITHM, &records)?;
-        let gamma = self.gamma.resolve(&records);
-        let solution = self.solve(&records, gamma)?;
+    fn fit(&self, dataset: &DatasetBase<Array2<f64>, T>) -> Result<OneClassSvm> {
+        let records = dataset.records();
+        check_reference(ALGORITHM, records)?;
+        let gamma = self.gamma.resolve(records);
+        let solution = self.solve(records, gamma)?;
         let support: Vec<usize> =
             (0..records.nrows()).filter(|&i| solution.alpha[i] > 0.0).collect();
         let mut model = OneClassSvm {
@@ -174,10 +174,10 @@ impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for OneClass
             coefficients: support.iter().map(|&i| solution.alpha[i]).collect(),
             offset: 0.0,
             gamma,
-            reference_scores: Array1::zeros(0),
+            reference_scores: Vec::new(),
         };
         let gradient: Vec<f64> =
-            records.axis_iter(Axis(0)).map(|row| model.kernel_sum(row)).collect();
+            records.rows().into_iter().map(|row| model.kernel_sum(row)).collect();
         self.check_converged(&solution.alpha, &gradient)?;
         model.offset = if solution.rho.is_finite() {
             solution.rho
@@ -190,9 +190,9 @@ impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for OneClass
 }
 
 impl OneClassSvmValidParams {
-    fn solve(&self, records: &ArrayView2<'_, f64>, gamma: f64) -> Result<Svm<f64, bool>> {
+    fn solve(&self, records: &Array2<f64>, gamma: f64) -> Result<Svm<f64, bool>> {
         let targets = Array1::from_elem(records.nrows(), ());
-        let dataset = DatasetBase::new(records.to_owned(), targets);
+        let dataset = DatasetBase::new(records.clone(), targets);
         // linfa's Gaussian kernel divides by its parameter.
         let solver = Svm::<f64, Pr>::params()
             .nu_weight(self.nu)
@@ -208,6 +208,9 @@ impl OneClassSvmValidParams {
         let can_shrink = alpha.iter().zip(gradient).filter(|(a, _)| **a > 0.0).map(|(_, g)| *g);
         let violation =
             can_shrink.fold(f64::NEG_INFINITY, f64::max) - can_grow.fold(f64::INFINITY, f64::min);
+        // Extremes ignore NaN, so it has to be looked for.
+        let numbers = alpha.iter().chain(gradient).all(|value| value.is_finite());
+        let violation = if numbers { violation } else { f64::NAN };
         if violation <= self.tolerance + GRADIENT_ROUNDING * alpha.len() as f64 {
             return Ok(());
         }
@@ -229,12 +232,12 @@ impl OneClassSvm {
     /// [`Detector::score`], for comparison with other implementations.
     ///
     /// # Shapes
-    /// `[texts, signals]` to `[texts]`.
+    /// `[texts, signals]` to one value per text.
     ///
     /// # Errors
     /// As [`Detector::score`].
-    pub fn decision_values(&self, records: &ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        Ok(self.score(records)?.mapv(|score| -score))
+    pub fn decision_values(&self, records: &ArrayView2<'_, f64>) -> Result<Vec<f64>> {
+        Ok(self.score(records)?.into_iter().map(|score| -score).collect())
     }
 
     /// `sum_i alpha_i exp(-gamma |x_i - row|^2)` over the support vectors.
@@ -250,11 +253,15 @@ impl OneClassSvm {
 }
 
 impl Detector for OneClassSvm {
+    fn name(&self) -> &'static str {
+        "one_class_svm"
+    }
+
     fn columns(&self) -> usize {
         self.support_vectors.ncols()
     }
 
-    fn reference_scores(&self) -> &Array1<f64> {
+    fn reference_scores(&self) -> &[f64] {
         &self.reference_scores
     }
 
@@ -262,9 +269,8 @@ impl Detector for OneClassSvm {
         0.0
     }
 
-    fn score(&self, records: &ArrayView2<'_, f64>) -> Result<Array1<f64>> {
-        check_queries(records, self.columns())?;
-        Ok(records.axis_iter(Axis(0)).map(|row| self.offset - self.kernel_sum(row)).collect())
+    fn score_row(&self, row: ArrayView1<'_, f64>) -> f64 {
+        self.offset - self.kernel_sum(row)
     }
 
     /// As in libsvm, a decision value of exactly 0 is outside.
@@ -276,7 +282,7 @@ impl Detector for OneClassSvm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{gaussian, outlier_is_flagged};
+    use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
 
     fn rejected(params: &OneClassSvmParams) -> &'static str {
         match params.check_ref() {
@@ -311,6 +317,28 @@ mod tests {
     }
 
     #[test]
+    fn it_behaves_as_a_detector() {
+        behaves_as_a_detector(|reference| {
+            OneClassSvm::params().fit(reference).expect("valid reference")
+        });
+    }
+
+    #[test]
+    fn a_solution_with_a_nan_has_not_converged() {
+        let OneClassSvmParams(params) = OneClassSvm::params();
+        assert!(params.check_converged(&[0.5, 0.5], &[1.0, 1.0]).is_ok());
+        for (alpha, gradient) in
+            [([0.5, 0.5], [1.0, f64::NAN]), ([f64::NAN; 2], [0.0; 2]), ([0.5; 2], [f64::NAN; 2])]
+        {
+            let result = params.check_converged(&alpha, &gradient);
+            assert!(
+                matches!(result, Err(DetectError::NotConverged { .. })),
+                "{alpha:?} {gradient:?}"
+            );
+        }
+    }
+
+    #[test]
     fn an_outlier_is_flagged_and_the_centre_is_not() {
         outlier_is_flagged(&fit(&OneClassSvm::params().nu(0.1), 200));
     }
@@ -329,7 +357,7 @@ mod tests {
     #[test]
     fn the_coefficients_sum_to_nu_n() {
         let model = fit(&OneClassSvm::params().nu(0.3), 50);
-        assert!((model.coefficients.sum() - 15.0).abs() < 1e-9);
+        assert!((model.coefficients.iter().sum::<f64>() - 15.0).abs() < 1e-9);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Checks at the edge: a matrix of records that every detector may rely on.
 
-use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
+use ndarray::{Array2, ArrayView2};
 
 use crate::error::{DetectError, Result};
 
@@ -15,10 +15,7 @@ const LARGEST_MAGNITUDE: f64 = 1e100;
 ///
 /// # Shapes
 /// `records` is `[texts, signals]`.
-pub(crate) fn check_reference<D: Data<Elem = f64>>(
-    algorithm: &'static str,
-    records: &ArrayBase<D, Ix2>,
-) -> Result<()> {
+pub(crate) fn check_reference(algorithm: &'static str, records: &Array2<f64>) -> Result<()> {
     if records.nrows() < MIN_REFERENCE_ROWS {
         return Err(DetectError::TooFewRows {
             algorithm,
@@ -29,7 +26,7 @@ pub(crate) fn check_reference<D: Data<Elem = f64>>(
     if records.ncols() == 0 {
         return Err(DetectError::NoColumns);
     }
-    check_values(records)
+    check_values(&records.view())
 }
 
 /// Checks rows under test against the number of columns of the reference. No rows are fine.
@@ -46,7 +43,7 @@ pub(crate) fn check_queries(records: &ArrayView2<'_, f64>, expected_columns: usi
     check_values(records)
 }
 
-fn check_values<D: Data<Elem = f64>>(records: &ArrayBase<D, Ix2>) -> Result<()> {
+fn check_values(records: &ArrayView2<'_, f64>) -> Result<()> {
     let usable = |value: &f64| value.abs() <= LARGEST_MAGNITUDE;
     match records.indexed_iter().find(|(_, value)| !usable(value)) {
         None => Ok(()),
@@ -59,6 +56,11 @@ pub(crate) fn check_scores(list: &'static str, scores: &[f64]) -> Result<()> {
     if scores.is_empty() {
         return Err(DetectError::Empty { list });
     }
+    check_finite_scores(list, scores)
+}
+
+/// Checks that every score of a list is finite.
+pub(crate) fn check_finite_scores(list: &'static str, scores: &[f64]) -> Result<()> {
     match scores.iter().enumerate().find(|(_, s)| !s.is_finite()) {
         None => Ok(()),
         Some((index, &value)) => Err(DetectError::NonFiniteScore { list, index, value }),
@@ -68,7 +70,7 @@ pub(crate) fn check_scores(list: &'static str, scores: &[f64]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, array};
+    use ndarray::array;
 
     #[test]
     fn a_reference_needs_two_rows_and_a_column() {

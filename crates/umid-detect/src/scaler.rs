@@ -7,24 +7,19 @@
 //! TUNI's published code fits its scaler on reference and queries together, which lets the rows
 //! under test move each other's numbers; here the reference alone is used.
 
-use linfa::ParamGuard;
-use linfa::dataset::DatasetBase;
-use linfa::traits::Fit;
-use ndarray::{Array1, Array2, ArrayBase, ArrayView1, ArrayView2, Axis, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{DetectError, Result};
+use crate::error::Result;
 use crate::records::{check_queries, check_reference};
 
 /// Column means and scales of a reference.
 ///
 /// ```
-/// use linfa::prelude::*;
 /// use ndarray::array;
 /// use umid_detect::StandardScaler;
 ///
-/// let reference = array![[0.0, 5.0], [2.0, 5.0]];
-/// let scaler = StandardScaler::params().fit(&DatasetBase::from(reference))?;
+/// let scaler = StandardScaler::fit(&array![[0.0, 5.0], [2.0, 5.0]])?;
 /// // The second column is constant: it is centred and keeps its scale.
 /// assert_eq!(scaler.transform(&array![[2.0, 6.0]].view())?, array![[1.0, 1.0]]);
 /// # Ok::<(), umid_detect::DetectError>(())
@@ -35,43 +30,19 @@ pub struct StandardScaler {
     scale: Array1<f64>,
 }
 
-/// Parameters of [`StandardScaler`]; there are none to set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StandardScalerParams(StandardScalerValidParams);
-
-/// Checked parameters of [`StandardScaler`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StandardScalerValidParams {}
-
-impl ParamGuard for StandardScalerParams {
-    type Checked = StandardScalerValidParams;
-    type Error = DetectError;
-
-    fn check_ref(&self) -> Result<&Self::Checked> {
-        Ok(&self.0)
-    }
-
-    fn check(self) -> Result<Self::Checked> {
-        Ok(self.0)
-    }
-}
-
-impl<D: Data<Elem = f64>, T> Fit<ArrayBase<D, Ix2>, T, DetectError> for StandardScalerValidParams {
-    type Object = StandardScaler;
-
-    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<StandardScaler> {
-        let records = dataset.records();
-        check_reference("standard scaler", records)?;
-        let moments = records.axis_iter(Axis(1)).map(Moments::of_column);
-        let (mean, scale) = moments.map(|m| (m.mean, m.scale_or_one())).unzip();
-        Ok(StandardScaler { mean: Array1::from_vec(mean), scale: Array1::from_vec(scale) })
-    }
-}
-
 impl StandardScaler {
-    /// Parameters to fit with.
-    pub fn params() -> StandardScalerParams {
-        StandardScalerParams::default()
+    /// Learns means and scales from a reference.
+    ///
+    /// # Shapes
+    /// `[texts, signals]`.
+    ///
+    /// # Errors
+    /// When there are fewer than two rows, no column, or a value is not finite.
+    pub fn fit(reference: &Array2<f64>) -> Result<Self> {
+        check_reference("standard scaler", reference)?;
+        let moments = reference.columns().into_iter().map(|column| Moments::of(&column.to_vec()));
+        let (mean, scale) = moments.map(|m| (m.mean, m.scale_or_one())).unzip();
+        Ok(Self { mean: Array1::from_vec(mean), scale: Array1::from_vec(scale) })
     }
 
     /// Column means of the reference, `[signals]`.
@@ -116,10 +87,6 @@ impl Moments {
         Self { count, mean, standard_deviation: variance.max(0.0).sqrt() }
     }
 
-    fn of_column(column: ArrayView1<'_, f64>) -> Self {
-        Self::of(&column.to_vec())
-    }
-
     /// True when the deviation is no larger than the rounding error of computing it.
     pub(crate) fn is_constant(&self) -> bool {
         let n = self.count as f64;
@@ -136,15 +103,12 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::DetectError;
     use ndarray::array;
-
-    fn fit(reference: Array2<f64>) -> Result<StandardScaler> {
-        StandardScaler::params().fit(&DatasetBase::from(reference))
-    }
 
     #[test]
     fn the_deviation_is_the_populations() {
-        let scaler = fit(array![[1.0], [3.0]]).expect("two rows");
+        let scaler = StandardScaler::fit(&array![[1.0], [3.0]]).expect("two rows");
         assert!((scaler.mean()[0] - 2.0).abs() < f64::EPSILON);
         assert!((scaler.scale()[0] - 1.0).abs() < f64::EPSILON);
     }
@@ -152,21 +116,21 @@ mod tests {
     #[test]
     fn a_column_that_is_constant_up_to_rounding_keeps_scale_one() {
         // The mean of ten copies of 0.1 is not 0.1, so the naive deviation is not 0.
-        let scaler = fit(Array2::from_elem((10, 1), 0.1)).expect("ten rows");
+        let scaler = StandardScaler::fit(&Array2::from_elem((10, 1), 0.1)).expect("ten rows");
         assert!((scaler.scale()[0] - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_non_finite_reference_is_refused() {
         assert!(matches!(
-            fit(array![[1.0, 0.0], [f64::NAN, 0.0]]),
+            StandardScaler::fit(&array![[1.0, 0.0], [f64::NAN, 0.0]]),
             Err(DetectError::UnusableRecord { row: 1, column: 0, .. })
         ));
     }
 
     #[test]
     fn rows_under_test_need_the_same_columns() {
-        let scaler = fit(array![[1.0], [3.0]]).expect("two rows");
+        let scaler = StandardScaler::fit(&array![[1.0], [3.0]]).expect("two rows");
         assert!(matches!(
             scaler.transform(&array![[1.0, 2.0]].view()),
             Err(DetectError::ColumnCount { .. })

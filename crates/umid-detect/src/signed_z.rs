@@ -81,11 +81,7 @@ impl SignedZ {
     /// another number of entries, a value is not finite, or a signal is present in fewer than two
     /// rows or does not vary.
     pub fn fit(signals: &[SignalWeight], rows: &[Vec<Option<f64>>]) -> Result<Self> {
-        check_signals(signals)?;
-        let names: Vec<&str> = signals.iter().map(|signal| signal.name.as_str()).collect();
-        for (index, row) in rows.iter().enumerate() {
-            check_row(&names, index, row)?;
-        }
+        check_rows(signals, rows)?;
         let standardised = signals.iter().enumerate().map(|(column, signal)| {
             let present: Vec<f64> = rows.iter().filter_map(|row| row[column]).collect();
             Standardised::of(signal, &present)
@@ -131,10 +127,6 @@ impl SignedZ {
         }
         total / weights
     }
-
-    pub(crate) fn check_row(&self, index: usize, row: &[Option<f64>]) -> Result<()> {
-        check_row(&self.names(), index, row)
-    }
 }
 
 impl Standardised {
@@ -169,8 +161,14 @@ pub(crate) fn present(row: &[Option<f64>]) -> Vec<bool> {
     row.iter().map(Option::is_some).collect()
 }
 
-/// Checks names and weights.
-pub(crate) fn check_signals(signals: &[SignalWeight]) -> Result<()> {
+/// Checks names and weights, and rows against the names.
+pub(crate) fn check_rows(signals: &[SignalWeight], rows: &[Vec<Option<f64>>]) -> Result<()> {
+    check_signals(signals)?;
+    let names: Vec<&str> = signals.iter().map(|signal| signal.name.as_str()).collect();
+    rows.iter().enumerate().try_for_each(|(index, row)| check_row(&names, index, row))
+}
+
+fn check_signals(signals: &[SignalWeight]) -> Result<()> {
     if signals.is_empty() {
         return Err(DetectError::Empty { list: "signals" });
     }

@@ -17,8 +17,8 @@ const NOMINAL: f64 = 0.95;
 const SAMPLES: usize = 400;
 /// Enough for the percentiles to be within a few thousandths of their place.
 const RESAMPLES: usize = 300;
-/// Standard errors of the observed coverage that are allowed for: about one false alarm in 1,700 a
-/// side. The seeds are fixed, so that a test which passes passes always.
+/// Standard errors of the observed coverage that are allowed for: about one false alarm in 1,700 per
+/// side. The seeds are fixed, so the result is always the same.
 const ERRORS: f64 = 3.3;
 /// Percentile intervals of small samples are a little short: they are neither centred nor
 /// studentised (Efron and Tibshirani 1993, chapter 13). Over 3,000 samples they hold an area of .5 in

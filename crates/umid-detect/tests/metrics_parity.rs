@@ -61,6 +61,7 @@ fn areas_and_curves_agree() {
         assert_close(&sample.name, ours, sample.auc);
         let curve = roc_curve(&sample.members, &sample.non_members).expect("two classes");
         assert_eq!(curve.len(), sample.false_positive_rates.len(), "{}", sample.name);
+        assert_eq!(curve.len(), sample.true_positive_rates.len(), "{}", sample.name);
         let theirs = sample.false_positive_rates.iter().zip(&sample.true_positive_rates);
         for (point, (&fpr, &tpr)) in curve.iter().zip(theirs) {
             assert_close(&sample.name, point.false_positive_rate, fpr);

@@ -22,7 +22,7 @@ use rand_distr::StandardNormal;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use umid_models::to_host;
+use umid_core::to_host;
 
 use crate::{InvertError, Result};
 

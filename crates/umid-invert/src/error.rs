@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use umid_models::ModelError;
-
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,9 +42,6 @@ pub enum InvertError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The model refused something.
-    #[error(transparent)]
-    Model(#[from] ModelError),
 }
 
 /// Shorthand for results of this crate.

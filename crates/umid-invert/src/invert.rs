@@ -8,11 +8,11 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ndarray::{Array1, Array2, ArrayView2, s};
-use umid_models::{InputTower, to_host};
+use umid_core::{InputTower, Space, to_host};
 
 use crate::optimiser::{Stepper, row_norms};
 use crate::params::{Clamp, InvertParams};
-use crate::space::{Bounds, Space};
+use crate::space::Bounds;
 use crate::{InvertError, Result, starts};
 
 /// Whether the final inputs are copied back.

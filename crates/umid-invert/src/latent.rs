@@ -6,9 +6,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
-use umid_models::Preprocess;
+use umid_core::Space;
 
-use crate::{Decoder, InvertError, Result, Space};
+use crate::{Decoder, InvertError, Result};
 
 /// Latents are trained to have unit variance; beyond this many deviations a decoder has seen
 /// nothing.
@@ -24,11 +24,12 @@ pub struct LatentSpace {
 }
 
 impl LatentSpace {
-    /// A decoder's latents, with pixels normalised as the model wants them.
-    pub fn new(decoder: Decoder, preprocess: &Preprocess, device: &Device) -> Self {
+    /// A decoder's latents, with pixels normalised by the model's mean and standard deviation of
+    /// each channel.
+    pub fn new(decoder: Decoder, mean: [f32; 3], std: [f32; 3], device: &Device) -> Self {
         let channels =
             |v: [f32; 3]| Tensor::from_data(TensorData::new(v.to_vec(), [1, 3, 1, 1]), device);
-        Self { decoder, mean: channels(preprocess.mean), std: channels(preprocess.std) }
+        Self { decoder, mean: channels(mean), std: channels(std) }
     }
 
     /// The decoder.

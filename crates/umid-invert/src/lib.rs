@@ -19,4 +19,5 @@ pub use error::{InvertError, Result};
 pub use invert::{Inversion, Inverter, KeepInputs, Outcome};
 pub use latent::LatentSpace;
 pub use params::{Clamp, InvertParams, Optimiser, Starts};
-pub use space::{InputSpace, Space, WaveformSpace};
+pub use space::InputSpace;
+pub use umid_core::{InputTower, InputUnits, Space};

@@ -1,31 +1,10 @@
 //! What is optimised: the variable of an inversion, and how it becomes a model input.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::{Array2, ArrayView2};
-use umid_models::InputUnits;
-use umid_models::audio::{LogMel, LogMelTensors};
+use umid_core::{InputUnits, Space};
 
-/// A space in which inputs are searched.
-///
-/// A variable is a row of `dim` numbers; rows never mix.
-pub trait Space {
-    /// Numbers in one variable.
-    fn dim(&self) -> usize;
-
-    /// Range of each number of a variable, `[dim]`: for uniform starts and for clamping.
-    fn valid_range(&self) -> Vec<(f32, f32)>;
-
-    /// Model inputs for a batch of variables, differentiably.
-    ///
-    /// # Shapes
-    ///
-    /// - variables: `[rows, dim]`
-    /// - output: `[rows, channels, height, width]`
-    fn inputs(&self, variables: Tensor<2>) -> Tensor<4>;
-}
-
-/// The model's input itself, in the units of [`Model::input_units`](umid_models::Model::input_units):
-/// normalised pixels, or log-mels with each bin brought to mean 0 and deviation 1.
+/// The model's input itself, in the model's [`InputUnits`]: normalised pixels, or log-mels with each
+/// bin brought to mean 0 and deviation 1.
 #[derive(Debug, Clone)]
 pub struct InputSpace {
     shape: [usize; 3],
@@ -73,47 +52,6 @@ impl Space for InputSpace {
             Some((mean, deviation)) => inputs * deviation.clone() + mean.clone(),
             None => inputs,
         }
-    }
-}
-
-/// The waveform that an audio tower hears, through the differentiable front end.
-#[derive(Debug, Clone)]
-pub struct WaveformSpace {
-    samples: usize,
-    front_end: LogMelTensors,
-}
-
-/// Amplitude of a waveform whose variable is 1: that of quiet speech, so that standard normal
-/// starts are sounds and not clipped noise.
-const AMPLITUDE: f32 = 0.1;
-
-impl WaveformSpace {
-    /// Waveforms of the length that a front end reads.
-    pub fn new(front_end: &LogMel, device: &Device) -> Self {
-        Self { samples: front_end.params().samples, front_end: front_end.on(device) }
-    }
-
-    /// The waveforms that variables stand for, in -1..1.
-    ///
-    /// # Shapes
-    ///
-    /// - variables, output: `[rows, samples]`
-    pub fn samples(&self, variables: ArrayView2<f32>) -> Array2<f32> {
-        variables.mapv(|variable| (variable * AMPLITUDE).clamp(-1.0, 1.0))
-    }
-}
-
-impl Space for WaveformSpace {
-    fn dim(&self) -> usize {
-        self.samples
-    }
-
-    fn valid_range(&self) -> Vec<(f32, f32)> {
-        vec![(-1.0 / AMPLITUDE, 1.0 / AMPLITUDE); self.samples]
-    }
-
-    fn inputs(&self, variables: Tensor<2>) -> Tensor<4> {
-        self.front_end.forward(variables * AMPLITUDE)
     }
 }
 

@@ -37,11 +37,23 @@ fn invert(model: &Model, params: InvertParams, texts: &Array2<f32>) -> Vec<Inver
     inverter.invert(texts.view(), KeepInputs::Yes).expect("inversion")
 }
 
+/// Largest difference between cosines; NaN if one of them is.
 fn worst(a: &[Inversion], b: &[Inversion]) -> f32 {
-    let difference = |a: &Array2<f32>, b: &Array2<f32>| {
-        (a - b).iter().fold(0.0, |worst: f32, d| worst.max(d.abs()))
-    };
-    a.iter().zip(b).map(|(a, b)| difference(&a.cosines, &b.cosines)).fold(0.0, f32::max)
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).flat_map(|(a, b)| {
+        assert_eq!(a.cosines.dim(), b.cosines.dim());
+        a.cosines.iter().zip(&b.cosines).map(|(a, b)| (a - b).abs())
+    });
+    differences.max_by(f32::total_cmp).expect("cosines")
+}
+
+#[test]
+fn a_nan_in_any_cosine_is_a_difference() {
+    let model = model();
+    let inversions = invert(&model, InvertParams::default(), &texts(&model));
+    let mut broken = inversions.clone();
+    broken[0].cosines[[0, 0]] = f32::NAN;
+    assert!(worst(&inversions, &broken).is_nan());
 }
 
 #[test]
@@ -235,6 +247,7 @@ fn final_embeddings_are_those_of_the_final_inputs() {
     );
     let embeddings = model.tower.embed(Tensor::from_data(data, model.device()));
     let embeddings = umid_models::to_host(embeddings);
+    assert_eq!(embeddings.len(), inversion.embeddings.len());
     for (a, b) in embeddings.iter().zip(&inversion.embeddings) {
         assert!((a - b).abs() <= 1e-5 * b.abs().max(1.0), "{a} {b}");
     }
@@ -275,7 +288,7 @@ impl InputTower for Mean {
 
 #[test]
 fn a_normalised_step_has_the_stated_length_and_direction() {
-    let units = InputUnits::of_pixels(model().front_end.pixels(), Mean.input_shape());
+    let units = InputUnits { shape: Mean.input_shape(), ..model().input_units() };
     let space = InputSpace::new(&units, &Device::flex());
     let params = InvertParams {
         steps: 1,

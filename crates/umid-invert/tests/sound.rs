@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
 use ndarray::{Array2, ArrayView2};
-use umid_invert::{
-    InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space, WaveformSpace,
-};
+use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space};
+use umid_models::audio::WaveformSpace;
 use umid_models::{FrontEnd, Model, default_device, to_host};
 
 fn model() -> Model {
@@ -70,6 +69,7 @@ fn a_waveform_is_found_and_the_front_end_hears_what_the_search_did() {
     let FrontEnd::Audio(log_mel) = &model.front_end else { panic!("the target reads sound") };
     let heard = log_mel.of_clip(&sound.row(0).to_vec(), 0).expect("an input");
     let searched = inversion.inputs.as_ref().expect("kept");
+    assert_eq!(heard.values.len(), searched.row(0).len());
     for (heard, searched) in heard.values.iter().zip(searched.row(0)) {
         // Decibels: round-off of the differentiable transform, which is in f32.
         assert!((heard - searched).abs() < 0.01, "{heard} and {searched}");

@@ -142,6 +142,12 @@ impl ConvStack {
         Self { steps: packed, channels, buffers: Arc::default() }
     }
 
+    /// Channels of the images.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels[0]
+    }
+
     /// Height, width and channels of an image's features; none if an image of this size is too
     /// small for a step, or if two paths that are added come out in different sizes.
     #[must_use]

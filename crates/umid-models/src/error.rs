@@ -56,6 +56,12 @@ pub enum ModelError {
         /// The directory.
         path: PathBuf,
     },
+    /// No family writes a model of this architecture.
+    #[error("{architecture} can be read but not written; train a tower of another kind")]
+    NotWritten {
+        /// The architecture in words.
+        architecture: String,
+    },
     /// A file of the checkpoint is missing.
     #[error("{path} is missing: {purpose}; copy it from the checkpoint's repository")]
     MissingFile {

@@ -44,6 +44,15 @@ impl Precision {
         }
     }
 
+    /// PyTorch's name of the type.
+    pub(crate) fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
     /// A module whose weights are in this precision, but for those of its norms.
     ///
     /// # Errors
@@ -94,7 +103,7 @@ struct Cast {
 /// Containers that stay f32: they divide by the root of a sum of squares, or, of [`MelNorm`], take
 /// decibels.
 ///
-/// [`MelNorm`]: crate::audio::MelNorm
+/// [`MelNorm`]: crate::nn::batch_norm::MelNorm
 const NORMS: [&str; 2] = ["Struct:LayerNorm", "Struct:MelNorm"];
 
 impl ModuleMapper for Cast {
@@ -124,8 +133,7 @@ mod tests {
     use burn::tensor::{Distribution, Tensor};
 
     use super::*;
-    use crate::tower::{InputTower, Tower};
-    use crate::{Model, default_device, parse_device, to_host};
+    use crate::{InputTower, LoadOptions, Model, Tower, default_device, parse_device, to_host};
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -181,8 +189,9 @@ mod tests {
             // Rounding makes a positive part or a maximum take its other side here and there.
             ("clap-laion-pann", 0.95),
         ] {
-            let model = Model::load_trainable(&fixture(name), &device).expect(name);
-            let (inputs, dim) = (inputs(&model), model.config.embedding_dim());
+            let model =
+                Model::load(&fixture(name), LoadOptions::on(&device).trainable()).expect(name);
+            let (inputs, dim) = (inputs(&model), model.config.embedding_dim);
             let expected = forward_and_back(&model.tower, &inputs, dim);
             for precision in [Precision::F16, Precision::Bf16] {
                 let tower = match precision.apply(model.tower.clone(), &device) {
@@ -202,14 +211,15 @@ mod tests {
     fn kernels_in_bf16_are_near_or_refused() {
         for name in ["hf-sharded", "openclip-gelu", "clap-hf-unfused"] {
             let plain = Model::load(&fixture(name), &cpu()).expect(name);
-            let rounded = Model::load_in(&fixture(name), &cpu(), Precision::Bf16);
+            let rounded =
+                Model::load(&fixture(name), LoadOptions::on(&cpu()).in_precision(Precision::Bf16));
             if !umid_kernels::Precision::Bf16.is_available() {
                 assert!(matches!(rounded, Err(ModelError::Precision { .. })), "{name}");
                 continue;
             }
             let rounded = rounded.expect(name);
             assert_eq!(rounded.precision(), Precision::Bf16);
-            let (inputs, dim) = (inputs(&plain), plain.config.embedding_dim());
+            let (inputs, dim) = (inputs(&plain), plain.config.embedding_dim);
             let [found, expected] =
                 [&rounded, &plain].map(|model| forward_and_back(&model.tower, &inputs, dim));
             assert_near(&found, &expected, 0.999, name);
@@ -227,7 +237,9 @@ mod tests {
             ("hf-gelu", Precision::Bf16),
             ("clap-laion-pann", Precision::Bf16),
         ] {
-            let error = Model::load_in(&fixture(name), &cpu(), precision).expect_err(name);
+            let error =
+                Model::load(&fixture(name), LoadOptions::on(&cpu()).in_precision(precision))
+                    .expect_err(name);
             assert!(error.to_string().contains("f32"), "{name}: {error}");
         }
     }

@@ -13,7 +13,6 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{Tokenizer, TruncationParams};
 
-use crate::config::ModelConfig;
 use crate::{ModelError, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -43,28 +42,37 @@ impl Tokens {
     }
 }
 
-/// The files that hold a checkpoint's tokenizer.
-///
-/// # Errors
-///
-/// [`ModelError::MissingFile`] where there is neither `tokenizer.json` nor, of CLIP, what it can be
-/// built from.
-pub(crate) fn files(directory: &Path, config: &ModelConfig) -> Result<Vec<PathBuf>> {
-    let whole = directory.join(TOKENIZER);
-    if whole.is_file() {
-        return Ok(vec![whole]);
-    }
-    let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
-    match config {
-        ModelConfig::Clip(_) if vocab.is_file() && merges.is_file() => Ok(vec![vocab, merges]),
-        ModelConfig::Clip(_) => Err(ModelError::MissingFile {
-            path: whole,
-            purpose: "it (or vocab.json with merges.txt) turns texts into token ids",
-        }),
-        ModelConfig::Clap(_) => Err(ModelError::MissingFile {
-            path: whole,
-            purpose: "it turns texts into token ids; where the checkpoint has none, roberta-base's is meant",
-        }),
+/// Files of which a family's tokenizer can be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenizerFiles {
+    /// `tokenizer.json`, or CLIP's `vocab.json` and `merges.txt`.
+    WholeOrBpe,
+    /// `tokenizer.json`, which may have to be brought along.
+    Whole,
+}
+
+impl TokenizerFiles {
+    /// Those of a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::MissingFile`].
+    pub(crate) fn find(self, directory: &Path) -> Result<Vec<PathBuf>> {
+        let whole = directory.join(TOKENIZER);
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
+        let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
+        let purpose = match self {
+            Self::WholeOrBpe if vocab.is_file() && merges.is_file() => {
+                return Ok(vec![vocab, merges]);
+            }
+            Self::WholeOrBpe => "it (or vocab.json with merges.txt) turns texts into token ids",
+            Self::Whole => {
+                "it turns texts into token ids; where the checkpoint has none, roberta-base's is meant"
+            }
+        };
+        Err(ModelError::MissingFile { path: whole, purpose })
     }
 }
 
@@ -78,20 +86,19 @@ pub struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Loads `tokenizer.json`, or, for CLIP, builds its tokenizer from `vocab.json` and
-    /// `merges.txt`.
+    /// Loads `tokenizer.json`, or builds CLIP's tokenizer from `vocab.json` and `merges.txt`.
     ///
     /// # Errors
     ///
-    /// [`ModelError::MissingFile`] where there is neither, [`ModelError::Tokenizer`] where a
-    /// file does not load.
-    pub(crate) fn load(directory: &Path, config: &ModelConfig) -> Result<Self> {
-        let (context, vocabulary) = (config.context(), config.vocabulary());
-        let files = files(directory, config)?;
+    /// [`ModelError::Tokenizer`] where a file does not load.
+    pub(crate) fn load(files: Vec<PathBuf>, context: usize, vocabulary: usize) -> Result<Self> {
         let (inner, added) = unpanicked(|| build(&files)).map_err(|e| {
             // Which of two files is at fault, the library does not say.
-            let path = if files.len() == 1 { &files[0] } else { directory };
-            ModelError::Tokenizer { path: path.to_owned(), reason: e.to_string() }
+            let path = match files.as_slice() {
+                [whole] => whole.clone(),
+                _ => files[0].parent().unwrap_or(&files[0]).to_owned(),
+            };
+            ModelError::Tokenizer { path, reason: e.to_string() }
         })?;
         // The start and the end token, which pooling and truncation count on.
         if !(2..context).contains(&added) {

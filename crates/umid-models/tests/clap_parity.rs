@@ -1,12 +1,16 @@
 //! Every CLAP fixture, loaded and compared with what transformers or laion_clap computed from the
 //! same files (`scripts/make_clap_fixtures.py`, whose docstring lists the values).
 
+mod compare;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use umid_models::audio::{LogMel, LogMelTensors, Padding};
+
+use compare::row_error;
 use umid_models::{FrontEnd, Input, InputTower, Model, default_device, parse_device, to_host};
 
 /// As for CLIP (`parity.rs`).
@@ -147,21 +151,6 @@ fn cases() -> Vec<Case> {
         "clap-laion-pann",
     ];
     names.into_iter().map(|name| Case::load(&fixtures().join(name))).collect()
-}
-
-/// Largest difference between rows, relative to the norm of the expected row.
-fn row_error(found: &[f32], expected: &[f32], width: usize) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
-    found
-        .chunks_exact(width)
-        .zip(expected.chunks_exact(width))
-        .map(|(f, e)| {
-            let size = norm(&mut e.iter().copied());
-            let difference = norm(&mut f.iter().zip(e).map(|(f, e)| f - e));
-            if difference == 0.0 { 0.0 } else { difference / size }
-        })
-        .fold(0.0, |worst, error| if error <= worst { worst } else { error })
 }
 
 #[test]

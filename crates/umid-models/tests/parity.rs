@@ -1,12 +1,16 @@
 //! Every fixture, loaded and compared with what transformers or open_clip computed from the
 //! same files (`scripts/make_clip_fixtures.py`; `tests/fixtures/README.md` lists the cases).
 
+mod compare;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use umid_models::{InputTower, Model, default_device, to_host};
+
+use compare::{largest, row_error};
 
 /// Largest difference of an embedding relative to its norm. f32 round-off through a dozen
 /// layers is near 1e-6; a wrong activation or pooling moves the fixtures by more than 1e-2.
@@ -61,29 +65,12 @@ fn cases() -> Vec<Case> {
         .expect("fixtures")
         .map(|entry| entry.expect("entry").path())
         .filter(|path| path.join("expected.json").is_file())
-        // CLAP's hold other values; residual image towers are not loaded yet.
-        .filter(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy();
-            !name.starts_with("clap-") && !name.contains("-rn")
-        })
+        // CLAP's hold other values.
+        .filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with("clap-"))
         .collect();
     directories.sort();
-    assert!(directories.len() >= 7, "only {} fixtures", directories.len());
+    assert!(directories.len() >= 13, "only {} fixtures", directories.len());
     directories.into_iter().map(Case::load).collect()
-}
-
-/// Largest difference between rows, relative to the norm of the expected row.
-fn row_error(found: &[f32], expected: &[f32], width: usize) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    found
-        .chunks_exact(width)
-        .zip(expected.chunks_exact(width))
-        .map(|(f, e)| {
-            let norm = |v: &mut dyn Iterator<Item = f32>| v.map(|x| x * x).sum::<f32>().sqrt();
-            let difference = norm(&mut f.iter().zip(e).map(|(f, e)| f - e));
-            difference / norm(&mut e.iter().copied())
-        })
-        .fold(0.0, |worst, error| if error <= worst { worst } else { error })
 }
 
 #[track_caller]
@@ -128,13 +115,12 @@ fn preprocessed_pixels_agree() {
             let found = case.model.front_end.open(&path).expect("image");
             assert_eq!(found.shape, [3, size, size], "{}: {file}", case.name());
             // Compared before normalisation, so that the tolerance is in grey levels.
-            let grey = |values: &[f32]| case.model.front_end.pixels().denormalise(values);
-            let worst = grey(&found.values)
-                .iter()
-                .zip(grey(expected))
-                .map(|(f, e)| (f - e).abs())
-                .fold(0.0, f32::max);
-            if worst > PIXEL_TOLERANCE {
+            let preprocess = case.model.front_end.pixels().expect("an image model");
+            let grey = |values: &[f32]| preprocess.denormalise(values);
+            let (found, expected) = (grey(&found.values), grey(expected));
+            assert_eq!(found.len(), expected.len(), "{}: {file}", case.name());
+            let worst = largest(found.iter().zip(&expected).map(|(f, e)| f - e));
+            if worst.is_nan() || worst > PIXEL_TOLERANCE {
                 failures.push(format!("{}: {file} by {} grey levels", case.name(), worst * 255.0));
             }
         }
@@ -183,7 +169,9 @@ fn gradients_of_the_cosine_agree() {
             };
             let cosine = (unit(case.model.tower.embed(pixels.clone())) * unit(text)).sum_dim(1);
             let found = to_host(cosine.clone().inner());
-            for (f, e) in found.iter().zip(&cosines[i * shape[0]..]) {
+            let cosines = &cosines[i * shape[0]..(i + 1) * shape[0]];
+            assert_eq!(found.len(), cosines.len());
+            for (f, e) in found.iter().zip(cosines) {
                 assert!((f - e).abs() <= EMBEDDING_TOLERANCE, "{}: cosine {f}, {e}", case.name());
             }
             let gradients = cosine.sum().backward();

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
-    Activation, AudioConfig, ClapConfig, ClipConfig, Cnn14Config, HtsatConfig, ImageConfig,
-    ModelConfig, Pooling, ProjectionConfig, RobertaConfig, TextConfig, TransformerConfig,
+    Activation, CausalTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
+    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
@@ -79,22 +79,12 @@ impl Architecture {
 
     /// The configuration of a target.
     pub fn config(self, tokenizer: &CaptionTokenizer, image_size: ImageSize) -> ModelConfig {
-        let audio = match self {
-            Self::Vit(shape) => return ModelConfig::Clip(small_clip(shape, tokenizer, image_size)),
-            Self::Htsat => AudioConfig::Htsat(small_htsat()),
-            Self::Cnn14 => AudioConfig::Cnn14(Cnn14Config {
-                mel_bins: MEL_BINS,
-                widths: [8, 16, 32, 64, 96, 96],
-            }),
+        let (text, input) = match self {
+            Self::Vit(shape) => (small_causal(shape, tokenizer), small_vit(shape, image_size)),
+            Self::Htsat => (small_roberta(tokenizer), InputConfig::Htsat(small_htsat())),
+            Self::Cnn14 => (small_roberta(tokenizer), InputConfig::Cnn14(small_cnn14())),
         };
-        ModelConfig::Clap(ClapConfig {
-            projection: ProjectionConfig {
-                embedding_dim: EMBEDDING_DIM,
-                activation: Activation::Relu,
-            },
-            text: small_roberta(tokenizer),
-            audio,
-        })
+        ModelConfig { embedding_dim: EMBEDDING_DIM, text, input }
     }
 
     /// How recordings become inputs. Photos pass through it unscaled, clips uncut.
@@ -104,56 +94,57 @@ impl Architecture {
     pub fn front_end(self, image_size: ImageSize) -> FrontEnd {
         match self {
             Self::Vit(_) => FrontEnd::Image(preprocessing(image_size)),
-            Self::Htsat | Self::Cnn14 => {
-                let log_mel = LogMel::new(LogMelParams {
-                    sample_rate: CLIP_RATE as usize,
-                    window: 512,
-                    hop: 256,
-                    bins: MEL_BINS,
-                    lowest: 50.0,
-                    highest: 7_600.0,
-                    samples: CLIP_SAMPLES,
-                    truncation: Truncation::RandTrunc,
-                    padding: Padding::RepeatPad,
-                });
-                FrontEnd::Audio(log_mel.expect("the sizes fit each other"))
-            }
+            Self::Htsat | Self::Cnn14 => FrontEnd::Audio(log_mel()),
         }
     }
 }
 
-fn small_clip(
-    shape: ModelShape,
-    tokenizer: &CaptionTokenizer,
-    image_size: ImageSize,
-) -> ClipConfig {
-    let transformer = |layers| TransformerConfig {
+fn log_mel() -> LogMel {
+    let log_mel = LogMel::new(LogMelParams {
+        sample_rate: CLIP_RATE as usize,
+        window: 512,
+        hop: 256,
+        bins: MEL_BINS,
+        lowest: 50.0,
+        highest: 7_600.0,
+        samples: CLIP_SAMPLES,
+        truncation: Truncation::RandTrunc,
+        padding: Padding::RepeatPad,
+    });
+    log_mel.expect("the sizes fit each other")
+}
+
+fn small_causal(shape: ModelShape, tokenizer: &CaptionTokenizer) -> TextConfig {
+    TextConfig::Causal(CausalTextConfig {
+        vocabulary: tokenizer.vocabulary_size(),
+        context: tokenizer.context_length(),
+        pooling: Pooling::FirstOf(tokenizer.end_id()),
+        transformer: small_transformer(shape, shape.text_layers),
+    })
+}
+
+fn small_vit(shape: ModelShape, image_size: ImageSize) -> InputConfig {
+    InputConfig::Vit(VitConfig {
+        image_size: image_size.side(),
+        patch_size: shape.patch,
+        channels: 3,
+        transformer: small_transformer(shape, shape.image_layers),
+    })
+}
+
+fn small_transformer(shape: ModelShape, layers: usize) -> TransformerConfig {
+    TransformerConfig {
         width: shape.width,
         layers,
         heads: 4,
         mlp_width: 4 * shape.width,
         activation: Activation::QuickGelu,
         layer_norm_epsilon: 1e-5,
-    };
-    ClipConfig {
-        embedding_dim: EMBEDDING_DIM,
-        text: TextConfig {
-            vocabulary: tokenizer.vocabulary_size(),
-            context: tokenizer.context_length(),
-            pooling: Pooling::FirstOf(tokenizer.end_id()),
-            transformer: transformer(shape.text_layers),
-        },
-        image: ImageConfig {
-            image_size: image_size.side(),
-            patch_size: shape.patch,
-            channels: 3,
-            transformer: transformer(shape.image_layers),
-        },
     }
 }
 
-fn small_roberta(tokenizer: &CaptionTokenizer) -> RobertaConfig {
-    RobertaConfig {
+fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
+    TextConfig::Roberta(RobertaConfig {
         vocabulary: tokenizer.vocabulary_size(),
         positions: tokenizer.context_length() + PADDING_ID + 1,
         padding_id: PADDING_ID,
@@ -164,12 +155,23 @@ fn small_roberta(tokenizer: &CaptionTokenizer) -> RobertaConfig {
         mlp_width: 384,
         activation: Activation::Gelu,
         epsilon: 1e-5,
+        projection_activation: Activation::Relu,
+    })
+}
+
+fn small_cnn14() -> Cnn14Config {
+    Cnn14Config {
+        frames: log_mel().frames(),
+        mel_bins: MEL_BINS,
+        widths: [8, 16, 32, 64, 96, 96],
+        projection_activation: Activation::Relu,
     }
 }
 
 /// Two stages of windows: 126 frames of 32 bins, stretched to 128 and folded into a square of 64.
 fn small_htsat() -> HtsatConfig {
     HtsatConfig {
+        frames: log_mel().frames(),
         mel_bins: MEL_BINS,
         spec_size: 64,
         patch_size: [8, 8],
@@ -184,6 +186,7 @@ fn small_htsat() -> HtsatConfig {
         activation: Activation::Gelu,
         epsilon: 1e-5,
         fusion: None,
+        projection_activation: Activation::Relu,
     }
 }
 

@@ -8,7 +8,7 @@
 //! not change when another is added. Bells stand in for normals: no weight is an accident of a
 //! long tail, and every platform draws the same.
 
-use umid_models::config::{ClipConfig, ModelConfig};
+use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfig};
 use umid_models::save::{NamedTensor, tensor_shapes};
 use umid_models::{FrontEnd, Input};
 
@@ -59,12 +59,16 @@ impl InputStatistics {
 }
 
 /// Initial weights of a model of this shape, under their names in the layout it is saved in.
+///
+/// # Errors
+///
+/// A shape that is not written.
 pub fn initial_weights(
     config: &ModelConfig,
     statistics: &InputStatistics,
     seed: u64,
-) -> Vec<NamedTensor> {
-    tensor_shapes(config)
+) -> Result<Vec<NamedTensor>, Error> {
+    let tensors = tensor_shapes(config)?
         .into_iter()
         .map(|(name, shape)| {
             let count = shape.iter().product();
@@ -80,7 +84,8 @@ pub fn initial_weights(
             };
             NamedTensor { name, shape, values }
         })
-        .collect()
+        .collect();
+    Ok(tensors)
 }
 
 /// Of the norm that an audio tower begins with, in either layout.
@@ -106,9 +111,13 @@ fn distribution(config: &ModelConfig, name: &str, shape: &[usize]) -> Distributi
     if name.starts_with("logit_scale") {
         return Distribution::Constant(-INITIAL_TEMPERATURE.ln());
     }
-    match config {
-        ModelConfig::Clip(config) => of_clip(config, name),
-        ModelConfig::Clap(_) => of_clap(name, shape),
+    match (&config.text, &config.input) {
+        (TextConfig::Causal(text), InputConfig::Vit(image)) => {
+            let tower =
+                if name.starts_with("text") { &text.transformer } else { &image.transformer };
+            of_clip(tower, name)
+        }
+        _ => of_clap(name, shape),
     }
 }
 
@@ -132,9 +141,7 @@ fn of_clap(name: &str, shape: &[usize]) -> Distribution {
     Distribution::Bell((gain / inputs as f32).sqrt())
 }
 
-fn of_clip(config: &ClipConfig, name: &str) -> Distribution {
-    let tower =
-        if name.starts_with("text") { &config.text.transformer } else { &config.image.transformer };
+fn of_clip(tower: &TransformerConfig, name: &str) -> Distribution {
     let width = (tower.width as f32).powf(-0.5);
     // Residual branches are scaled down by their number.
     let residual = width * (2.0 * tower.layers as f32).powf(-0.5);
@@ -169,7 +176,7 @@ mod tests {
     use crate::names::NameLists;
     use crate::tokenizer::{CaptionTokenizer, TokenizerParams};
     use crate::world::WorldParams;
-    use umid_models::config::{Activation, ImageConfig, Pooling, TextConfig, TransformerConfig};
+    use umid_models::config::{Activation, CausalTextConfig, Pooling, VitConfig};
 
     const NONE: InputStatistics = InputStatistics { mean: Vec::new(), variance: Vec::new() };
 
@@ -182,16 +189,21 @@ mod tests {
             activation: Activation::QuickGelu,
             layer_norm_epsilon: 1e-5,
         };
-        ModelConfig::Clip(ClipConfig {
+        ModelConfig {
             embedding_dim: 8,
-            text: TextConfig {
+            text: TextConfig::Causal(CausalTextConfig {
                 vocabulary: 600,
                 context: 12,
                 pooling: Pooling::FirstOf(599),
                 transformer: transformer.clone(),
-            },
-            image: ImageConfig { image_size: 16, patch_size: 8, channels: 3, transformer },
-        })
+            }),
+            input: InputConfig::Vit(VitConfig {
+                image_size: 16,
+                patch_size: 8,
+                channels: 3,
+                transformer,
+            }),
+        }
     }
 
     fn find<'a>(tensors: &'a [NamedTensor], name: &str) -> &'a NamedTensor {
@@ -200,14 +212,15 @@ mod tests {
 
     #[test]
     fn a_tensor_depends_on_its_name_and_the_seed_alone() {
-        let (small, large) =
-            (initial_weights(&config(1), &NONE, 3), initial_weights(&config(2), &NONE, 3));
+        let weights =
+            |layers, seed| initial_weights(&config(layers), &NONE, seed).expect("weights");
+        let (small, large) = (weights(1, 3), weights(2, 3));
         assert!(large.len() > small.len());
         for name in
             ["text_projection.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight"]
         {
             assert_eq!(find(&small, name), find(&large, name), "{name}");
-            let other = initial_weights(&config(1), &NONE, 4);
+            let other = weights(1, 4);
             assert_ne!(find(&small, name), find(&other, name), "{name}");
         }
         assert_ne!(
@@ -218,14 +231,14 @@ mod tests {
 
     #[test]
     fn keys_of_all_tensors_differ() {
-        let names = tensor_shapes(&config(12));
+        let names = tensor_shapes(&config(12)).expect("shapes");
         let keys: std::collections::HashSet<u64> = names.iter().map(|(n, _)| key(n)).collect();
         assert_eq!(keys.len(), names.len());
     }
 
     #[test]
     fn deviations_are_those_of_the_scheme() {
-        let tensors = initial_weights(&config(1), &NONE, 3);
+        let tensors = initial_weights(&config(1), &NONE, 3).expect("weights");
         for (name, std) in [
             ("text_model.embeddings.token_embedding.weight", 0.02),
             ("vision_model.encoder.layers.0.mlp.fc1.weight", 32.0_f32.powf(-0.5)),
@@ -266,7 +279,7 @@ mod tests {
             let corpus = ["aa aa".to_owned(), "aa".to_owned()];
             let tokenizer = CaptionTokenizer::train(params, &corpus).expect("a tokenizer");
             let config = architecture.config(&tokenizer, size);
-            let tensors = initial_weights(&config, &statistics, 3);
+            let tensors = initial_weights(&config, &statistics, 3).expect("weights");
             for tensor in &tensors {
                 let finite = tensor.values.iter().all(|value| value.is_finite());
                 assert!(finite && tensor.values.len() == tensor.shape.iter().product::<usize>());

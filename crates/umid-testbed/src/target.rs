@@ -6,7 +6,7 @@ use std::path::Path;
 
 use umid_models::Precision;
 use umid_models::save::save;
-use umid_models::{Model, parse_device};
+use umid_models::{LoadOptions, Model, parse_device};
 
 use crate::architecture::Architecture;
 use crate::card::{Card, CardDecoder, CardWorld};
@@ -71,10 +71,10 @@ pub fn make_target(
 
     let initial = work.join("initial");
     let statistics = InputStatistics::measure(&world, &front_end)?;
-    let weights = initial_weights(&config, &statistics, recipe.training.seed);
+    let weights = initial_weights(&config, &statistics, recipe.training.seed)?;
     save(&initial, &config, &front_end, &weights, Precision::F32)?;
     tokenizer.save(&initial)?;
-    let model = Model::load_trainable(&initial, &device)?;
+    let model = Model::load(&initial, LoadOptions::on(&device).trainable())?;
 
     let checkpoints = work.join("checkpoints");
     let trained =

@@ -17,6 +17,7 @@ use burn::module::{Module, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use umid_models::config::ModelConfig;
 use umid_models::save::{NamedTensor, export};
 use umid_models::{InputTower, Model, TextTower, Tower, to_host};
 
@@ -104,7 +105,7 @@ pub fn train(
     {
         checkpoints.clear()?;
     }
-    Ok(Trained { tensors: state.trainee.export(), final_loss })
+    Ok(Trained { tensors: state.trainee.export(&model.config)?, final_loss })
 }
 
 fn optimiser(params: &TrainParams) -> ModuleOptimizer {
@@ -218,9 +219,9 @@ impl Trainee {
         self
     }
 
-    fn export(&self) -> Vec<NamedTensor> {
+    fn export(&self, config: &ModelConfig) -> Result<Vec<NamedTensor>, Error> {
         let log_scale = to_host(self.log_scale.val().inner())[0];
-        export(&self.text, &self.tower, log_scale)
+        Ok(export(config, &self.text, &self.tower, log_scale)?)
     }
 }
 

@@ -83,7 +83,7 @@ fn inputs_are_embedded_as_transformers_does() {
         let inputs = TensorData::new(values, [batch, channels, rows, columns]);
         let found = to_host(model.tower.embed(Tensor::from_data(inputs, model.device())));
         for (found, expected) in
-            found.chunks_exact(model.config.embedding_dim()).zip(&expected.input_embeds)
+            found.chunks_exact(model.config.embedding_dim).zip(&expected.input_embeds)
         {
             let error = row_error(model.modality(), found, expected);
             assert!(error <= TOLERANCE, "{target}: off by {error:e}");

@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use umid_models::Precision;
-use umid_models::config::{AudioConfig, ModelConfig, TransformerConfig};
+use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfig};
 use umid_models::save::save;
-use umid_models::{Model, parse_device};
+use umid_models::{LoadOptions, Model};
 use umid_testbed::{
     Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress,
     TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
@@ -53,11 +53,10 @@ impl Toy {
         let front_end = architecture.front_end(size);
         let initial = folder.path().join("initial");
         let statistics = InputStatistics::measure(&world, &front_end).expect("statistics");
-        let weights = initial_weights(&config, &statistics, 1);
+        let weights = initial_weights(&config, &statistics, 1).expect("weights");
         save(&initial, &config, &front_end, &weights, Precision::F32).expect("saved");
         tokenizer.save(&initial).expect("saved");
-        let model =
-            Model::load_trainable(&initial, &parse_device("cpu").expect("cpu")).expect("a model");
+        let model = Model::load(&initial, LoadOptions::default().trainable()).expect("a model");
         Self { world, tokenizer, model, folder }
     }
 
@@ -90,23 +89,20 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
     let small = |t: &mut TransformerConfig| {
         *t = TransformerConfig { width: 16, layers: 1, heads: 2, mlp_width: 32, ..t.clone() };
     };
-    match &mut config {
-        ModelConfig::Clip(clip) => {
-            clip.embedding_dim = 16;
-            small(&mut clip.text.transformer);
-            small(&mut clip.image.transformer);
-        }
-        ModelConfig::Clap(clap) => {
-            clap.projection.embedding_dim = 16;
-            let text = &mut clap.text;
+    config.embedding_dim = 16;
+    match &mut config.text {
+        TextConfig::Causal(text) => small(&mut text.transformer),
+        TextConfig::Roberta(text) => {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
-            match &mut clap.audio {
-                AudioConfig::Htsat(htsat) => {
-                    (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);
-                }
-                AudioConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
-            }
         }
+    }
+    match &mut config.input {
+        InputConfig::Vit(image) => small(&mut image.transformer),
+        InputConfig::Htsat(htsat) => {
+            (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);
+        }
+        InputConfig::Resnet(image) => (image.layers, image.width, image.heads) = ([1; 4], 8, 2),
+        InputConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
     }
     config
 }
@@ -140,7 +136,7 @@ fn a_trained_clap_is_saved_whole() {
         let saved = toy.folder.path().join("saved");
         save(&saved, config, front_end, &trained.tensors, Precision::F32).expect("saved");
         toy.tokenizer.save(&saved).expect("saved");
-        let again = Model::load_trainable(&saved, toy.model.device()).expect("a model");
+        let again = Model::load(&saved, LoadOptions::default().trainable()).expect("a model");
         // The next training begins where the last one ended.
         let toy = Toy { model: again, ..toy };
         let mut first = None;

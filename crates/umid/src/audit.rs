@@ -26,8 +26,7 @@ use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
 use crate::reading::lengths::check_lengths;
-use crate::reading::reference_fit::fit_part;
-use crate::reading::reference_fit::{check_names, check_votes};
+use crate::reading::reference_fit::{check_names, check_votes, split};
 use crate::reading::text_signals::CHUNK;
 use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
@@ -365,7 +364,7 @@ fn run_info(
         signals: BTreeMap::new(),
     };
     let names = options.calibrated_reference.texts.len();
-    let calibrating = names - fit_part(names, options.seed)?.len();
+    let calibrating = split(names, options.seed)?.calibration.len();
     let inversion = options.inversion.as_ref();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {

@@ -155,7 +155,7 @@ fn time_model(
 ) -> anyhow::Result<()> {
     let checkpoint = model.checkpoint(root, &out.join("models"))?;
     let config = Model::load(&checkpoint, &umid_models::parse_device("cpu")?)?.config;
-    let operations = operations(&config)?;
+    let operations = operations(&config);
     let batches = if arguments.batch.is_empty() { model.batches } else { &arguments.batch };
     let mut contenders = kinds
         .iter()

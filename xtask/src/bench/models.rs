@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use umid_models::Precision;
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
-    Activation, AudioConfig, ClapConfig, ClipConfig, HtsatConfig, ImageConfig, ModelConfig,
-    Pooling, ProjectionConfig, RobertaConfig, TextConfig, TransformerConfig,
+    Activation, CausalTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, RobertaConfig,
+    TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::save::save;
 use umid_models::{
@@ -84,9 +84,12 @@ impl Timed {
         let (config, front_end, family) = match self.source {
             Source::Bundled(folder) => return Ok(root.join(folder)),
             Source::Vit { patch, width, layers, dim } => {
-                (clip(patch, width, layers, dim), pixels(), TokenizerFamily::Clip)
+                (clip(vit(patch, width, layers), dim), pixels(), TokenizerFamily::Clip)
             }
-            Source::Htsat => (clap(), log_mels()?, TokenizerFamily::Roberta),
+            Source::Htsat => {
+                let log_mel = log_mel()?;
+                (clap(log_mel.frames()), FrontEnd::Audio(log_mel), TokenizerFamily::Roberta)
+            }
         };
         let folder = work.join(self.name);
         if folder.is_dir() {
@@ -107,7 +110,7 @@ impl Timed {
         let params = WorldParams { medium, members: 2, non_members: 2, ..WorldParams::default() };
         let world = World::draw(params, &NameLists::bundled())?;
         let statistics = InputStatistics::measure(&world, &front_end)?;
-        let weights = initial_weights(&config, &statistics, SEED);
+        let weights = initial_weights(&config, &statistics, SEED)?;
         save(&half_done, &config, &front_end, &weights, Precision::F32)?;
         tokenizer.save(&half_done)?;
         fs::rename(&half_done, &folder)?;
@@ -131,22 +134,19 @@ fn transformer(width: usize, layers: usize) -> TransformerConfig {
     }
 }
 
-fn clip(patch_size: usize, width: usize, layers: usize, embedding_dim: usize) -> ModelConfig {
-    ModelConfig::Clip(ClipConfig {
-        embedding_dim,
-        text: TextConfig {
-            vocabulary: VOCABULARY,
-            context: CONTEXT,
-            pooling: Pooling::FirstOf(VOCABULARY as u32 - 1),
-            transformer: transformer(64, 1),
-        },
-        image: ImageConfig {
-            image_size: 224,
-            patch_size,
-            channels: 3,
-            transformer: transformer(width, layers),
-        },
-    })
+fn clip(input: InputConfig, embedding_dim: usize) -> ModelConfig {
+    let text = TextConfig::Causal(CausalTextConfig {
+        vocabulary: VOCABULARY,
+        context: CONTEXT,
+        pooling: Pooling::FirstOf(VOCABULARY as u32 - 1),
+        transformer: transformer(64, 1),
+    });
+    ModelConfig { embedding_dim, text, input }
+}
+
+fn vit(patch_size: usize, width: usize, layers: usize) -> InputConfig {
+    let transformer = transformer(width, layers);
+    InputConfig::Vit(VitConfig { image_size: 224, patch_size, channels: 3, transformer })
 }
 
 fn pixels() -> FrontEnd {
@@ -161,11 +161,11 @@ fn pixels() -> FrontEnd {
     })
 }
 
-/// clap-htsat-unfused, but for the text tower.
-fn clap() -> ModelConfig {
-    ModelConfig::Clap(ClapConfig {
-        projection: ProjectionConfig { embedding_dim: 512, activation: Activation::Relu },
-        text: RobertaConfig {
+/// clap-htsat-unfused, except for the text tower.
+fn clap(frames: usize) -> ModelConfig {
+    ModelConfig {
+        embedding_dim: 512,
+        text: TextConfig::Roberta(RobertaConfig {
             vocabulary: VOCABULARY + 2,
             positions: CONTEXT + 2,
             padding_id: 1,
@@ -176,8 +176,10 @@ fn clap() -> ModelConfig {
             mlp_width: 256,
             activation: Activation::Gelu,
             epsilon: 1e-5,
-        },
-        audio: AudioConfig::Htsat(HtsatConfig {
+            projection_activation: Activation::Relu,
+        }),
+        input: InputConfig::Htsat(HtsatConfig {
+            frames,
             mel_bins: 64,
             spec_size: 256,
             patch_size: [4, 4],
@@ -192,12 +194,13 @@ fn clap() -> ModelConfig {
             activation: Activation::Gelu,
             epsilon: 1e-5,
             fusion: None,
+            projection_activation: Activation::Relu,
         }),
-    })
+    }
 }
 
-fn log_mels() -> anyhow::Result<FrontEnd> {
-    Ok(FrontEnd::Audio(LogMel::new(LogMelParams {
+fn log_mel() -> anyhow::Result<LogMel> {
+    Ok(LogMel::new(LogMelParams {
         sample_rate: 48_000,
         window: 1024,
         hop: 480,
@@ -207,45 +210,11 @@ fn log_mels() -> anyhow::Result<FrontEnd> {
         samples: 480_000,
         truncation: Truncation::RandTrunc,
         padding: Padding::RepeatPad,
-    })?))
+    })?)
 }
 
-/// Floating-point operations of the matrix products of one input's way forward; a product and the
-/// addition that follows it are two. The way back to the input costs as many.
-pub fn operations(config: &ModelConfig) -> anyhow::Result<f64> {
-    let products = match config {
-        ModelConfig::Clip(config) => {
-            let (image, t) = (&config.image, &config.image.transformer);
-            let (patches, patch) = (image.patches(), image.patch_size);
-            let tokens = patches + 1;
-            patches * image.channels * patch * patch * t.width
-                + t.layers * block(tokens, tokens, t.width, t.mlp_width)
-                + t.width * config.embedding_dim
-        }
-        ModelConfig::Clap(ClapConfig { audio: AudioConfig::Htsat(htsat), projection, .. }) => {
-            let stage = |stage: usize| {
-                let (width, side) = (htsat.width_of(stage), htsat.resolution(stage));
-                let inner = (width as f64 * htsat.mlp_ratio) as usize;
-                let tokens = side * side;
-                let merging = if stage + 1 < htsat.depths.len() {
-                    tokens / 4 * (4 * width) * (2 * width)
-                } else {
-                    0
-                };
-                htsat.depths[stage] * block(tokens, htsat.window.pow(2), width, inner) + merging
-            };
-            let [rows, columns] = htsat.patch_size;
-            let patches = htsat.resolution(0).pow(2) * rows * columns * htsat.width;
-            let width = htsat.width_of(htsat.depths.len() - 1);
-            let dim = projection.embedding_dim;
-            patches + (0..htsat.depths.len()).map(stage).sum::<usize>() + width * dim + dim * dim
-        }
-        ModelConfig::Clap(_) => bail!("operations of Cnn14 are not counted"),
-    };
-    Ok(2.0 * products as f64)
-}
-
-/// Products of a block whose tokens each attend to `seen` tokens.
-fn block(tokens: usize, seen: usize, width: usize, inner: usize) -> usize {
-    tokens * (4 * width * width + 2 * width * inner + 2 * seen * width)
+/// Floating-point operations of the products of one input's forward pass: a multiplication and the
+/// addition that follows it are two. The backward pass to the input costs as many.
+pub fn operations(config: &ModelConfig) -> f64 {
+    2.0 * config.input.multiplications(config.embedding_dim) as f64
 }

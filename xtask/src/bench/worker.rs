@@ -12,7 +12,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use umid_invert::{InputSpace, InvertParams, Inverter, KeepInputs};
 use umid_kernels::Matrix;
-use umid_models::{Model, Precision, parse_device, to_host};
+use umid_models::{LoadOptions, Model, Precision, parse_device, to_host};
 
 /// Answer the requests of `bench`.
 #[derive(Args)]
@@ -52,9 +52,10 @@ pub struct Answer {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = parse_device(&arguments.device)?;
     let model = if arguments.unfused {
-        Model::load_trainable(&arguments.model, &device)?
+        Model::load(&arguments.model, LoadOptions::on(&device).trainable())?
     } else {
-        Model::load_in(&arguments.model, &device, arguments.precision)?
+        let options = LoadOptions::on(&device).in_precision(arguments.precision);
+        Model::load(&arguments.model, options)?
     };
     let mut answers = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -75,7 +76,7 @@ fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
         InvertParams { restarts: batch, batch_rows: batch, steps, ..InvertParams::default() };
     let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
     let text =
-        Array2::from_shape_fn((1, model.config.embedding_dim()), |(_, i)| (i as f32 * 0.7).sin());
+        Array2::from_shape_fn((1, model.config.embedding_dim), |(_, i)| (i as f32 * 0.7).sin());
     let starts = inverter.starts();
     let started = Instant::now();
     inverter.invert_from(text.view(), starts.view(), KeepInputs::No)?;

@@ -1,4 +1,4 @@
-//! Stratified folds, shuffles within them, and the area under the ROC curve of one fold.
+//! Stratified folds and shuffles within them.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -47,26 +47,7 @@ fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     rng
 }
 
-/// The probability that a member scores above a non-member, ties counting one half (Mann and
-/// Whitney 1947). Both classes are present and scores are finite.
-pub(crate) fn area(scores: &[f64], members: &[bool]) -> f64 {
-    let of = |wanted: bool| {
-        scores.iter().zip(members).filter(move |(_, m)| **m == wanted).map(|(score, _)| *score)
-    };
-    let mut others: Vec<f64> = of(false).collect();
-    others.sort_by(f64::total_cmp);
-    // Twice the wins and once the ties is an integer: exact in f64, whatever the order.
-    let doubled: usize = of(true)
-        .map(|member| {
-            others.partition_point(|&other| other < member)
-                + others.partition_point(|&other| other <= member)
-        })
-        .sum();
-    doubled as f64 / (2.0 * of(true).count() as f64 * others.len() as f64)
-}
-
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "these results are exact")]
 mod tests {
     use super::*;
 
@@ -96,10 +77,5 @@ mod tests {
         assert_ne!(shuffled, members);
         assert_ne!(shuffled, shuffle_within(&members, &fold_of, 5, 3, 1));
         assert_eq!(shuffled, shuffle_within(&members, &fold_of, 5, 3, 0));
-    }
-
-    #[test]
-    fn a_tie_counts_one_half() {
-        assert_eq!(area(&[2.0, 3.0, 1.0, 2.0], &[true, true, false, false]), 0.875);
     }
 }

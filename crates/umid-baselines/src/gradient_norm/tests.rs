@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::module::ModuleMapper;
-use umid_models::parse_device;
+use umid_models::{LoadOptions, parse_device};
 
 use super::*;
 
@@ -17,7 +17,7 @@ const WEIGHT_TOLERANCE: f64 = 5e-3;
 fn model() -> Model {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../umid-models/tests/fixtures");
     let device = parse_device("cpu").expect("cpu");
-    Model::load_trainable(&fixtures.join("hf-gelu"), &device).expect("fixture")
+    Model::load(&fixtures.join("hf-gelu"), LoadOptions::on(&device).trainable()).expect("fixture")
 }
 
 /// An image of waves, another one for each seed.
@@ -83,7 +83,7 @@ fn every_weight_that_takes_part_has_a_gradient() {
 fn embedding_gradients_agree_with_finite_differences() {
     let model = model();
     let attack = attack(&model);
-    let width = model.config.embedding_dim();
+    let width = model.config.embedding_dim;
     let unit = |seed: f64| {
         let row: Array1<f64> = (0..width).map(|i| (i as f64 * 0.7 + seed).sin()).collect();
         let length = row.dot(&row).sqrt();

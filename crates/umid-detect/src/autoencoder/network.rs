@@ -1,14 +1,12 @@
 //! The autoencoder's layers as plain arrays: what is saved and what scores rows.
 
 use ndarray::{Array1, Array2, ArrayView1};
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// Widths between input and output (TUNI's code).
 const HIDDEN_WIDTHS: [usize; 5] = [16, 8, 4, 8, 16];
-/// Stream of the seed that the initial weights are drawn from; epochs have the streams after it.
-pub(super) const INITIAL_WEIGHTS_STREAM: u64 = 0;
 
 /// Dense layers with ReLU between them and a linear output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,9 +23,7 @@ pub(super) struct Layer {
 
 impl Network {
     /// Uniform weights of Glorot and Bengio 2010 (equation 16), zero biases.
-    pub(super) fn initial(columns: usize, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(INITIAL_WEIGHTS_STREAM);
+    pub(super) fn initial(columns: usize, rng: &mut ChaCha8Rng) -> Self {
         let mut widths = vec![columns];
         widths.extend(HIDDEN_WIDTHS);
         widths.push(columns);
@@ -90,10 +86,11 @@ impl Layer {
 mod tests {
     use super::*;
     use ndarray::array;
+    use rand::SeedableRng;
 
     #[test]
     fn the_shape_is_the_papers() {
-        let network = Network::initial(2, 0);
+        let network = Network::initial(2, &mut ChaCha8Rng::seed_from_u64(0));
         let widths: Vec<usize> = network.layers.iter().map(|layer| layer.weight.ncols()).collect();
         assert_eq!(widths, [16, 8, 4, 8, 16, 2]);
     }

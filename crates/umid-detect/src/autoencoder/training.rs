@@ -3,13 +3,12 @@
 use burn::optim::{Adam, AdamConfig, AdamState, Optimizer};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use ndarray::{Array1, Array2, ArrayView2};
-use rand::SeedableRng;
+use ndarray::{Array1, Array2};
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
-use super::AutoencoderValidParams;
-use super::network::{INITIAL_WEIGHTS_STREAM, Layer, Network};
+use super::network::{Layer, Network};
+use super::{AutoencoderValidParams, EPOCH_PURPOSE};
+use crate::streams::stream;
 
 /// Guard against division by zero in Adam (Kingma and Ba 2015, algorithm 1).
 const ADAM_EPSILON: f32 = 1e-8;
@@ -20,7 +19,7 @@ const ADAM_EPSILON: f32 = 1e-8;
 /// `records` is `[texts, signals]`.
 pub(super) fn train(
     initial: &Network,
-    records: &ArrayView2<'_, f64>,
+    records: &Array2<f64>,
     params: &AutoencoderValidParams,
 ) -> Network {
     let device = Device::flex();
@@ -40,15 +39,13 @@ pub(super) fn train(
 
 /// The order of the rows in an epoch depends on the seed and the epoch alone.
 fn shuffle(order: &mut [usize], seed: u64, epoch: u64) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(INITIAL_WEIGHTS_STREAM + 1 + epoch);
     order.sort_unstable();
-    order.shuffle(&mut rng);
+    order.shuffle(&mut stream(EPOCH_PURPOSE, seed, epoch));
 }
 
 /// # Shapes
 /// `[texts, signals]` to `[rows, signals]`.
-fn batch(records: &ArrayView2<'_, f64>, rows: &[usize], device: &Device) -> Tensor<2> {
+fn batch(records: &Array2<f64>, rows: &[usize], device: &Device) -> Tensor<2> {
     let values: Vec<f32> =
         rows.iter().flat_map(|&row| records.row(row).to_vec()).map(|value| value as f32).collect();
     Tensor::from_data(TensorData::new(values, [rows.len(), records.ncols()]), device)

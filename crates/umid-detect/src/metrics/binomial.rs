@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_have_a_closed_form_at_nought_and_at_all() {
+    fn the_ends_have_a_closed_form_for_no_hits_and_for_all_hits() {
         // (1 - p)^n = 0.025.
         for trials in [1, 10, 1000] {
             let closed = 1.0 - 0.025_f64.powf(1.0 / f64::from(trials));

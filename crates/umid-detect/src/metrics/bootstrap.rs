@@ -19,7 +19,7 @@ use crate::error::{DetectError, Result};
 
 /// Resamples of an interval unless set; Efron and Tibshirani (1993) advise at least 1,000 for
 /// percentile intervals.
-pub const DEFAULT_RESAMPLES: usize = 2000;
+const DEFAULT_RESAMPLES: usize = 2000;
 
 /// How an interval is bootstrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ impl Default for Bootstrap {
     }
 }
 
-/// What one method says of two classes. For a comparison of two methods, the same place of a list
-/// is the same identity in both.
+/// Scores of both classes by one method. Where two methods are compared, the same position of a
+/// list is the same identity in both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScores<'a> {
     /// Scores of members, higher for members.
@@ -183,7 +183,7 @@ impl Bootstrap {
         })
     }
 
-    /// One value a resample, each from its own stream.
+    /// One value per resample, each from its own stream.
     fn replicates<T>(&self, mut replicate: impl FnMut(&mut ChaCha8Rng) -> T) -> Result<Vec<T>> {
         if self.resamples == 0 {
             return Err(DetectError::Argument {
@@ -202,7 +202,7 @@ impl Bootstrap {
     }
 }
 
-/// How many of as many flags, drawn with replacement, are set.
+/// How many are set among `flags.len()` flags that are drawn with replacement.
 fn draw_flags(flags: &[bool], rng: &mut ChaCha8Rng) -> usize {
     (0..flags.len()).filter(|_| flags[rng.random_range(0..flags.len())]).count()
 }

@@ -1,4 +1,4 @@
-//! How good decisions are: one flag a text, true where it was called a member.
+//! How good decisions are: one flag per text, true where it was called a member.
 
 use crate::error::{DetectError, Result};
 

@@ -1,6 +1,6 @@
 //! How well scores and decisions separate members from non-members: the ROC curve, its area and its
 //! height at a small false positive rate (Carlini et al. 2022, "Membership Inference Attacks From
-//! First Principles"), rates of decisions, and 95 % intervals of them all.
+//! First Principles"), rates of decisions, and 95 % intervals.
 //!
 //! Scores are higher for members. Nothing here is ever NaN: an empty class is an error, and a rate
 //! that the sample cannot resolve is `None`.
@@ -13,7 +13,7 @@ mod ranked;
 mod roc;
 
 pub use binomial::{realised_false_positive_rate, share_interval};
-pub use bootstrap::{Bootstrap, ClassScores, DEFAULT_RESAMPLES};
+pub use bootstrap::{Bootstrap, ClassScores};
 pub use decisions::{balanced_accuracy, precision, recall};
 pub use interval::Interval;
 pub use roc::{RocPoint, auc, roc_curve, tpr_at_fpr};

@@ -1,20 +1,21 @@
-//! The scores of both classes on one ladder of distinct values, and how often each rung is hit.
+//! The scores of both classes as ranks among their distinct values, and how many scores have each
+//! rank.
 //!
 //! Every statistic of an ROC curve depends on the scores only through these counts. The scores are
-//! sorted once; a bootstrap resample is then a new set of counts over the same rungs and costs no
+//! sorted once; a bootstrap resample is then a new set of counts over the same ranks and costs no
 //! sort. The sums are of integers, so a result does not depend on the order of the scores.
 
 use crate::error::Result;
 use crate::records::check_scores;
 
-/// The rung of each score. Equal scores share a rung; rungs count upwards.
+/// The rank of each score. Equal scores share a rank; higher scores have higher ranks.
 #[derive(Debug)]
 pub(super) struct Ranked {
-    /// Rung of each member, in the order the scores came in.
+    /// Rank of each member, in the order the scores came in.
     members: Vec<u32>,
-    /// Rung of each non-member, in the order the scores came in.
+    /// Rank of each non-member, in the order the scores came in.
     non_members: Vec<u32>,
-    rungs: usize,
+    ranks: usize,
 }
 
 impl Ranked {
@@ -28,15 +29,15 @@ impl Ranked {
         };
         let mut order: Vec<usize> = (0..members.len() + non_members.len()).collect();
         order.sort_unstable_by(|&a, &b| score(a).total_cmp(&score(b)));
-        let mut rungs = vec![0_u32; order.len()];
-        let mut rung = 0;
+        let mut ranks = vec![0_u32; order.len()];
+        let mut rank = 0;
         for pair in order.windows(2) {
             // Not `total_cmp`, which tells zeros of different sign apart.
-            rung += u32::from(score(pair[0]) < score(pair[1]));
-            rungs[pair[1]] = rung;
+            rank += u32::from(score(pair[0]) < score(pair[1]));
+            ranks[pair[1]] = rank;
         }
-        let non_members = rungs.split_off(members.len());
-        Ok(Self { members: rungs, non_members, rungs: rung as usize + 1 })
+        let non_members = ranks.split_off(members.len());
+        Ok(Self { members: ranks, non_members, ranks: rank as usize + 1 })
     }
 
     pub(super) fn members(&self) -> usize {
@@ -57,11 +58,11 @@ impl Ranked {
 
     /// Counts to which nothing has been added.
     pub(super) fn no_counts(&self) -> Counts {
-        Counts { members: vec![0; self.rungs], non_members: vec![0; self.rungs] }
+        Counts { members: vec![0; self.ranks], non_members: vec![0; self.ranks] }
     }
 }
 
-/// How many scores of each class stand on each rung.
+/// How many scores of each class have each rank.
 #[derive(Debug)]
 pub(super) struct Counts {
     members: Vec<u32>,
@@ -84,10 +85,10 @@ impl Counts {
         self.non_members[ranked.non_members[place] as usize] += 1;
     }
 
-    /// Members and non-members of each rung, from the highest downwards.
+    /// Members and non-members of each rank, from the highest downwards.
     pub(super) fn downwards(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let rungs = self.members.iter().zip(&self.non_members).rev();
-        rungs.map(|(&members, &non_members)| (members.into(), non_members.into()))
+        let ranks = self.members.iter().zip(&self.non_members).rev();
+        ranks.map(|(&members, &non_members)| (members.into(), non_members.into()))
     }
 
     /// Share of pairs in which the member stands higher, ties counting one half.

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use umid_baselines::{BlindControl, BlindOutcome, p_value};
+use umid_baselines::{BlindControl, BlindOutcome};
+use umid_detect::ConformalCalibration;
 
 use super::Method;
 use crate::record::{Column, Cost, Group, Reading, Sees};
@@ -48,8 +49,8 @@ impl Method for Blind {
             .collect();
         let cost = Cost::default();
         let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
-        let p_value = vec![p_value(outcome.area, null)?];
-        reading.facts.insert("p_value".to_owned(), p_value);
+        let p_value = ConformalCalibration::new(null.clone())?.p_value(outcome.area)?;
+        reading.facts.insert("p_value".to_owned(), vec![p_value]);
         reading.facts.insert("auc".to_owned(), vec![outcome.area]);
         reading.facts.insert("null".to_owned(), null.clone());
         Ok(vec![reading])

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use umid_baselines::GradientNorm as Attack;
-use umid_models::Model;
+use umid_models::{LoadOptions, Model};
 
 use super::pair_probe::Probe;
 use super::{Method, columns_of};
@@ -37,7 +37,7 @@ impl Method for GradientNorm {
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
         let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
         let source = &subject.model.source.directory;
-        let model = Model::load_trainable(source, subject.model.device())?;
+        let model = Model::load(source, LoadOptions::on(subject.model.device()).trainable())?;
         let attack = Attack::new(&model, captions, photos)?;
         let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
         let mut readings = Vec::new();

@@ -18,10 +18,11 @@ use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{
-    CalibratedTest, CalibratedTestParams, Decision, Ensemble, EnsembleParams, SignalWeight,
+    CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Ensemble, EnsembleParams,
+    SignalWeight, Split,
 };
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
-use umid_models::{Model, Precision};
+use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::Signal;
 
 use super::coarse::Searched;
@@ -157,7 +158,8 @@ impl Probe {
         let rounded = (settings.precision != subject.model.precision())
             .then(|| {
                 let model = &subject.model;
-                Model::load_in(&model.source.directory, model.device(), settings.precision)
+                let options = LoadOptions::on(model.device()).in_precision(settings.precision);
+                Model::load(&model.source.directory, options)
             })
             .transpose()?;
         let reader = Reader::new(subject, rounded.as_ref().unwrap_or(&subject.model), settings)?;
@@ -353,7 +355,7 @@ fn ensemble(
     if !detectors {
         return Ok(readings);
     }
-    for (i, detector) in fitted.detectors().iter().enumerate() {
+    for (i, detector) in fitted.detectors().enumerate() {
         let groups = columns_of(&read, |read| {
             let opinion = |r: &Option<umid_detect::EnsembleReading>| {
                 r.as_ref().map(|r| (r.opinions[i].score, r.opinions[i].anomalous))
@@ -377,10 +379,11 @@ pub fn calibrated(
     seed: u64,
 ) -> anyhow::Result<BTreeMap<Group, Column>> {
     let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
-    let weights = score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
-    let params = CalibratedTestParams { seed, ..CalibratedTestParams::new(weights) };
+    let weights: Vec<SignalWeight> =
+        score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
     let rows: Vec<_> = reference.iter().map(of).collect();
-    let test: CalibratedTest = params.fit(&rows)?;
+    let split = Split::new(rows.len(), DEFAULT_FIT_FRACTION, seed)?;
+    let test = CalibratedTest::fit(&weights, &rows, &split)?;
     columns_of(groups, |rows| {
         let outcome = |row: &Row| {
             let values = of(row);
@@ -390,7 +393,7 @@ pub fn calibrated(
             }
             Ok(Some(test.test(&values)?))
         };
-        let outcomes: Vec<Option<umid_detect::Outcome>> =
+        let outcomes: Vec<Option<CalibratedScore>> =
             rows.iter().map(outcome).collect::<anyhow::Result<_>>()?;
         Ok(Column {
             scores: outcomes.iter().map(|o| o.as_ref().map(|o| o.score)).collect(),

@@ -77,10 +77,14 @@ impl Method for ReferenceModels {
             trained_on: nobody.view(),
         };
         let rmia = Rmia { side: ReferenceSide::Online, ..Rmia::default() };
-        let (view, out) = (target.cosines.view(), trained_on.view());
+        let cosines = Points {
+            target: target.cosines.view(),
+            references: cosines.view(),
+            trained_on: trained_on.view(),
+        };
         let all = [
-            ("LiRA", lira_online(&view, &cosines.view(), &out)?),
-            ("LiRA, offline", lira_offline(&view, &cosines.view(), &out)?),
+            ("LiRA", lira_online(&cosines)?),
+            ("LiRA, offline", lira_offline(&cosines)?),
             ("RMIA", rmia.score(&queries, &population)?),
         ];
         let cost = Cost {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use umid_models::config::ModelConfig;
 use umid_models::{FrontEnd, Model};
 
 use super::Outcome;
@@ -34,7 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         "config": model.config,
         "tokenizer": {
             "context": model.tokenizer.context(),
-            "vocabulary": model.config.vocabulary(),
+            "vocabulary": model.config.text.vocabulary(),
         },
         "modality": model.modality(),
         "preprocess": front_end,
@@ -50,20 +49,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let dtypes: Vec<String> =
         model.source.dtypes.iter().map(|(dtype, n)| format!("{n} {dtype}")).collect();
     println!("{:<14}{}", "tensors", dtypes.join(", "));
-    println!("{:<14}{}", "embedding", model.config.embedding_dim());
+    println!("{:<14}{}", "embedding", model.config.embedding_dim);
     println!("{:<14}{:.2}", "logit scale", model.logit_scale());
-    let (input, text) = match &model.config {
-        ModelConfig::Clip(config) => {
-            (compact(&config.image.transformer), compact(&config.text.transformer))
-        }
-        ModelConfig::Clap(config) => (compact(&config.audio), compact(&config.text)),
-    };
-    println!("{:<14}{input}", format!("{} tower", model.modality()));
-    println!("{:<14}{text}", "text tower");
-    if let ModelConfig::Clip(config) = &model.config {
-        println!("{:<14}{}", "pooling", compact(&config.text.pooling));
-    }
-    let (context, vocabulary) = (model.tokenizer.context(), model.config.vocabulary());
+    println!("{:<14}{}", format!("{} tower", model.modality()), compact(&model.config.input));
+    println!("{:<14}{}", "text tower", compact(&model.config.text));
+    let (context, vocabulary) = (model.tokenizer.context(), model.config.text.vocabulary());
     println!("{:<14}context {context}, vocabulary {vocabulary}", "tokenizer");
     println!("{:<14}{}", "preprocessing", compact(&front_end));
     Ok(Outcome::Done)

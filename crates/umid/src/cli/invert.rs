@@ -6,9 +6,8 @@ use anyhow::Context;
 use clap::{Args as ClapArgs, ValueEnum};
 use ndarray::Array2;
 use umid::imagined::{imagined, wav_file};
-use umid_invert::{
-    InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space, WaveformSpace,
-};
+use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Space};
+use umid_models::audio::WaveformSpace;
 use umid_models::{FrontEnd, InputTower, Model};
 
 use super::Outcome;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
-use umid_models::{Model, Precision};
+use umid_models::{LoadOptions, Model, Precision};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -32,7 +32,8 @@ pub(crate) struct DeviceArgs {
 impl ModelArgs {
     pub(crate) fn load(&self) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
-        Model::load_in(&self.model, &device, self.precision).context("cannot load the model")
+        let options = LoadOptions::on(&device).in_precision(self.precision);
+        Model::load(&self.model, options).context("cannot load the model")
     }
 }
 

@@ -16,7 +16,7 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
-use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, fit_part};
+use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
 use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
 
@@ -66,13 +66,13 @@ impl<'a> Auditor<'a> {
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
         let names = &options.calibrated_reference.texts;
-        let fit = fit_part(names.len(), options.seed)?;
+        let split = split(names.len(), options.seed)?;
         let bank: Option<Bank> = options
             .bank
             .as_deref()
             .map(|directory| load_bank(model, directory, &options.cache, progress))
             .transpose()?;
-        let neighbours: Vec<&Query> = fit.iter().map(|row| &names[*row]).collect();
+        let neighbours: Vec<&Query> = split.fit.iter().map(|row| &names[*row]).collect();
         let text = TextReader::new(model, &options.templates, &options.siblings)?
             .with_reference(&neighbours, bank)?;
 
@@ -82,13 +82,13 @@ impl<'a> Auditor<'a> {
             .as_deref()
             .map(|directory| fingerprint(directory, model.modality()))
             .transpose()?;
-        let key = cache_key(model, options, &("calibrated", bank, options.seed), names);
+        let key = cache_key(model, options, &("calibrated", bank, &split.fit), names);
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
             progress.stage("reference names", names.len());
             let mut rows = Vec::with_capacity(names.len());
             for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
                 let chunk: Vec<&Query> = chunk.iter().collect();
-                let own_row = |i: usize| fit.binary_search(&(first + i)).ok();
+                let own_row = |i: usize| split.fit.binary_search(&(first + i)).ok();
                 rows.extend(text.read(&chunk, own_row)?.into_iter().map(|r| r.signals));
                 progress.advance(chunk.len());
             }
@@ -99,7 +99,7 @@ impl<'a> Auditor<'a> {
             &options.score,
             &options.one_part_score,
             options.alpha,
-            options.seed,
+            &split,
         )?;
         let paper = match &options.inversion {
             None => None,

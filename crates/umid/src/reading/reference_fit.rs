@@ -10,8 +10,8 @@ use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
-    CalibratedTest, CalibratedTestParams, DEFAULT_FIT_FRACTION, DetectError, Ensemble,
-    EnsembleParams, MIN_CALIBRATION_ROWS, split,
+    CalibratedTest, DEFAULT_FIT_FRACTION, DetectError, Ensemble, EnsembleParams,
+    MIN_CALIBRATION_ROWS, Split,
 };
 use umid_signals::Signal;
 
@@ -43,9 +43,9 @@ impl ReferenceSignals {
     }
 }
 
-/// The part of a reference that sets scales and neighbours; the rest calibrates p-values.
-pub(crate) fn fit_part(count: usize, seed: u64) -> Result<Vec<usize>, AuditError> {
-    Ok(split(count, DEFAULT_FIT_FRACTION, seed)?.0)
+/// The rows of a reference that set scales and neighbours, and those that calibrate p-values.
+pub(crate) fn split(count: usize, seed: u64) -> Result<Split, AuditError> {
+    Ok(Split::new(count, DEFAULT_FIT_FRACTION, seed)?)
 }
 
 /// Refuses, before anything is computed, names that could not calibrate a p-value.
@@ -55,8 +55,7 @@ pub(crate) fn fit_part(count: usize, seed: u64) -> Result<Vec<usize>, AuditError
 /// [`AuditError::CalibrationNames`].
 pub(crate) fn check_names(names: &[Query], seed: u64) -> Result<(), AuditError> {
     // Too few names to split are too few to calibrate with.
-    let calibration =
-        split(names.len(), DEFAULT_FIT_FRACTION, seed).map_or_else(|_| vec![], |p| p.1);
+    let calibration = split(names.len(), seed).map_or_else(|_| vec![], |split| split.calibration);
     let ask = (MIN_CALIBRATION_ROWS as f64 / (1.0 - DEFAULT_FIT_FRACTION)).ceil() as usize;
     let check = |kind, found| {
         let needed = MIN_CALIBRATION_ROWS;
@@ -174,11 +173,11 @@ impl CalibratedReader {
         score: &[(Signal, f64)],
         one_part_score: &[(Signal, f64)],
         alpha: f64,
-        seed: u64,
+        split: &Split,
     ) -> Result<Self, AuditError> {
-        let one_part = Test::fit(reference, one_part_score, seed)?;
+        let one_part = Test::fit(reference, one_part_score, split)?;
         let two_parts = if mostly_two_parts(reference.rows.iter().map(has_parts)) {
-            Some(Test::fit(reference, score, seed)?)
+            Some(Test::fit(reference, score, split)?)
         } else {
             None
         };
@@ -219,7 +218,7 @@ impl Test {
     fn fit(
         reference: &ReferenceSignals,
         score: &[(Signal, f64)],
-        seed: u64,
+        split: &Split,
     ) -> Result<Self, DetectError> {
         // Signals that the whole run lacks (no bank, one template) are not part of its score.
         let present: Vec<(Signal, f64)> = score
@@ -230,12 +229,8 @@ impl Test {
             .copied()
             .collect();
         let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&present, row)).collect();
-        let params = CalibratedTestParams {
-            signals: weights(&present),
-            fit_fraction: DEFAULT_FIT_FRACTION,
-            seed,
-        };
-        Ok(Self { test: params.fit(&rows)?, score: present })
+        let test = CalibratedTest::fit(&weights(&present), &rows, split)?;
+        Ok(Self { test, score: present })
     }
 }
 
@@ -276,16 +271,17 @@ mod tests {
     }
 
     fn calibrated(reference: &ReferenceSignals) -> CalibratedReader {
-        CalibratedReader::fit(reference, &DEFAULT_SCORE, &ONE_PART_SCORE, ALPHA, SEED).unwrap()
+        let split = split(reference.rows.len(), SEED).unwrap();
+        CalibratedReader::fit(reference, &DEFAULT_SCORE, &ONE_PART_SCORE, ALPHA, &split).unwrap()
     }
 
     #[test]
     fn neighbours_and_scales_come_from_the_same_part() {
         // A row of the fit part moves the score of a query, one of the calibration part its
-        // p-value alone: `fit_part` names the rows that the test itself splits off.
+        // p-value alone.
         let query = row(1000, true);
         let before = calibrated(&reference(60, |_| true)).read(&query).unwrap();
-        let fit = fit_part(60, SEED).unwrap();
+        let fit = split(60, SEED).unwrap().fit;
         for moved in 0..60 {
             let mut changed = reference(60, |_| true);
             changed.rows[moved].insert(Signal::ResponseInteraction, Some(50.0));

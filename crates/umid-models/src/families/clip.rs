@@ -1,0 +1,343 @@
+//! CLIP in the Hugging Face layout, as transformers writes `CLIPModel`.
+//!
+//! Reference: transformers, `models/clip/configuration_clip.py` and `modeling_clip.py`.
+//! transformers leaves out of `config.json` what equals its defaults, so absent sizes take
+//! the same defaults here; they are named if a shape then does not fit.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{Family, Opened, as_described, check};
+use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
+use crate::config::{
+    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
+    VitConfig,
+};
+use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
+use crate::precision::Precision;
+use crate::tokenizer::TokenizerFiles;
+use crate::{ModelError, Result};
+
+/// The configuration's file name.
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const PREPROCESSOR: &str = "preprocessor_config.json";
+/// Where transformers 5 saves the image processor's settings, together with the tokenizer's.
+pub(super) const PROCESSOR: &str = "processor_config.json";
+
+/// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
+/// largest id (transformers pull request 24773).
+const LEGACY_EOS: usize = 2;
+/// Value of `resample` in a preprocessor configuration: Pillow's filter numbers.
+const PILLOW_BILINEAR: usize = 2;
+const PILLOW_BICUBIC: usize = 3;
+
+/// Longest side that images are resized or cropped to.
+const MAX_SIDE: usize = 1 << 14;
+
+/// `CLIPModel` of transformers.
+pub(super) struct Clip;
+
+impl Family for Clip {
+    fn layout(&self) -> &'static str {
+        LAYOUT
+    }
+
+    fn recognises(&self, directory: &Path) -> bool {
+        model_type(directory).as_deref() == Some("clip")
+    }
+
+    fn open(&self, directory: &Path) -> Result<Opened> {
+        let path = directory.join(CONFIG);
+        let (config, defaulted) = read_config(&path)?;
+        let (preprocess_path, section) = preprocessor(directory)?;
+        let front_end = FrontEnd::Image(read_preprocess(&section)?);
+        let WeightFiles { weights, index } = weight_files(directory)?;
+        let checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        let mut files = vec![path, preprocess_path];
+        files.extend(weights);
+        files.extend(index);
+        Ok(Opened { config, front_end, checkpoint, files })
+    }
+
+    fn naming(&self) -> Naming {
+        as_described
+    }
+
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
+
+    fn tokenizer(&self) -> TokenizerFiles {
+        TokenizerFiles::WholeOrBpe
+    }
+
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!((&config.text, &config.input), (TextConfig::Causal(_), InputConfig::Vit(_)))
+    }
+
+    fn files(
+        &self,
+        config: &ModelConfig,
+        front_end: &FrontEnd,
+        precision: Precision,
+    ) -> Option<Vec<(&'static str, Value)>> {
+        match (&config.text, &config.input, front_end) {
+            (TextConfig::Causal(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
+                Some(vec![
+                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                    (PREPROCESSOR, preprocess_json(preprocess)),
+                ])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Name of the layout, of every family that transformers writes.
+pub(super) const LAYOUT: &str = "hugging-face";
+
+/// The `model_type` of a directory's `config.json`, if there is one that says it.
+pub(super) fn model_type(directory: &Path) -> Option<String> {
+    let section = Section::read(&directory.join(CONFIG)).ok()?;
+    section.optional_text("model_type").ok()?.map(str::to_owned)
+}
+
+/// Why a directory's `config.json` belongs to no family.
+pub(super) fn unknown_model(directory: &Path) -> ModelError {
+    let section = match Section::read(&directory.join(CONFIG)) {
+        Ok(section) => section,
+        Err(error) => return error,
+    };
+    match section.optional_text("model_type") {
+        Err(error) => error,
+        Ok(None) => section.missing("model_type"),
+        Ok(Some(other)) => section.unsupported(format!("model_type `{other}`")),
+    }
+}
+
+fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
+    let mut top = Section::read(path)?;
+    let mut text = tower_section(&top, "text_config")?;
+    let mut vision = tower_section(&top, "vision_config")?;
+    let config = ModelConfig {
+        embedding_dim: top.count_or("projection_dim", 512)?,
+        text: TextConfig::Causal(CausalTextConfig {
+            vocabulary: text.count_or("vocab_size", 49_408)?,
+            context: text.count_or("max_position_embeddings", 77)?,
+            pooling: pooling(&mut text)?,
+            transformer: transformer(&mut text, 512, 8, 2_048)?,
+        }),
+        input: InputConfig::Vit(VitConfig {
+            image_size: vision.count_or("image_size", 224)?,
+            patch_size: vision.count_or("patch_size", 32)?,
+            channels: vision.count_or("num_channels", 3)?,
+            transformer: transformer(&mut vision, 768, 12, 3_072)?,
+        }),
+    };
+    let mut defaulted = top.into_defaulted();
+    defaulted.extend(text.into_defaulted());
+    defaulted.extend(vision.into_defaulted());
+    check(&config, path, &defaulted)?;
+    Ok((config, defaulted))
+}
+
+/// A tower's section. Older files give it twice, and transformers then lets the second,
+/// completed with its defaults, replace the first.
+fn tower_section(top: &Section, key: &str) -> Result<Section> {
+    let second = format!("{key}_dict");
+    if top.get(&second).is_some() { top.section(&second) } else { top.section(key) }
+}
+
+fn pooling(text: &mut Section) -> Result<Pooling> {
+    const KEY: &str = "eos_token_id";
+    let eos = text.count_or(KEY, 49_407)?;
+    if eos == LEGACY_EOS {
+        return Ok(Pooling::LargestId);
+    }
+    let id = u32::try_from(eos);
+    id.map(Pooling::FirstOf).map_err(|_| text.invalid(KEY, &Value::from(eos), "a token id"))
+}
+
+fn transformer(
+    section: &mut Section,
+    width: usize,
+    heads: usize,
+    mlp_width: usize,
+) -> Result<TransformerConfig> {
+    Ok(TransformerConfig {
+        width: section.count_or("hidden_size", width)?,
+        layers: section.count_or("num_hidden_layers", 12)?,
+        heads: section.count_or("num_attention_heads", heads)?,
+        mlp_width: section.count_or("intermediate_size", mlp_width)?,
+        activation: match section.optional_text("hidden_act")? {
+            None | Some("quick_gelu") => Activation::QuickGelu,
+            Some("gelu") => Activation::Gelu,
+            Some(other) => {
+                let found = Value::from(other);
+                return Err(section.invalid("hidden_act", &found, "`quick_gelu` or `gelu`"));
+            }
+        },
+        layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
+    })
+}
+
+/// The image processor's file, and the part of it that counts.
+fn preprocessor(directory: &Path) -> Result<(PathBuf, Section)> {
+    let path = directory.join(PREPROCESSOR);
+    if path.is_file() {
+        let section = Section::read(&path)?;
+        return Ok((path, section));
+    }
+    let processor = directory.join(PROCESSOR);
+    if processor.is_file() {
+        let section = Section::read(&processor)?.section("image_processor")?;
+        return Ok((processor, section));
+    }
+    Err(ModelError::MissingFile {
+        path,
+        purpose: "it says how images are resized, cropped and normalised",
+    })
+}
+
+fn read_preprocess(section: &Section) -> Result<Preprocess> {
+    let side = |key: &str, names: &[&str]| -> Result<Option<(usize, usize)>> {
+        let Some(found) = section.get(key) else { return Ok(None) };
+        let (height, width) = if found.is_object() {
+            let inner = section.section(key)?;
+            match names.iter().find(|n| inner.get(n).is_some()) {
+                Some(edge) => (inner.count(edge)?, inner.count(edge)?),
+                None => (inner.count("height")?, inner.count("width")?),
+            }
+        } else {
+            (section.count(key)?, section.count(key)?)
+        };
+        if [height, width].iter().all(|n| (1..=MAX_SIDE).contains(n)) {
+            Ok(Some((height, width)))
+        } else {
+            Err(section.invalid(key, found, &format!("sides of 1 to {MAX_SIDE} pixels")))
+        }
+    };
+    let enabled = |key: &str| Ok::<_, ModelError>(section.optional_flag(key)?.unwrap_or(true));
+    let resize = if enabled("do_resize")? {
+        let shortest_edge = match section.get("size") {
+            Some(Value::Object(size)) => size.contains_key("shortest_edge"),
+            _ => true,
+        };
+        let (height, width) =
+            side("size", &["shortest_edge"])?.ok_or_else(|| section.missing("size"))?;
+        if shortest_edge { Resize::ShortestEdge(height) } else { Resize::Exact { height, width } }
+    } else {
+        Resize::None
+    };
+    let crop = if enabled("do_center_crop")? {
+        let (height, width) =
+            side("crop_size", &[])?.ok_or_else(|| section.missing("crop_size"))?;
+        if height != width {
+            let found = Value::from(format!("{height}x{width}"));
+            return Err(section.invalid("crop_size", &found, "a square"));
+        }
+        Some(height)
+    } else {
+        None
+    };
+    let filter = match section.optional_count("resample")? {
+        None | Some(PILLOW_BICUBIC) => Filter::Bicubic,
+        Some(PILLOW_BILINEAR) => Filter::Bilinear,
+        Some(other) => {
+            let found = Value::from(other);
+            return Err(section.invalid("resample", &found, "2 (bilinear) or 3 (bicubic)"));
+        }
+    };
+    if !enabled("do_rescale")? {
+        let found = Value::from(false);
+        return Err(section.invalid("do_rescale", &found, "true"));
+    }
+    let (mean, std) = if enabled("do_normalize")? {
+        (
+            section.optional_rgb("image_mean")?.ok_or_else(|| section.missing("image_mean"))?,
+            section.optional_rgb("image_std")?.ok_or_else(|| section.missing("image_std"))?,
+        )
+    } else {
+        ([0.0; 3], [1.0; 3])
+    };
+    if let Some(std) = std.iter().find(|s| !s.is_normal() || **s < 0.0) {
+        let found = Value::from(*std);
+        return Err(section.invalid("image_std", &found, "positive numbers"));
+    }
+    Ok(Preprocess {
+        resize,
+        filter,
+        crop,
+        crop_rounding: CropRounding::Down,
+        transparency: Transparency::OverWhite,
+        mean,
+        std,
+    })
+}
+
+/// The contents of `config.json`.
+fn config_json(
+    embedding_dim: usize,
+    text: &CausalTextConfig,
+    image: &VitConfig,
+    precision: Precision,
+) -> Value {
+    let eos = match text.pooling {
+        Pooling::LargestId => LEGACY_EOS as u32,
+        Pooling::FirstOf(eos) => eos,
+    };
+    let mut text_json = transformer_json(&text.transformer, "clip_text_model");
+    text_json["vocab_size"] = json!(text.vocabulary);
+    text_json["max_position_embeddings"] = json!(text.context);
+    text_json["eos_token_id"] = json!(eos);
+    text_json["projection_dim"] = json!(embedding_dim);
+    let mut image_json = transformer_json(&image.transformer, "clip_vision_model");
+    image_json["image_size"] = json!(image.image_size);
+    image_json["patch_size"] = json!(image.patch_size);
+    image_json["num_channels"] = json!(image.channels);
+    image_json["projection_dim"] = json!(embedding_dim);
+    json!({
+        "architectures": ["CLIPModel"],
+        "model_type": "clip",
+        "projection_dim": embedding_dim,
+        "torch_dtype": precision.torch_name(),
+        "text_config": text_json,
+        "vision_config": image_json,
+    })
+}
+
+fn transformer_json(config: &TransformerConfig, model_type: &str) -> Value {
+    json!({
+        "model_type": model_type,
+        "hidden_size": config.width,
+        "intermediate_size": config.mlp_width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "hidden_act": config.activation.transformers_name(),
+        "layer_norm_eps": config.layer_norm_epsilon,
+    })
+}
+
+/// The contents of `preprocessor_config.json`.
+fn preprocess_json(preprocess: &Preprocess) -> Value {
+    let size = match preprocess.resize {
+        Resize::None => Value::Null,
+        Resize::ShortestEdge(edge) => json!({ "shortest_edge": edge }),
+        Resize::Exact { height, width } => json!({ "height": height, "width": width }),
+    };
+    json!({
+        "image_processor_type": "CLIPImageProcessor",
+        "do_convert_rgb": true,
+        "do_resize": preprocess.resize != Resize::None,
+        "size": size,
+        "resample": match preprocess.filter { Filter::Bilinear => 2, Filter::Bicubic => 3 },
+        "do_center_crop": preprocess.crop.is_some(),
+        "crop_size": preprocess.crop.map(|side| json!({ "height": side, "width": side })),
+        "do_rescale": true,
+        "rescale_factor": 1.0 / 255.0,
+        "do_normalize": true,
+        "image_mean": preprocess.mean,
+        "image_std": preprocess.std,
+    })
+}

@@ -1,0 +1,169 @@
+//! A path becomes a [`Model`].
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use crate::checkpoint::digest;
+use crate::families::{self, Opened};
+use crate::model::{Model, Source};
+use crate::nn::load::{Loader, Source as Stored};
+use crate::precision::Precision;
+use crate::tokenizer::TextTokenizer;
+use crate::{ModelError, Result};
+
+/// How a model is loaded. The default is frozen weights, in f32, on the CPU.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Where the model computes.
+    pub device: Device,
+    /// In which numbers the input tower computes. Text towers always compute in f32.
+    pub precision: Precision,
+    /// What the weights are for.
+    pub weights: WeightUse,
+}
+
+/// What a model's weights are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightUse {
+    /// Embeddings, and gradients with respect to inputs. On a CPU the blocks that have kernels go
+    /// to them, which neither change nor export weights.
+    Frozen,
+    /// All of them are burn's parameters: for training, for gradients with respect to weights and
+    /// for saving. Slower on a CPU.
+    Trainable,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { device: Device::flex(), precision: Precision::F32, weights: WeightUse::Frozen }
+    }
+}
+
+/// Frozen weights in f32 on a device.
+impl From<&Device> for LoadOptions {
+    fn from(device: &Device) -> Self {
+        Self::on(device)
+    }
+}
+
+impl LoadOptions {
+    /// Frozen weights in f32 on a device.
+    pub fn on(device: &Device) -> Self {
+        Self { device: device.clone(), ..Self::default() }
+    }
+
+    /// The same, with an input tower that computes in another precision.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The same, with weights that can be trained.
+    #[must_use]
+    pub fn trainable(self) -> Self {
+        Self { weights: WeightUse::Trainable, ..self }
+    }
+
+    /// The kernels' precision, if frozen blocks go to the kernels.
+    fn kernels(&self) -> Result<Option<umid_kernels::Precision>> {
+        if self.weights == WeightUse::Frozen && self.device == Device::flex() {
+            self.precision.of_kernels().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl Model {
+    /// Loads a checkpoint directory of any family.
+    ///
+    /// # Errors
+    ///
+    /// Any [`ModelError`]; every tensor of the checkpoint is accounted for.
+    /// [`ModelError::Precision`] if the device does not compute in the precision, or the tower has
+    /// no blocks for the kernels, or if trainable weights are asked for in less than f32.
+    pub fn load(directory: &Path, options: impl Into<LoadOptions>) -> Result<Self> {
+        let options = options.into();
+        let (precision, device) = (options.precision, &options.device);
+        if options.weights == WeightUse::Trainable && precision != Precision::F32 {
+            let reason = "weights are trained in f32";
+            return Err(ModelError::Precision { precision, reason });
+        }
+        let kernels = options.kernels()?;
+        let family = families::recognise(directory)?;
+        let Opened { config, front_end, checkpoint, mut files } = family.open(directory)?;
+        let tokenizer_files = family.tokenizer().find(directory)?;
+        files.extend(tokenizer_files.clone());
+        let (dtypes, parameter_count) = (checkpoint.dtypes().clone(), checkpoint.parameter_count());
+
+        let source = Stored { checkpoint: &checkpoint, naming: family.naming() };
+        let text = || {
+            let mut text = config.text.build(config.embedding_dim, device);
+            // Texts are not rounded.
+            let kernels = kernels.map(|_| umid_kernels::Precision::F32);
+            text.describe(&mut Loader { source, device, kernels })?;
+            Ok::<_, ModelError>(text)
+        };
+        let input = || {
+            let mut tower = config.input.build(config.embedding_dim, device);
+            tower.describe(&mut Loader { source, device, kernels })?;
+            if let Some(precision) = kernels {
+                tower.freeze(precision);
+            }
+            Ok::<_, ModelError>(tower)
+        };
+        let tokenizer = || {
+            let (context, vocabulary) = (config.text.context(), config.text.vocabulary());
+            TextTokenizer::load(tokenizer_files, context, vocabulary)
+        };
+        let at_once = kernels.is_some();
+        let ((text, tower), (tokenizer, digest)) = both(
+            at_once,
+            || both(at_once, text, input),
+            || both(at_once, tokenizer, || digest(&files)),
+        );
+        let (tokenizer, text, mut tower) = (tokenizer?, text?, tower?);
+        let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
+        let scales = scales.collect::<Result<Vec<f32>>>()?;
+        checkpoint.finish()?;
+
+        let rounded = precision != Precision::F32;
+        if kernels.is_some() {
+            if rounded && !tower.frozen_parts().contains(&true) {
+                let reason = "this model's input tower has no blocks that the kernels fit";
+                return Err(ModelError::Precision { precision, reason });
+            }
+        } else {
+            tower = precision.apply(tower, device)?;
+        }
+        Ok(Self {
+            source: Source {
+                directory: directory.to_owned(),
+                layout: family.layout(),
+                digest: digest?,
+                dtypes,
+                parameter_count,
+            },
+            config,
+            text,
+            tower,
+            tokenizer,
+            front_end,
+            log_logit_scale: scales[0],
+            device: device.clone(),
+            precision,
+            trainable: kernels.is_none() && !rounded,
+        })
+    }
+}
+
+/// Does both, at the same time where that is asked for. Other devices than the CPU are spoken to
+/// from one thread.
+fn both<A: Send, B: Send>(
+    at_once: bool,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if at_once { rayon::join(one, other) } else { (one(), other()) }
+}

@@ -1,0 +1,177 @@
+//! Visitors that load: stored tensors become burn's parameters, or go into the kernels' panels.
+
+use burn::module::Param;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::block::{Block, Transformer};
+use super::visit::{Derived, Form, Visitor, parameter};
+use crate::Result;
+use crate::checkpoint::{Checkpoint, Naming, Stored, transpose};
+
+/// A checkpoint, and what its family's files call a tensor.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) naming: Naming,
+}
+
+impl Source<'_> {
+    fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (stored, view) = (self.naming)(name);
+        self.checkpoint.take(&stored, view, shape)
+    }
+
+    fn skip(&self, name: &str) {
+        self.checkpoint.skip(&(self.naming)(name).0);
+    }
+}
+
+/// Takes every tensor of a module from a checkpoint.
+pub(crate) struct Loader<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) device: &'a Device,
+    /// The kernels' precision, where blocks that have kernels go to them.
+    pub(crate) kernels: Option<umid_kernels::Precision>,
+}
+
+impl Visitor for Loader<'_> {
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        form: Form,
+        param: &mut Param<Tensor<D>>,
+    ) -> Result<()> {
+        let values = self.source.take(name, stored)?;
+        let values = match form {
+            Form::Plain => values,
+            Form::Transposed => transpose(&values, stored[0], values.len() / stored[0]),
+        };
+        *param = parameter(values, param.lazy_shape().dims(), self.device);
+        Ok(())
+    }
+
+    fn derived(
+        &mut self,
+        tensors: &[(String, Vec<usize>)],
+        module: &mut impl Derived,
+    ) -> Result<()> {
+        let stored = tensors.iter().map(|(name, shape)| self.source.take(name, shape));
+        module.set(stored.collect::<Result<_>>()?, self.device);
+        Ok(())
+    }
+
+    fn unused(&mut self, name: &str) {
+        self.source.skip(name);
+    }
+
+    fn transformer(
+        &mut self,
+        transformer: &mut Transformer,
+        name: &(impl Fn(usize) -> String + Sync),
+    ) -> Result<()> {
+        let Some(precision) = self.kernels.filter(|_| transformer.fits()) else {
+            return transformer.describe_layers(self, name);
+        };
+        let lay_out = |(layer, mut block): (usize, Block)| {
+            let mut panels = Panels::new(self.source);
+            block.describe(&mut panels, &name(layer))?;
+            panels.lay_out(&block, precision)
+        };
+        // On all cores; of several errors it is the first block's.
+        let layers = std::mem::take(&mut transformer.layers);
+        let blocks: Vec<Result<umid_kernels::Block>> =
+            layers.into_par_iter().enumerate().map(lay_out).collect();
+        transformer.freeze(blocks.into_iter().collect::<Result<_>>()?);
+        Ok(())
+    }
+}
+
+/// A stored linear layer: its weight, not yet read, and its bias.
+type StoredLinear = (Stored, Option<Vec<f32>>);
+
+/// Collects one block's tensors for the kernels, in the order of its description; weights go from
+/// the mapped file into panels without a copy in between.
+struct Panels<'a> {
+    source: Source<'a>,
+    linears: Vec<StoredLinear>,
+    /// Gain and shift.
+    norms: Vec<[Vec<f32>; 2]>,
+    /// Everything else.
+    tables: Vec<Vec<f32>>,
+}
+
+impl<'a> Panels<'a> {
+    fn new(source: Source<'a>) -> Self {
+        Self { source, linears: Vec::new(), norms: Vec::new(), tables: Vec::new() }
+    }
+
+    fn lay_out(
+        &self,
+        block: &Block,
+        precision: umid_kernels::Precision,
+    ) -> Result<umid_kernels::Block> {
+        let linears: Vec<umid_kernels::Linear> = self
+            .linears
+            .iter()
+            .map(|(weight, bias)| umid_kernels::Linear { weight, bias: bias.as_deref() })
+            .collect();
+        let block = block.kernel(&linears, &self.norms, self.tables.first(), precision);
+        self.linears.iter().try_for_each(|(weight, _)| weight.check())?;
+        Ok(block)
+    }
+
+    fn push(&mut self, name: &str, output: usize, input: usize, bias: bool) -> Result<()> {
+        let (stored, view) = (self.source.naming)(&format!("{name}.weight"));
+        let weight = self.source.checkpoint.take_stored(&stored, view, &[output, input])?;
+        let bias = bias.then(|| self.source.take(&format!("{name}.bias"), &[output]));
+        self.linears.push((weight, bias.transpose()?));
+        Ok(())
+    }
+}
+
+impl Visitor for Panels<'_> {
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        _: Form,
+        _: &mut Param<Tensor<D>>,
+    ) -> Result<()> {
+        self.tables.push(self.source.take(name, stored)?);
+        Ok(())
+    }
+
+    fn derived(&mut self, tensors: &[(String, Vec<usize>)], _: &mut impl Derived) -> Result<()> {
+        for (name, shape) in tensors {
+            self.tables.push(self.source.take(name, shape)?);
+        }
+        Ok(())
+    }
+
+    fn unused(&mut self, name: &str) {
+        self.source.skip(name);
+    }
+
+    fn linear(&mut self, name: &str, linear: &mut Linear) -> Result<()> {
+        let [input, output] = linear.weight.lazy_shape().dims();
+        self.push(name, output, input, linear.bias.is_some())
+    }
+
+    fn side_by_side(&mut self, names: &[String; 3], linear: &mut Linear) -> Result<()> {
+        let [input, outputs] = linear.weight.lazy_shape().dims();
+        names.iter().try_for_each(|name| {
+            self.push(name, outputs / names.len(), input, linear.bias.is_some())
+        })
+    }
+
+    fn norm(&mut self, name: &str, norm: &mut LayerNorm) -> Result<()> {
+        let width = norm.gamma.lazy_shape().dims::<1>();
+        let [gain, shift] =
+            ["weight", "bias"].map(|part| self.source.take(&format!("{name}.{part}"), &width));
+        self.norms.push([gain?, shift?]);
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! What towers are made of. Each module describes its tensors once (see [`visit`]); nothing here
+//! knows a family or a file format.
+
+pub(crate) mod activation;
+pub(crate) mod batch_norm;
+pub(crate) mod block;
+pub(crate) mod export;
+pub(crate) mod frozen;
+pub(crate) mod load;
+pub(crate) mod projection;
+pub(crate) mod visit;
+pub(crate) mod windows;
+
+pub use activation::Activation;
