@@ -51,10 +51,11 @@ impl Method for Calibrated {
             })
         })?;
         let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
-        let signals = probe.groups.values().flatten().next().map(|r| &r.signals);
-        for signal in signals.into_iter().flat_map(|signals| signals.keys()) {
+        let first = probe.groups.values().flatten().next();
+        let has = |signal: &Signal| first.is_some_and(|first| first.signals.contains_key(signal));
+        for signal in Signal::all().filter(has) {
             let groups = columns_of(&probe.groups, |readings| {
-                Ok(Column::of(readings.iter().map(|r| value(r, *signal)).collect()))
+                Ok(Column::of(readings.iter().map(|r| value(r, signal)).collect()))
             })?;
             readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
         }

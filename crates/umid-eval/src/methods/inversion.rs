@@ -24,6 +24,9 @@ use umid_detect::{
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
 use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::Signal;
+use umid_signals::inversion::{
+    CROSS_TEMPLATE_TRANSFER, INVERSION_SIGNALS, SIMILARITY, VARIABILITY,
+};
 
 use super::coarse::Searched;
 use super::{Method, columns_of, settings};
@@ -43,8 +46,8 @@ const TIMED: usize = 8;
 const ALPHA: f64 = 0.05;
 
 /// Signals that stand beside the methods.
-const HEADLINES: [Signal; 3] =
-    [Signal::Similarity, Signal::Variability, Signal::CrossTemplateTransfer];
+static HEADLINES: [Signal; 3] =
+    [SIMILARITY.signal(), VARIABILITY.signal(), CROSS_TEMPLATE_TRANSFER.signal()];
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub struct Inversion;
@@ -297,21 +300,14 @@ impl Method for Inversion {
             settings.seed,
             false,
         )?);
-        let signed = [(Signal::Similarity, 1.0), (Signal::Variability, 1.0)];
+        let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
         for (name, reference) in
             [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
         {
             let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
             readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
         }
-        for signal in [
-            Signal::Similarity,
-            Signal::Variability,
-            Signal::VariabilityTuni,
-            Signal::StepsToThreshold,
-            Signal::FinalGradientNorm,
-            Signal::CrossTemplateTransfer,
-        ] {
+        for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
             let groups = columns_of(&probe.groups, |rows| {
                 Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
             })?;
@@ -410,7 +406,7 @@ pub fn oriented(row: &Row, signal: Signal) -> Option<f64> {
 
 fn pair(row: &Row) -> Option<[f64; 2]> {
     let value = |signal| row.get(&signal).copied().flatten();
-    Some([value(Signal::Similarity)?, value(Signal::Variability)?])
+    Some([value(SIMILARITY.signal())?, value(VARIABILITY.signal())?])
 }
 
 #[cfg(test)]

@@ -18,8 +18,7 @@ use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
 use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
 use umid_models::{Input, Modality, Model};
-use umid_signals::Signal;
-use umid_signals::inversion::{similarity, variability_tuni};
+use umid_signals::inversion::{SIMILARITY, VARIABILITY_TUNI, similarity, variability_tuni};
 use umid_testbed::World;
 use umid_testbed::caption::fill;
 
@@ -136,10 +135,12 @@ impl Method for Tuni {
             Ok(column)
         })?;
         let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
-        for (i, (name, signal)) in
-            [("TUNI similarity", Signal::Similarity), ("TUNI variability", Signal::VariabilityTuni)]
-                .into_iter()
-                .enumerate()
+        for (i, (name, signal)) in [
+            ("TUNI similarity", SIMILARITY.signal()),
+            ("TUNI variability", VARIABILITY_TUNI.signal()),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let groups = columns_of(&rows, |rows| {
                 let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));
