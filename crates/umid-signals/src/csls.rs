@@ -21,9 +21,9 @@ const KEPT: usize = HUB_NEIGHBOURS + 1;
 /// A [`Bank`] that knows how close each of its inputs lies to reference texts.
 ///
 /// Reference texts are plausible names that cannot be members, in the template of the queries: at
-/// least 100, better 400; gibberish makes the score worse. A reference text that is scored as well,
-/// to calibrate a threshold, must not have pulled down its own score: use
-/// [`CslsBank::reference_scores`], or other texts for the one and the other.
+/// least 100, better 400; gibberish makes the score worse. A reference text that is scored itself, to
+/// learn a scale from it, must not have pulled down its own score: use
+/// [`CslsBank::scores_without_reference`].
 ///
 /// ```
 /// use ndarray::Array2;
@@ -35,7 +35,8 @@ const KEPT: usize = HUB_NEIGHBOURS + 1;
 /// let bank = Bank::new(directions(30, 1).view())?.with_hubness(directions(20, 5).view())?;
 /// let scores = bank.scores(directions(2, 9).view(), 100.0)?;
 /// assert_eq!(scores.len(), 2);
-/// assert_eq!(bank.reference_scores(100.0)?.len(), 20);
+/// let own = bank.scores_without_reference(directions(1, 5).view(), 100.0, 0)?;
+/// assert!(own[0] > bank.scores(directions(1, 5).view(), 100.0)?[0]);
 /// # Ok::<(), umid_signals::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ impl CslsBank {
         &self.hubness
     }
 
-    /// The corrected score of each query, the raw value of [`crate::Signal::BankCsls`].
+    /// The corrected score of each query, the raw value of [`crate::text::BANK_CSLS`].
     ///
     /// Batching and memory are as for [`Bank::scores`].
     ///
@@ -102,30 +103,44 @@ impl CslsBank {
             .log_sum_exp(&queries, |_, input, cosine| scale * (2.0 * cosine - self.hubness[input])))
     }
 
-    /// The corrected score of each reference text, with that text left out of every h_j: what
-    /// [`CslsBank::scores`] would say of it had it not been a reference.
+    /// The corrected score of each query with one reference text left out of every h_j: what
+    /// [`CslsBank::scores`] would say, had row `reference_row` not been a reference text. For that
+    /// text itself and for its siblings.
     ///
     /// # Shapes
-    /// Gives (R).
+    /// `queries` (Q, d), raw or normalised, gives (Q).
     ///
     /// # Errors
-    /// A scale that is not a positive number.
-    pub fn reference_scores(&self, scale: f64) -> Result<Array1<f64>> {
-        checks::scale(scale)?;
-        Ok(self.bank.log_sum_exp(&self.reference, |_, input, cosine| {
-            scale * (2.0 * cosine - self.hubness_without(input, cosine))
-        }))
+    /// As for [`Bank::scores`], and a row that the reference does not have.
+    pub fn scores_without_reference(
+        &self,
+        queries: ArrayView2<'_, f32>,
+        scale: f64,
+        reference_row: usize,
+    ) -> Result<Array1<f64>> {
+        checks::index("the reference row", reference_row, self.reference.len())?;
+        let queries = self.bank.check(queries, scale)?;
+        let hubness = self.hubness_without(reference_row);
+        Ok(self
+            .bank
+            .log_sum_exp(&queries, |_, input, cosine| scale * (2.0 * cosine - hubness[input])))
     }
 
-    /// h_j without the reference text that has this cosine with input j.
-    fn hubness_without(&self, input: usize, cosine: f64) -> f64 {
-        let nearest = &self.nearest[input];
-        // Cosines of one pair are equal to the bit, whichever tile they come from.
-        if cosine >= nearest[HUB_NEIGHBOURS - 1] {
-            self.hubness[input] + (nearest[HUB_NEIGHBOURS] - cosine) / HUB_NEIGHBOURS as f64
-        } else {
-            self.hubness[input]
-        }
+    /// h_j of every bank input without one reference text, (N).
+    fn hubness_without(&self, reference_row: usize) -> Vec<f64> {
+        let mut hubness = self.hubness.to_vec();
+        let reference = self.reference.one(reference_row);
+        for_each_cosine_tile(&reference, self.bank.inputs(), |_, first_input, cosines| {
+            for ((_, column), &cosine) in cosines.indexed_iter() {
+                let input = first_input + column;
+                let nearest = &self.nearest[input];
+                // Cosines of one pair are equal to the bit, whichever tile they come from.
+                if cosine >= nearest[HUB_NEIGHBOURS - 1] {
+                    hubness[input] += (nearest[HUB_NEIGHBOURS] - cosine) / HUB_NEIGHBOURS as f64;
+                }
+            }
+        });
+        hubness
     }
 }
 
@@ -155,9 +170,16 @@ mod tests {
         // cos = 1: 2 - 0.8. Without one of the eight, its place goes to one across: h = 0.7.
         let score = bank.scores(arr2(&[[3.0, 0.0]]).view(), 1.0).unwrap();
         assert!((score[0] - 1.2).abs() < ROUND_OFF);
-        let own = bank.reference_scores(1.0).unwrap();
-        assert!((own[0] - 1.3).abs() < ROUND_OFF);
-        assert!((own[11] + 0.8).abs() < ROUND_OFF);
+        let own = |row: usize| {
+            let text = reference.slice(s![row..=row, ..]);
+            bank.scores_without_reference(text, 1.0, row).unwrap()[0]
+        };
+        assert!((own(0) - 1.3).abs() < ROUND_OFF);
+        assert!((own(11) + 0.8).abs() < ROUND_OFF);
+        assert!(matches!(
+            bank.scores_without_reference(reference.view(), 1.0, 12),
+            Err(Error::IndexOutOfRange { index: 12, len: 12, .. })
+        ));
     }
 
     #[test]
@@ -223,6 +245,7 @@ mod tests {
         ) {
             let bank = csls(&inputs, reference.view())?;
             let together = bank.scores(queries.view(), SCALE)?;
+            prop_assert_eq!(together.len(), queries.nrows());
             for (i, &score) in together.iter().enumerate() {
                 let alone = bank.scores(queries.slice(s![i..=i, ..]), SCALE)?;
                 prop_assert_eq!(alone[0].to_bits(), score.to_bits());
@@ -230,17 +253,24 @@ mod tests {
         }
 
         #[test]
-        fn a_reference_scores_as_if_it_had_been_left_out(
+        fn a_reference_text_can_be_left_out_as_if_it_had_never_been_one(
             inputs in embeddings(6),
             reference in embeddings(REFERENCES),
+            queries in embeddings(3),
         ) {
-            let own = csls(&inputs, reference.view())?.reference_scores(SCALE)?;
-            for (left_out, score) in own.iter().enumerate() {
+            let bank = csls(&inputs, reference.view())?;
+            for left_out in 0..REFERENCES {
                 let others: Vec<usize> = (0..REFERENCES).filter(|&row| row != left_out).collect();
-                let others = reference.select(Axis(0), &others);
-                let query = reference.slice(s![left_out..=left_out, ..]);
-                let refitted = csls(&inputs, others.view())?.scores(query, SCALE)?;
-                prop_assert!((score - refitted[0]).abs() < ROUND_OFF);
+                let others = csls(&inputs, reference.select(Axis(0), &others).view())?;
+                let own = reference.slice(s![left_out..=left_out, ..]);
+                for texts in [own, queries.view()] {
+                    let scores = bank.scores_without_reference(texts, SCALE, left_out)?;
+                    let refitted = others.scores(texts, SCALE)?;
+                    prop_assert_eq!(scores.len(), refitted.len());
+                    for (score, refitted) in scores.iter().zip(&refitted) {
+                        prop_assert!((score - refitted).abs() < ROUND_OFF);
+                    }
+                }
             }
         }
     }

@@ -99,23 +99,18 @@ pub enum Error {
         /// The residual in question.
         residual: Residual,
     },
-    /// Fewer directions carry variance than were asked for.
+    /// A template without a place for the name, or with several.
     #[error(
-        "only {available} principal directions carry variance; ask for {available} or fewer, not {requested}"
+        "the template \"{template}\" has {found} `{{}}`; write it with one, like \"a photo of {{}}\""
     )]
-    RankDeficient {
-        /// How many directions were asked for.
-        requested: usize,
-        /// How many have a variance above round-off.
-        available: usize,
+    Template {
+        /// The template.
+        template: String,
+        /// How many places it has.
+        found: usize,
     },
-    /// The eigen-solver refused the covariance.
-    #[error(
-        "the covariance has no eigen-decomposition ({0}); check the embeddings for extreme values"
-    )]
-    Eigen(#[from] linfa_linalg::LinalgError),
     /// A name that no signal has.
-    #[error("no signal is called \"{found}\"; use one of {}", crate::signal::known_names())]
+    #[error("no signal is called \"{found}\"; use one of {}", crate::card::known_names())]
     UnknownSignal {
         /// The name found.
         found: String,

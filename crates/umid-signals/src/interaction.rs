@@ -26,12 +26,12 @@ const MIN_SIBLINGS: usize = 2;
 /// What the siblings say about one query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interaction {
-    /// The contrast of log residuals, the raw value of [`crate::Signal::Interaction`]: higher is
+    /// The contrast of log residuals, the raw value of [`crate::text::INTERACTION`]: higher is
     /// more member-like. It moves with the scale of the states, so it compares queries of one
     /// model, one map and one set of siblings.
     pub log_residual_contrast: f64,
     /// The log of the coherence, in (-inf, 0], the raw value of
-    /// [`crate::Signal::InteractionCoherence`]; `None` with a single template.
+    /// [`crate::text::INTERACTION_COHERENCE`]; `None` with a single template.
     pub log_coherence: Option<f64>,
     /// The log of the coherence minus half the mean of each group of siblings
     /// ([`sibling_calibrated`]), whose residuals and coherences follow the same formulas.

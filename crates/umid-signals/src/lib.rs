@@ -1,20 +1,25 @@
 //! Membership signals: numbers computed from the embeddings of a text and from its inversions.
 //!
-//! A *signal* is one number about one query text under one model. [`Signal`] lists them all, with
-//! their definitions, sources and directions. The functions of this crate return a signal as it is
-//! defined (its *raw* value); [`Signal::oriented`] turns a raw value into a score that is **higher
-//! for more member-like** queries.
+//! A *signal* is one number about one query text under one model: a [`Card`] with its name,
+//! definition, direction, source and version, and a function that computes its *raw* value.
+//! [`Signal::oriented`] turns a raw value into a score that is **higher for more member-like**
+//! queries.
+//!
+//! [`TextReader`] computes the [`text`] signals of names from any source of text embeddings: it says
+//! which texts are embedded, which siblings a name gets and what is taken out of the responses.
+//! [`inversion::InversionView`] does the same for the restarts of an inversion. [`score`] says which
+//! signals make the calibrated score. `examples/calibrated_score.rs` shows all three.
 //!
 //! | module | signals | input |
 //! | --- | --- | --- |
-//! | [`inversion`] | similarity, variability and five others | final cosines, embeddings and gradient norms of the restarts |
-//! | [`text`] | text norm, template agreement, nearest reference cosine | text embeddings |
-//! | [`bank`], [`csls`] | plain bank, CSLS bank | text embeddings, embeddings of public inputs |
-//! | [`siblings`] | calibrated signals, bank residual | scores of names that share a part with the query |
-//! | [`interaction`] | part-interaction residual and its coherence | hidden states of the text tower |
+//! | [`inversion`] | similarity, variability and four others | final cosines, embeddings and gradient norms of the restarts |
+//! | [`text`] | norm, agreement, bank, interaction, and their calibrated forms | what the text tower makes of a name and of its siblings |
+//! | [`bank`], [`csls`] | the bank's scores | text embeddings, embeddings of public inputs |
+//! | [`siblings`] | the calibration by siblings | scores of names that share a part with the query |
+//! | [`interaction`] | part-interaction residual and its coherence | hidden states or responses of the text tower |
 //!
 //! # Conventions
-//! - Everything is a pure function of its arguments: no model, no file, no randomness.
+//! - No model, no file, no randomness: a signal is a pure function of its arguments.
 //! - Arrays come in as `f32` views and are accumulated in `f64`.
 //! - Axes: m restarts, n steps, d embedding width, T templates, Q queries, N bank inputs,
 //!   R reference texts, D width of the hidden states, J public last parts, K public first parts.
@@ -25,20 +30,28 @@ pub mod bank;
 pub mod csls;
 pub mod interaction;
 pub mod inversion;
-pub mod principal;
 pub mod responses;
+pub mod score;
 pub mod siblings;
 pub mod text;
 
+mod card;
 mod checks;
 mod error;
 mod log_sum_exp;
-mod signal;
+mod name;
+mod reader;
 mod unit;
+mod view;
 
 pub use bank::Bank;
+pub use card::{Basis, Card, Direction, Signal, SignalRow};
 pub use csls::CslsBank;
 pub use error::{Error, Residual, Result};
 pub use interaction::{Interaction, QueryStates, SiblingGrid};
-pub use signal::{Direction, Need, Signal, inversion_signal_versions, text_signal_versions};
+pub use inversion::inversion_signal_versions;
+pub use name::{Name, full_name, name_key};
+pub use reader::{EmbeddedTexts, NameReading, Setting, TextEmbedder, TextReader};
+pub use text::text_signal_versions;
 pub use unit::UnitRows;
+pub use view::{NameView, SiblingViews};

@@ -3,8 +3,8 @@
 //! A name of two parts, f and l, has two groups of siblings: (f, l_j) with the same first part and
 //! other public last parts, and (f_i, l) with the same last part and other public first parts.
 //! What a score owes to the parts themselves (a rare surname, a long one, gibberish) shows up in
-//! the siblings and can be taken off. Both corrections work on any score of a name; they are
-//! linear, so they keep its direction. Source: this project, docs/method.md.
+//! the siblings and can be taken off. This works on any score of a name, and keeps its direction,
+//! since it is linear. Source: this project, docs/method.md.
 //!
 //! A sibling that is the query itself, because a public part is also the query's, is left out by
 //! the caller.
@@ -24,28 +24,6 @@
 /// ```
 pub fn sibling_calibrated(score: f64, same_first: &[f64], same_last: &[f64]) -> Option<f64> {
     Some(score - 0.5 * mean(same_first)? - 0.5 * mean(same_last)?)
-}
-
-/// A score minus what its two parts predict in an additive two-way layout:
-/// s(f, l) - mean_j s(f, l_j) - mean_i s(f_i, l) + mean_ij s(f_i, l_j).
-///
-/// `grid_mean` is the last term: the mean score of the names made of public parts only, the same
-/// for every query (without the query's own parts, should these be among them). `None` when a
-/// group is empty.
-///
-/// ```
-/// use umid_signals::siblings::part_residual;
-///
-/// // Scores that add up a part of 1, 2 or 3 and a part of 10, 20 or 30 leave nothing.
-/// assert_eq!(part_residual(11.0, &[21.0, 31.0], &[12.0, 13.0], 27.5), Some(0.0));
-/// ```
-pub fn part_residual(
-    score: f64,
-    same_first: &[f64],
-    same_last: &[f64],
-    grid_mean: f64,
-) -> Option<f64> {
-    Some(score - mean(same_first)? - mean(same_last)? + grid_mean)
 }
 
 fn mean(scores: &[f64]) -> Option<f64> {
@@ -70,8 +48,7 @@ mod tests {
     #[test]
     fn an_empty_group_gives_no_number() {
         assert_eq!(sibling_calibrated(1.0, &[1.0], &[]), None);
-        assert_eq!(part_residual(1.0, &[], &[1.0], 1.0), None);
-        assert_eq!(part_residual(1.0, &[1.0], &[], 1.0), None);
+        assert_eq!(sibling_calibrated(1.0, &[], &[1.0]), None);
     }
 
     proptest! {

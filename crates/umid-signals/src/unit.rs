@@ -30,11 +30,7 @@ impl UnitRows {
     /// # Errors
     /// A row with a NaN or an infinity, or of length zero.
     pub fn new(array: &'static str, rows: ArrayView2<'_, f32>) -> Result<Self> {
-        checks::finite(array, &rows)?;
-        let norms: Array1<f64> = rows.outer_iter().map(norm).collect();
-        if let Some(row) = norms.iter().position(|&norm| norm == 0.0) {
-            return Err(Error::ZeroRow { array, row });
-        }
+        let norms = row_norms(array, rows)?;
         Ok(Self { rows: rows.to_owned(), norms })
     }
 
@@ -51,6 +47,12 @@ impl UnitRows {
     /// Width d of a row.
     pub fn width(&self) -> usize {
         self.rows.ncols()
+    }
+
+    /// One row on its own.
+    pub(crate) fn one(&self, row: usize) -> Self {
+        let rows = self.rows.slice(s![row..=row, ..]).to_owned();
+        Self { rows, norms: self.norms.slice(s![row..=row]).to_owned() }
     }
 
     /// Every row, at unit length, (n, d).
@@ -111,6 +113,19 @@ pub(crate) fn keep_largest(largest: &mut [f64], value: f64) {
     if place < largest.len() {
         largest[place..].rotate_right(1);
         largest[place] = value;
+    }
+}
+
+/// The Euclidean length of each row.
+///
+/// # Errors
+/// A row that is not finite or has length zero.
+pub(crate) fn row_norms(array: &'static str, rows: ArrayView2<'_, f32>) -> Result<Array1<f64>> {
+    checks::finite(array, &rows)?;
+    let norms: Array1<f64> = rows.outer_iter().map(norm).collect();
+    match norms.iter().position(|&norm| norm == 0.0) {
+        None => Ok(norms),
+        Some(row) => Err(Error::ZeroRow { array, row }),
     }
 }
 

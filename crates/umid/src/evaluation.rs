@@ -6,6 +6,8 @@
 
 use umid_detect::{Bootstrap, DetectError, Interval};
 use umid_signals::Signal;
+use umid_signals::inversion::{SIMILARITY, VARIABILITY};
+use umid_signals::text::INTERACTION;
 
 use crate::auditor::Reading;
 use crate::record::QueryRecord;
@@ -35,20 +37,21 @@ pub enum Score {
 }
 
 /// The scores that the demo's table compares, in its order.
-pub const TABLE: [Score; 5] = [
-    Score::Signal(Signal::Similarity),
-    Score::Signal(Signal::Variability),
+pub static TABLE: [Score; 5] = [
+    Score::Signal(SIMILARITY.signal()),
+    Score::Signal(VARIABILITY.signal()),
     Score::PaperVote,
-    Score::Signal(Signal::Interaction),
+    Score::Signal(INTERACTION.signal()),
     Score::Calibrated,
 ];
 
 impl std::fmt::Display for Score {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Signal(Signal::Similarity) => "similarity",
-            Self::Signal(Signal::Variability) => "variability (less is more member-like)",
-            Self::Signal(Signal::Interaction) => "part-interaction residual",
+            Self::Signal(signal) if *signal == VARIABILITY.signal() => {
+                "variability (less is more member-like)"
+            }
+            Self::Signal(signal) if *signal == INTERACTION.signal() => "part-interaction residual",
             Self::Signal(signal) => signal.name(),
             Self::PaperVote => "paper's vote",
             Self::Calibrated => "calibrated score",
@@ -166,8 +169,8 @@ mod tests {
         let mut record = crate::store::tests::record("a", "Ann Lee");
         record.signals.insert("variability".into(), Some(0.25));
         record.signals.insert("interaction".into(), None);
-        assert_eq!(record.value(Score::Signal(Signal::Variability)), Some(-0.25));
-        assert_eq!(record.value(Score::Signal(Signal::Interaction)), None);
+        assert_eq!(record.value(Score::Signal(VARIABILITY.signal())), Some(-0.25));
+        assert_eq!(record.value(Score::Signal(INTERACTION.signal())), None);
         assert_eq!(record.value(Score::Calibrated), Some(record.calibrated.score));
     }
 }

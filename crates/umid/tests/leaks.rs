@@ -25,6 +25,10 @@ use umid::templates::Templates;
 use umid_invert::InvertParams;
 use umid_models::{Modality, Model, default_device};
 use umid_signals::Signal;
+use umid_signals::inversion::{
+    CROSS_TEMPLATE_TRANSFER, FINAL_GRADIENT_NORM, SIMILARITY, STEPS_TO_THRESHOLD, VARIABILITY,
+    VARIABILITY_TUNI,
+};
 
 /// Both layouts and both activations.
 const MODELS: [&str; 2] = ["hf-quickgelu-legacy-eos", "openclip-gelu"];
@@ -42,13 +46,13 @@ const REFITTED_ROUND_OFF: f64 = 1e-4;
 const RETRAINED_ROUND_OFF: f64 = 1e-2;
 
 /// Signals that an inversion gives.
-const OF_INVERSIONS: [Signal; 6] = [
-    Signal::Similarity,
-    Signal::Variability,
-    Signal::VariabilityTuni,
-    Signal::StepsToThreshold,
-    Signal::FinalGradientNorm,
-    Signal::CrossTemplateTransfer,
+static OF_INVERSIONS: [Signal; 6] = [
+    SIMILARITY.signal(),
+    VARIABILITY.signal(),
+    VARIABILITY_TUNI.signal(),
+    STEPS_TO_THRESHOLD.signal(),
+    FINAL_GRADIENT_NORM.signal(),
+    CROSS_TEMPLATE_TRANSFER.signal(),
 ];
 
 fn load(case: &str) -> Model {
@@ -95,15 +99,16 @@ fn read(model: &Model, options: &AuditOptions, names: &[Query]) -> Vec<Reading> 
     auditor.read(&names.iter().collect::<Vec<_>>()).unwrap()
 }
 
-/// Largest difference of the signals, relative to one plus their size.
-fn signal_distance(a: &Reading, b: &Reading) -> f64 {
+/// Every signal differs by at most `tolerance`, relative to one plus its size.
+#[track_caller]
+fn assert_signals_alike(a: &Reading, b: &Reading, tolerance: f64) {
     assert!(a.signals.keys().eq(b.signals.keys()));
-    let mut largest: f64 = 0.0;
-    for (a, b) in a.signals.values().zip(b.signals.values()) {
-        assert_eq!(a.is_some(), b.is_some());
-        largest = largest.max(a.zip(*b).map_or(0.0, relative));
+    for ((signal, a), b) in a.signals.iter().zip(b.signals.values()) {
+        assert_eq!(a.is_some(), b.is_some(), "{signal}");
+        let distance = a.zip(*b).map_or(0.0, relative);
+        // Not true of a NaN.
+        assert!(distance <= tolerance, "{signal} differs by {distance:e}");
     }
-    largest
 }
 
 fn relative((a, b): (f64, f64)) -> f64 {
@@ -113,8 +118,7 @@ fn relative((a, b): (f64, f64)) -> f64 {
 /// The decisions are the same and all numbers are within `signals` and `scores`.
 #[track_caller]
 fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
-    let distance = signal_distance(a, b);
-    assert!(distance <= signals, "signals differ by {distance:e}");
+    assert_signals_alike(a, b, signals);
     let (one, other) = (a.paper.as_ref().unwrap(), b.paper.as_ref().unwrap());
     assert_eq!((one.votes, one.member), (other.votes, other.member));
     assert_eq!(one.flags, other.flags);
@@ -216,7 +220,7 @@ fn one_text_twice_has_one_inversion_since_all_queries_share_their_starts() {
         let mut reseeded = options;
         reseeded.inversion.as_mut().unwrap().seed = 1;
         let other = read(&model, &reseeded, &names[1..10]);
-        let [a, b] = [&readings[1], &other[0]].map(|r| r.signals[&Signal::Variability].unwrap());
+        let [a, b] = [&readings[1], &other[0]].map(|r| r.signals[&VARIABILITY.signal()].unwrap());
         assert!(relative((a, b)) > 10.0 * SIGNAL_ROUND_OFF, "{a} {b}");
     }
 }

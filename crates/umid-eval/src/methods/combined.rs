@@ -3,6 +3,7 @@
 
 use umid::score::DEFAULT_SCORE;
 use umid_signals::Signal;
+use umid_signals::inversion::{CROSS_TEMPLATE_TRANSFER, SIMILARITY};
 
 use super::inversion::{self, Row, calibrated};
 use super::{Method, columns_of, text_probe};
@@ -10,8 +11,8 @@ use crate::record::{Cost, Reading, Sees};
 use crate::subject::Subject;
 
 /// The inversion signals that are added, with small weights that were set on the development world.
-const ADDED: [(Signal, f64); 2] =
-    [(Signal::Similarity, 0.25), (Signal::CrossTemplateTransfer, 0.25)];
+static ADDED: [(Signal, f64); 2] =
+    [(SIMILARITY.signal(), 0.25), (CROSS_TEMPLATE_TRANSFER.signal(), 0.25)];
 
 /// The default score and inversion.
 pub struct Combined;
@@ -33,7 +34,7 @@ impl Method for Combined {
         5.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let text = text_probe::Probe::of(subject, &text_probe::Settings::default())?;
         let inversion = inversion::Probe::of(subject, &inversion::Settings::default())?;
         let merged = |text: &Row, inversion: &Row| -> Row {

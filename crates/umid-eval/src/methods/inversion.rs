@@ -1,14 +1,13 @@
-//! UMID as the paper has it: texts are inverted through the image tower, and similarity and
-//! variability are compared with a reference.
+//! UMID as in the paper: texts are inverted through the input tower, and similarity and
+//! variability are compared with those of a reference.
 //!
-//! Detectors are fitted on the reference alone, and a text's scores are ranked against the
-//! reference: nothing that is said of a text depends on the other texts under test.
+//! Detectors are fitted on the reference alone, and a text's scores are ranked among the
+//! reference's, so no text's result depends on the other texts under test.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::ensure;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView2};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
+use umid::templates::Templates;
 use umid_detect::{
     CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Ensemble, EnsembleParams,
     SignalWeight, Split,
@@ -24,9 +24,13 @@ use umid_detect::{
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
 use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::Signal;
+use umid_signals::inversion::{
+    CROSS_TEMPLATE_TRANSFER, INVERSION_SIGNALS, SIMILARITY, VARIABILITY,
+};
 
 use super::coarse::Searched;
-use super::{Method, columns_of, settings};
+use super::{Method, columns_of, latency, settings};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -37,14 +41,12 @@ pub type Row = BTreeMap<Signal, Option<f64>>;
 const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
 /// Texts that one worker inverts together.
 const CHUNK: usize = 16;
-/// Texts whose latency is measured, one by one.
-const TIMED: usize = 8;
-/// Level of the calibrated readings' decisions.
+/// Significance level of the calibrated readings' decisions.
 const ALPHA: f64 = 0.05;
 
-/// Signals that stand beside the methods.
-const HEADLINES: [Signal; 3] =
-    [Signal::Similarity, Signal::Variability, Signal::CrossTemplateTransfer];
+/// Signals that are listed among the methods.
+static HEADLINES: [Signal; 3] =
+    [SIMILARITY.signal(), VARIABILITY.signal(), CROSS_TEMPLATE_TRANSFER.signal()];
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub struct Inversion;
@@ -62,10 +64,10 @@ pub struct Settings {
     pub stop_at: Option<f32>,
     /// As in [`InvertParams`].
     pub optimiser: Optimiser,
-    /// In which the input tower computes.
+    /// Precision of the input tower.
     #[serde(skip_serializing_if = "is_default")]
     pub precision: Precision,
-    /// Side of the images that are searched, where it is not the input's.
+    /// Side of the images that are searched; absent for the input's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coarse: Option<usize>,
     /// Whether pixels are kept in their range.
@@ -76,10 +78,10 @@ pub struct Settings {
     pub gibberish: usize,
     /// Names of the plausible reference, at most a thousand.
     pub names: usize,
-    /// Templates; the first is inverted, the others serve the transfer between them. Empty for
+    /// Templates; the first is inverted, the others serve the cross-template transfer. Empty for
     /// those of the training.
     pub templates: Vec<String>,
-    /// Texts of each group, to make an expensive setting affordable.
+    /// Most texts of each group, to make an expensive setting affordable.
     pub most: Option<usize>,
 }
 
@@ -135,12 +137,12 @@ pub struct Probe {
 
 impl Probe {
     /// Inverts every text of a target; shared between methods of the same settings.
-    pub fn of(subject: &Subject, settings: &Settings) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject, settings: &Settings) -> crate::Result<Rc<Self>> {
         let key = format!("inversion {}", serde_json::to_string(settings)?);
         subject.shared(key, || Self::compute(subject, settings))
     }
 
-    fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
+    fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
         let most = settings.most.unwrap_or(usize::MAX);
         let first = |texts: &[Query], count: usize| texts[..count.min(texts.len())].to_vec();
         let groups: Vec<(Group, &Vec<Query>)> = GROUPS
@@ -173,12 +175,14 @@ impl Probe {
         }
         let texts: usize = lists.iter().map(Vec::len).sum();
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
-        let latency = reader.latency(&lists[0])?;
+        let alone = |text: &Query| reader.chunk(std::slice::from_ref(text)).map(drop);
+        let latency = latency(&lists[0], alone)?;
         let (names, gibberish) = (rows.pop().unwrap_or_default(), rows.pop().unwrap_or_default());
         let a_text = |count: usize| count as f64 / texts as f64;
         let cost = Cost {
             // The text in every template, each step, and the embedding of the result.
-            forward: (reader.templates.len() + settings.restarts) as f64 + a_text(steps.taken),
+            forward: (reader.templates.as_slice().len() + settings.restarts) as f64
+                + a_text(steps.taken),
             backward: a_text(steps.taken + steps.not_taken),
             seconds: Some(seconds),
             latency: Some(latency),
@@ -192,11 +196,11 @@ impl Probe {
     }
 }
 
-/// Gradients of an inversion.
+/// How many gradients inversions computed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
     taken: usize,
-    /// A start that stops has computed the gradient of a step that it does not take.
+    /// A restart that stops early has computed one gradient whose step it does not take.
     not_taken: usize,
 }
 
@@ -213,35 +217,29 @@ struct Reader<'a> {
     model: &'a Model,
     space: Searched,
     params: InvertParams,
-    templates: Vec<String>,
+    templates: Templates,
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> anyhow::Result<Self> {
-        let templates = if settings.templates.is_empty() {
-            subject.card.name_templates.clone()
-        } else {
-            settings.templates.clone()
-        };
+    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> crate::Result<Self> {
+        let templates = subject.templates(&settings.templates)?;
         let space = Searched::new(model, settings.coarse)?;
         Ok(Self { model, space, params: settings.params(), templates })
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
-    fn rows(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+    fn rows(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
         let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
-        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<anyhow::Result<_>>()?;
+        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<crate::Result<_>>()?;
         let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
         Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
     }
 
-    fn chunk(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
-        let captions: Vec<String> = texts
-            .iter()
-            .flat_map(|q| self.templates.iter().map(|t| umid_testbed::caption::fill(t, &q.text)))
-            .collect();
+    fn chunk(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
+        let captions: Vec<String> =
+            texts.iter().flat_map(|query| self.templates.fill_all(&query.text)).collect();
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
-        let stride = self.templates.len();
+        let stride = self.templates.as_slice().len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
         let (tower, device) = (self.model.tower()?, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
@@ -252,19 +250,7 @@ impl<'a> Reader<'a> {
             all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
         });
         let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
-        Ok((rows.collect::<anyhow::Result<_>>()?, steps))
-    }
-
-    /// Median seconds of a text alone.
-    fn latency(&self, texts: &[Query]) -> anyhow::Result<f64> {
-        let mut seconds = Vec::new();
-        for text in texts.iter().take(TIMED) {
-            let started = Instant::now();
-            self.chunk(std::slice::from_ref(text))?;
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[seconds.len() / 2])
+        Ok((rows.collect::<crate::Result<_>>()?, steps))
     }
 }
 
@@ -281,11 +267,11 @@ impl Method for Inversion {
         60.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         Ok(settings::<Settings>(table)?.params().check()?)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
         let probe = Probe::of(subject, &settings)?;
         let cost = probe.cost;
@@ -297,21 +283,14 @@ impl Method for Inversion {
             settings.seed,
             false,
         )?);
-        let signed = [(Signal::Similarity, 1.0), (Signal::Variability, 1.0)];
+        let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
         for (name, reference) in
             [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
         {
             let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
             readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
         }
-        for signal in [
-            Signal::Similarity,
-            Signal::Variability,
-            Signal::VariabilityTuni,
-            Signal::StepsToThreshold,
-            Signal::FinalGradientNorm,
-            Signal::CrossTemplateTransfer,
-        ] {
+        for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
             let groups = columns_of(&probe.groups, |rows| {
                 Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
             })?;
@@ -326,16 +305,20 @@ impl Method for Inversion {
     }
 }
 
-/// The vote of the paper's detectors over (similarity, variability), and each detector alone.
+/// The vote of the paper's detectors on (similarity, variability) and, if asked for, each detector
+/// alone.
 fn ensemble(
     name: &str,
     probe: &Probe,
     reference: &[Row],
     seed: u64,
     detectors: bool,
-) -> anyhow::Result<Vec<Reading>> {
+) -> crate::Result<Vec<Reading>> {
     let rows: Vec<[f64; 2]> = reference.iter().filter_map(pair).collect();
-    ensure!(rows.len() * 2 > reference.len(), "most inversions of the reference failed");
+    if rows.len() * 2 <= reference.len() {
+        let (failed, count) = (reference.len() - rows.len(), reference.len());
+        return Err(Error::Reference { failed, count });
+    }
     let fitted: Ensemble =
         EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
     let read = columns_of(&probe.groups, |rows| {
@@ -377,7 +360,7 @@ pub fn calibrated(
     reference: &[Row],
     groups: &BTreeMap<Group, Vec<Row>>,
     seed: u64,
-) -> anyhow::Result<BTreeMap<Group, Column>> {
+) -> crate::Result<BTreeMap<Group, Column>> {
     let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
     let weights: Vec<SignalWeight> =
         score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
@@ -394,7 +377,7 @@ pub fn calibrated(
             Ok(Some(test.test(&values)?))
         };
         let outcomes: Vec<Option<CalibratedScore>> =
-            rows.iter().map(outcome).collect::<anyhow::Result<_>>()?;
+            rows.iter().map(outcome).collect::<crate::Result<_>>()?;
         Ok(Column {
             scores: outcomes.iter().map(|o| o.as_ref().map(|o| o.score)).collect(),
             flags: Some(outcomes.iter().map(|o| o.as_ref().map(|o| o.p_value <= ALPHA)).collect()),
@@ -410,7 +393,7 @@ pub fn oriented(row: &Row, signal: Signal) -> Option<f64> {
 
 fn pair(row: &Row) -> Option<[f64; 2]> {
     let value = |signal| row.get(&signal).copied().flatten();
-    Some([value(Signal::Similarity)?, value(Signal::Variability)?])
+    Some([value(SIMILARITY.signal())?, value(VARIABILITY.signal())?])
 }
 
 #[cfg(test)]

@@ -18,8 +18,7 @@ use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
 use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
 use umid_models::{Input, Modality, Model};
-use umid_signals::Signal;
-use umid_signals::inversion::{similarity, variability_tuni};
+use umid_signals::inversion::{SIMILARITY, VARIABILITY_TUNI, similarity, variability_tuni};
 use umid_testbed::World;
 use umid_testbed::caption::fill;
 
@@ -82,11 +81,11 @@ impl Method for Tuni {
         120.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         Ok(settings::<Settings>(table)?.params().check()?)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Image, "TUNI")?;
         let settings: Settings = settings(table)?;
         let reader = Reader {
@@ -95,7 +94,7 @@ impl Method for Tuni {
             template: &subject.card.name_templates[0],
             settings: &settings,
         };
-        let read = |texts: &[Query]| -> anyhow::Result<Vec<Option<[f64; 2]>>> {
+        let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {
             let texts = &texts[..settings.most.min(texts.len())];
             texts.par_iter().map(|text| reader.signals(text)).collect()
         };
@@ -103,7 +102,7 @@ impl Method for Tuni {
         let reference: Vec<[f64; 2]> = reference
             .par_iter()
             .map(|text| reader.signals(text))
-            .collect::<anyhow::Result<Vec<_>>>()?
+            .collect::<crate::Result<Vec<_>>>()?
             .into_iter()
             .flatten()
             .collect();
@@ -113,7 +112,7 @@ impl Method for Tuni {
         let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
             .into_iter()
             .map(|group| Ok((group, read(&subject.groups()[&group])?)))
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<crate::Result<_>>()?;
         let count: usize = rows.values().map(Vec::len).sum();
         let passes = (settings.restarts * settings.steps) as f64;
         let cost = Cost {
@@ -136,10 +135,12 @@ impl Method for Tuni {
             Ok(column)
         })?;
         let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
-        for (i, (name, signal)) in
-            [("TUNI similarity", Signal::Similarity), ("TUNI variability", Signal::VariabilityTuni)]
-                .into_iter()
-                .enumerate()
+        for (i, (name, signal)) in [
+            ("TUNI similarity", SIMILARITY.signal()),
+            ("TUNI variability", VARIABILITY_TUNI.signal()),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let groups = columns_of(&rows, |rows| {
                 let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));
@@ -161,7 +162,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Similarity and variability of a text; nothing where the inversions failed.
-    fn signals(&self, text: &Query) -> anyhow::Result<Option<[f64; 2]>> {
+    fn signals(&self, text: &Query) -> crate::Result<Option<[f64; 2]>> {
         let model = self.model;
         let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
         let space = InputSpace::new(&model.input_units()?, model.device());
@@ -177,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.
-    fn crops(&self, text: &str) -> anyhow::Result<Array2<f32>> {
+    fn crops(&self, text: &str) -> crate::Result<Array2<f32>> {
         let mut words = blake3::Hasher::new_derive_key("umid 2026 TUNI crops")
             .update(text.as_bytes())
             .finalize_xof();

@@ -3,7 +3,9 @@
 use ndarray::{Array2, arr1, arr2};
 use proptest::prelude::*;
 
+use super::steps_to_threshold::first_crossing;
 use super::*;
+use crate::Error;
 
 /// f64 sums of a few dozen values of order one.
 const ROUND_OFF: f64 = 1e-12;
@@ -20,7 +22,6 @@ fn too_few_restarts_give_no_number() {
     assert_eq!(variability_tuni(one.view()).unwrap(), None);
     assert_eq!(steps_to_threshold(none.view(), 0.9).unwrap(), None);
     assert_eq!(final_gradient_norm(arr1(&[]).view()).unwrap(), None);
-    assert_eq!(centroid(none.view()).unwrap(), None);
     let transfer = |restarts: &Array2<f32>, templates: &Array2<f32>| {
         cross_template_transfer(restarts.view(), templates.view(), 0).unwrap()
     };
@@ -83,12 +84,6 @@ fn transfer_leaves_the_inverted_template_out() {
 }
 
 #[test]
-fn the_centroid_weighs_restarts_alike() {
-    let restarts = arr2(&[[8.0, 0.0], [0.0, 2.0]]);
-    assert_eq!(centroid(restarts.view()).unwrap(), Some(arr1(&[0.5, 0.5])));
-}
-
-#[test]
 fn broken_rows_are_errors_that_name_them() {
     let nan = arr2(&[[1.0, 0.0], [0.0, f32::NAN]]);
     for result in [variability(nan.view()), variability_tuni(nan.view())] {
@@ -104,17 +99,55 @@ fn broken_rows_are_errors_that_name_them() {
         Err(Error::NegativeNorm { row: 1, .. })
     ));
     assert!(matches!(
-        usable_restarts(nan.view(), arr2(&[[1.0]]).view()),
-        Err(Error::Mismatch { .. })
+        usable_restarts(nan.view(), arr2(&[[1.0]]).view(), arr1(&[1.0, 1.0]).view()),
+        Err(Error::Mismatch { array: "final embeddings", .. })
+    ));
+    assert!(matches!(
+        usable_restarts(nan.view(), nan.view(), arr1(&[1.0]).view()),
+        Err(Error::Mismatch { array: "final gradient norms", .. })
+    ));
+    assert!(matches!(
+        usable_restarts(Array2::zeros((2, 0)).view(), nan.view(), arr1(&[1.0, 1.0]).view()),
+        Err(Error::TooFew { .. })
     ));
 }
 
 #[test]
 fn a_restart_without_a_direction_is_not_usable() {
-    let cosines = arr2(&[[0.5], [0.5], [0.5]]);
-    let embeddings = arr2(&[[0.0, 0.0], [1.0, 0.0], [f32::INFINITY, 0.0]]);
-    let usable = usable_restarts(cosines.view(), embeddings.view()).unwrap();
+    let cosines = arr2(&[[0.5], [0.5], [0.5], [0.5]]);
+    let embeddings = arr2(&[[0.0, 0.0], [1.0, 0.0], [f32::INFINITY, 0.0], [1.0, 1.0]]);
+    let norms = arr1(&[1.0, 1.0, 1.0, f32::NAN]);
+    let usable = usable_restarts(cosines.view(), embeddings.view(), norms.view()).unwrap();
     assert_eq!(usable, [1]);
+}
+
+#[test]
+fn a_broken_restart_changes_no_signal_of_the_others() {
+    let cosines = arr2(&[[0.1, 0.5, 0.92], [0.2, f32::NAN, 0.3], [0.1, 0.91, 0.95]]);
+    let embeddings = arr2(&[[1.0, 2.0], [3.0, 1.0], [2.0, 1.0]]);
+    let norms = arr1(&[0.5, 0.25, 0.75]);
+    let templates = arr2(&[[1.0, 1.0], [2.0, 0.5]]);
+    let signals = |chosen: &[usize]| {
+        let view = InversionView::new(
+            cosines.select(Axis(0), chosen).view(),
+            embeddings.select(Axis(0), chosen).view(),
+            norms.select(Axis(0), chosen).view(),
+            templates.view(),
+        );
+        view.unwrap().signals().unwrap()
+    };
+    let usable = signals(&[0, 2]);
+    assert_eq!(usable.len(), INVERSION_SIGNALS.len());
+    assert!(usable.values().all(Option::is_some));
+    assert_eq!(signals(&[0, 1, 2]), usable);
+    assert!(signals(&[1]).values().all(Option::is_none));
+}
+
+#[test]
+fn versions_name_every_signal() {
+    let names: Vec<&str> = inversion_signal_versions().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), INVERSION_SIGNALS.len());
+    assert!(INVERSION_SIGNALS.iter().all(|signal| names.contains(&signal.card().name)));
 }
 
 /// Restarts away from the origin, so that every row has a direction.

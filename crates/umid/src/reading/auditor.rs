@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
 use umid_models::{Model, Tower};
-use umid_signals::{Bank, Need, Signal};
+use umid_signals::{
+    Bank, Basis, SignalRow, TextReader, inversion_signal_versions, text_signal_versions,
+};
 
 use crate::audit::AuditOptions;
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
@@ -17,14 +19,14 @@ use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
 use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
-use crate::reading::text_signals::{CHUNK, SignalRow, TEXT_SIGNALS_VERSION, TextReader};
+use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
 use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Raw signal values; a signal that the name or the run lacks is `None` or absent.
-    pub signals: BTreeMap<Signal, Option<f64>>,
+    pub signals: SignalRow,
     /// The ensemble's vote; `None` without inversions, or where they failed.
     pub paper: Option<PaperReading>,
     /// The calibrated test's outcome.
@@ -37,7 +39,7 @@ pub struct Reading {
 pub struct Auditor<'a> {
     model: &'a Model,
     options: &'a AuditOptions,
-    text: TextReader<'a>,
+    text: TextReader<'a, TextTower<'a>>,
     calibrated_signals: ReferenceSignals,
     calibrated: CalibratedReader,
     paper: Option<Paper>,
@@ -73,8 +75,7 @@ impl<'a> Auditor<'a> {
             .map(|directory| load_bank(model, directory, &options.cache, progress))
             .transpose()?;
         let neighbours: Vec<&Query> = split.fit.iter().map(|row| &names[*row]).collect();
-        let text = TextReader::new(model, &options.templates, &options.siblings)?
-            .with_reference(&neighbours, bank)?;
+        let text = text_reader(model, &options.templates, &options.siblings, &neighbours, bank)?;
 
         let mut cache_warnings = Vec::new();
         let bank = options
@@ -89,7 +90,9 @@ impl<'a> Auditor<'a> {
             for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
                 let chunk: Vec<&Query> = chunk.iter().collect();
                 let own_row = |i: usize| split.fit.binary_search(&(first + i)).ok();
-                rows.extend(text.read(&chunk, own_row)?.into_iter().map(|r| r.signals));
+                rows.extend(
+                    text.read(&text_names(&chunk), own_row)?.into_iter().map(|r| r.signals),
+                );
                 progress.advance(chunk.len());
             }
             Ok(ReferenceSignals { rows })
@@ -183,7 +186,7 @@ impl<'a> Auditor<'a> {
     }
 
     /// Signals of the calibrated reference's names, in their order.
-    pub fn reference_signals(&self) -> &[BTreeMap<Signal, Option<f64>>] {
+    pub fn reference_signals(&self) -> &[SignalRow] {
         &self.calibrated_signals.rows
     }
 
@@ -210,7 +213,7 @@ impl Paper {
         model: &Model,
         options: &AuditOptions,
         params: &InvertParams,
-        text: &TextReader<'_>,
+        text: &TextReader<'_, TextTower<'_>>,
         cache_warnings: &mut Vec<String>,
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
@@ -244,19 +247,17 @@ impl Paper {
 /// Without the signals that compare with the calibrated reference or the bank, so that one
 /// entry of the cache serves every audit of the model: these are not in its key.
 fn own_signals(mut row: SignalRow) -> SignalRow {
-    row.retain(|signal, _| {
-        !signal.needs().iter().any(|need| matches!(need, Need::Bank | Need::Reference))
-    });
+    row.retain(|signal, _| signal.card().basis == Basis::Name);
     row
 }
 
 /// Signals of a chunk of names, and what must be said of each.
 fn chunk_signals(
-    text: &TextReader<'_>,
+    text: &TextReader<'_, TextTower<'_>>,
     inverter: Option<&Inverter<'_, Tower, InputSpace>>,
     names: &[&Query],
 ) -> Result<(Vec<SignalRow>, Vec<Vec<String>>), AuditError> {
-    let readings = text.read(names, |_| None)?;
+    let readings = text.read(&text_names(names), |_| None)?;
     let Some(inverter) = inverter else {
         let warnings = vec![Vec::new(); names.len()];
         return Ok((readings.into_iter().map(|r| r.signals).collect(), warnings));
@@ -281,7 +282,8 @@ fn cache_key(
 ) -> CacheKey {
     let shared = (
         SCHEMA_VERSION,
-        TEXT_SIGNALS_VERSION,
+        text_signal_versions(),
+        inversion_signal_versions(),
         env!("CARGO_PKG_VERSION"),
         options.templates.as_slice(),
         options.siblings.describe(),

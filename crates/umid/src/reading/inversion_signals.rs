@@ -1,18 +1,12 @@
 //! The signals that need inversions, and what a reader must know when some failed.
 
-use std::collections::BTreeMap;
-
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use umid_invert::{Inversion, Inverter, KeepInputs, Outcome, Space};
 use umid_models::InputTower;
-use umid_signals::Signal;
-use umid_signals::inversion::{
-    DEFAULT_COSINE_THRESHOLD, cross_template_transfer, final_gradient_norm, similarity,
-    steps_to_threshold, variability, variability_tuni,
-};
+use umid_signals::SignalRow;
+use umid_signals::inversion::InversionView;
 
 use crate::error::AuditError;
-use crate::reading::text_signals::SignalRow;
 
 /// Mean final cosine above which an inversion is saturated: on procedural targets the signal
 /// lay between .92 and .97, and further steps erased it (`docs/method.md`).
@@ -49,20 +43,13 @@ pub fn invert<T: InputTower, S: Space>(
 ///
 /// Those of the signals.
 pub fn signals(inversion: &Inversion, templates: ArrayView2<f32>) -> Result<SignalRow, AuditError> {
-    let usable = inversion.usable();
-    let cosines = inversion.cosines.select(Axis(0), &usable);
-    let raw = inversion.embeddings.select(Axis(0), &usable);
-    let unit = inversion.unit_embeddings().select(Axis(0), &usable);
-    let norms = inversion.gradient_norms.select(Axis(0), &usable);
-    let finals = cosines.column(cosines.ncols() - 1);
-    Ok(BTreeMap::from([
-        (Signal::Similarity, similarity(finals)?),
-        (Signal::Variability, variability(unit.view())?),
-        (Signal::VariabilityTuni, variability_tuni(raw.view())?),
-        (Signal::StepsToThreshold, steps_to_threshold(cosines.view(), DEFAULT_COSINE_THRESHOLD)?),
-        (Signal::FinalGradientNorm, final_gradient_norm(norms.view())?),
-        (Signal::CrossTemplateTransfer, cross_template_transfer(unit.view(), templates, 0)?),
-    ]))
+    let view = InversionView::new(
+        inversion.cosines.view(),
+        inversion.embeddings.view(),
+        inversion.gradient_norms.view(),
+        templates,
+    )?;
+    Ok(view.signals()?)
 }
 
 /// What failed, in words; empty when nothing did.

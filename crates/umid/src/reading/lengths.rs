@@ -1,11 +1,11 @@
 //! Whether all texts of an audit fit the model's context, before anything is computed.
 
 use umid_models::Model;
+use umid_signals::full_name;
 
 use crate::audit::AuditOptions;
 use crate::error::AuditError;
 use crate::queries::Query;
-use crate::reading::text_signals::full_name;
 use crate::shown::shown;
 use crate::templates::Templates;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use read::read_names;
 pub use read::{MAX_LIST_BYTES, NameFile, QueryOptions, read_queries};
+pub(crate) use umid_signals::name_key;
 
 /// Longest name or id that is accepted. CLIP's context is 77 tokens, some 300 bytes of text;
 /// anything near this limit is a file of another kind.
@@ -68,19 +69,6 @@ pub fn names_digest(names: &[Query]) -> String {
         hash_name(&mut hasher, name);
     }
     hasher.finalize().to_hex().to_string()
-}
-
-/// The form under which two names count as one: lower case (CLIP's tokenizers lower all
-/// text), white space collapsed.
-pub(crate) fn name_key(text: &str) -> String {
-    let mut key = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !key.is_empty() {
-            key.push(' ');
-        }
-        key.extend(word.chars().flat_map(char::to_lowercase));
-    }
-    key
 }
 
 fn hash_name(hasher: &mut blake3::Hasher, name: &Query) {
@@ -149,11 +137,5 @@ mod tests {
             names_digest(&[query("1", "Jane Roe")]),
             names_digest(&[query("1", "Jane Row")])
         );
-    }
-
-    #[test]
-    fn name_key_lowers_and_collapses() {
-        assert_eq!(name_key("  JANE \t Roe "), "jane roe");
-        assert_eq!(name_key("Jane Roe"), name_key("jane  ROE"));
     }
 }

@@ -13,13 +13,15 @@ use umid_detect::{
     CalibratedTest, DEFAULT_FIT_FRACTION, DetectError, Ensemble, EnsembleParams,
     MIN_CALIBRATION_ROWS, Split,
 };
-use umid_signals::Signal;
+use umid_signals::inversion::{SIMILARITY, VARIABILITY};
+use umid_signals::score::oriented;
+use umid_signals::text::INTERACTION;
+use umid_signals::{Signal, SignalRow};
 
 use crate::error::AuditError;
 use crate::queries::Query;
-use crate::reading::text_signals::SignalRow;
 use crate::record::{CalibratedReading, PaperReading};
-use crate::score::{oriented, weights};
+use crate::score::weights;
 
 /// Signals of a reference's texts, in the texts' order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,7 +103,7 @@ pub(crate) struct PaperReader {
 const DETECTORS: usize = 4;
 
 /// The signals that the paper's ensemble sees.
-const PAPER_SIGNALS: [Signal; 2] = [Signal::Similarity, Signal::Variability];
+static PAPER_SIGNALS: [Signal; 2] = [SIMILARITY.signal(), VARIABILITY.signal()];
 
 impl PaperReader {
     /// # Errors
@@ -211,7 +213,7 @@ impl CalibratedReader {
 
 /// Whether the row is of a name with two parts.
 fn has_parts(row: &SignalRow) -> bool {
-    matches!(row.get(&Signal::Interaction), Some(Some(_)))
+    matches!(row.get(&INTERACTION.signal()), Some(Some(_)))
 }
 
 impl Test {
@@ -236,6 +238,12 @@ impl Test {
 
 #[cfg(test)]
 mod tests {
+    use umid_signals::text::{
+        RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED, RESPONSE_COHERENCE_CALIBRATED,
+        RESPONSE_INTERACTION, RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT,
+        TEXT_NORM,
+    };
+
     use super::*;
     use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 
@@ -252,17 +260,17 @@ mod tests {
         let value = |shift: usize| ((i * 7919 + shift * 104_729) % 1009) as f64 / 1009.0;
         let of_parts = |shift| has_parts.then(|| value(shift));
         SignalRow::from([
-            (Signal::Similarity, Some(value(1))),
-            (Signal::Variability, Some(value(2))),
-            (Signal::TextNorm, Some(value(3))),
-            (Signal::TemplateAgreement, Some(value(4))),
-            (Signal::Interaction, of_parts(5)),
-            (Signal::ResponseNorm, Some(value(3))),
-            (Signal::ResponseAgreement, Some(value(4))),
-            (Signal::ResponseInteraction, of_parts(5)),
-            (Signal::ResponseCoherenceCalibrated, of_parts(6)),
-            (Signal::ResponseNormCalibrated, of_parts(7)),
-            (Signal::ResponseAgreementCalibrated, of_parts(8)),
+            (SIMILARITY.signal(), Some(value(1))),
+            (VARIABILITY.signal(), Some(value(2))),
+            (TEXT_NORM.signal(), Some(value(3))),
+            (TEMPLATE_AGREEMENT.signal(), Some(value(4))),
+            (INTERACTION.signal(), of_parts(5)),
+            (RESPONSE_NORM.signal(), Some(value(3))),
+            (RESPONSE_AGREEMENT.signal(), Some(value(4))),
+            (RESPONSE_INTERACTION.signal(), of_parts(5)),
+            (RESPONSE_COHERENCE_CALIBRATED.signal(), of_parts(6)),
+            (RESPONSE_NORM_CALIBRATED.signal(), of_parts(7)),
+            (RESPONSE_AGREEMENT_CALIBRATED.signal(), of_parts(8)),
         ])
     }
 
@@ -284,7 +292,7 @@ mod tests {
         let fit = split(60, SEED).unwrap().fit;
         for moved in 0..60 {
             let mut changed = reference(60, |_| true);
-            changed.rows[moved].insert(Signal::ResponseInteraction, Some(50.0));
+            changed.rows[moved].insert(RESPONSE_INTERACTION.signal(), Some(50.0));
             let after = calibrated(&changed).read(&query).unwrap();
             let in_fit_part = fit.binary_search(&moved).is_ok();
             assert_eq!(after.score.to_bits() != before.score.to_bits(), in_fit_part, "{moved}");
@@ -351,26 +359,26 @@ mod tests {
     #[test]
     fn inversions_that_mostly_failed_are_told_and_a_single_one_is_passed_over() {
         let mut signals = reference(60, |_| true);
-        signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(Signal::Variability, None));
+        signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(VARIABILITY.signal(), None));
         assert!(PaperReader::fit(&signals, 3, SEED).is_ok());
-        signals.rows[30].insert(Signal::Similarity, None);
+        signals.rows[30].insert(SIMILARITY.signal(), None);
         let error = PaperReader::fit(&signals, 3, SEED).err().unwrap();
         assert!(matches!(error, AuditError::ReferenceFailed { usable: 29, count: 60 }), "{error}");
 
         let reader = PaperReader::fit(&reference(60, |_| true), 3, SEED).unwrap();
         let mut query = row(1000, true);
-        query.insert(Signal::Variability, None);
+        query.insert(VARIABILITY.signal(), None);
         assert_eq!(reader.read(&query).unwrap(), None);
     }
 
     #[test]
     fn columns_keep_missing_values_and_the_order_of_the_texts() {
         let mut signals = reference(3, |i| i != 1);
-        signals.rows[2].remove(&Signal::TextNorm);
+        signals.rows[2].remove(&TEXT_NORM.signal());
         let columns = signals.by_name();
         assert_eq!(columns["interaction"][1], None);
         assert_eq!(columns["text_norm"][2], None);
-        assert_eq!(columns["text_norm"][1], signals.rows[1][&Signal::TextNorm]);
+        assert_eq!(columns["text_norm"][1], signals.rows[1][&TEXT_NORM.signal()]);
         assert!(columns.values().all(|column| column.len() == 3));
     }
 }

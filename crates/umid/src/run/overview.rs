@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use umid_signals::Signal;
+use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 
 use crate::error::AuditError;
 use crate::record::{QueryRecord, RunInfo};
@@ -67,8 +67,8 @@ impl Overview {
         self.scores.push(record.calibrated.score);
         self.detected.push(record.calibrated.detected);
         self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
-        self.similarity.push(value(Signal::Similarity.name()));
-        self.variability.push(value(Signal::Variability.name()));
+        self.similarity.push(value(SIMILARITY.card().name));
+        self.variability.push(value(VARIABILITY.card().name));
         self.main.push(self.main_signal.as_deref().and_then(value));
         add_new(&mut self.signals, record.signals.keys());
         if let Some(paper) = &record.paper {

@@ -36,14 +36,14 @@ fn a_text_has_the_same_signals_wherever_it_stands() {
     let first = read(&members_first);
     for other in [read(&members_last), read(&mixed)] {
         for (id, row) in &first {
-            for signal in [Signal::Similarity, Signal::Variability] {
+            for signal in [SIMILARITY.signal(), VARIABILITY.signal()] {
                 let (a, b) = (value(row, signal), value(&other[id], signal));
                 assert!((a - b).abs() < ROUND_OFF, "{id}: {signal:?} is {a} and {b}");
             }
         }
     }
     // The tolerance could tell: texts differ by more than that.
-    let similarity = |id: &str| value(&first[id], Signal::Similarity);
+    let similarity = |id: &str| value(&first[id], SIMILARITY.signal());
     let distinct = (similarity(&members_first[0].id) - similarity(&members_first[20].id)).abs();
     assert!(distinct > 10.0 * ROUND_OFF, "{distinct}");
 }
@@ -54,8 +54,8 @@ fn rows(count: usize, centre: f64) -> Vec<Row> {
         .map(|i| {
             let angle = i as f64;
             Row::from([
-                (Signal::Similarity, Some(centre + angle.sin() * (1.0 + i as f64 / 9.0))),
-                (Signal::Variability, Some(centre + angle.cos())),
+                (SIMILARITY.signal(), Some(centre + angle.sin() * (1.0 + i as f64 / 9.0))),
+                (VARIABILITY.signal(), Some(centre + angle.cos())),
             ])
         })
         .collect()
@@ -66,7 +66,7 @@ fn a_texts_vote_and_p_value_do_not_depend_on_its_group() {
     let reference = rows(40, 0.0);
     let texts = rows(12, 1.0);
     let scored = |groups: BTreeMap<Group, Vec<Row>>| {
-        let signed = [(Signal::Similarity, 1.0), (Signal::Variability, 1.0)];
+        let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
         let calibrated = calibrated(&signed, &reference, &groups, 0).unwrap();
         let probe = Probe {
             groups,

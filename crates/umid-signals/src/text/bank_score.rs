@@ -1,0 +1,49 @@
+//! How close a name lies to some of many public inputs of the model's domain; see [`crate::Bank`]
+//! and [`crate::CslsBank`].
+
+use ndarray::Axis;
+
+use super::TextSignal;
+use crate::card::OWN;
+use crate::{Basis, Card, Direction, NameView, Result};
+
+/// [`crate::Bank::scores`] of the name's mean embedding.
+pub static BANK: TextSignal = TextSignal::new(
+    Card {
+        name: "bank",
+        definition: "log-sum-exp of the scaled cosines with public inputs",
+        direction: Direction::HigherIsMember,
+        basis: Basis::Bank,
+        source: OWN,
+        version: 1,
+    },
+    |name| {
+        let Some(bank) = name.bank() else { return Ok(None) };
+        let mean = name.mean_embedding().insert_axis(Axis(0));
+        Ok(Some(bank.bank().scores(mean, name.logit_scale())?[0]))
+    },
+);
+
+/// [`crate::CslsBank::scores`] of the name's mean embedding.
+pub static BANK_CSLS: TextSignal = TextSignal::new(
+    Card {
+        name: "bank_csls",
+        definition: "bank with each input's closeness to reference texts taken off",
+        direction: Direction::HigherIsMember,
+        basis: Basis::Bank,
+        source: "CSLS of Conneau et al., arXiv 1710.04087, on one side only; docs/method.md",
+        version: 2,
+    },
+    bank_csls,
+);
+
+/// [`BANK_CSLS`] against siblings.
+pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::calibrated(
+    &BANK_CSLS,
+    "bank_csls_calibrated",
+    "bank_csls minus half the mean of each group of siblings",
+);
+
+fn bank_csls(name: &NameView<'_>) -> Result<Option<f64>> {
+    name.bank_csls_score()
+}
