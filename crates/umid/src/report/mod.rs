@@ -40,8 +40,9 @@ use thiserror::Error;
 use crate::imagined::Imagined;
 use crate::overview::{Overview, main_signal};
 use crate::record::RunInfo;
+pub use axes::Axis;
 use embedded::Embedded;
-pub use markup::escape;
+pub use markup::{count, escape};
 use markup::{data_uri, fill};
 use outcome::Outcome;
 pub use table::{MAX_ROWS, Table};
@@ -86,6 +87,9 @@ pub struct Preview {
 /// Why a report could not be drawn.
 #[derive(Debug, Error)]
 pub enum ReportError {
+    /// The model refused something.
+    #[error(transparent)]
+    Model(#[from] umid_models::ModelError),
     /// There are q-values, but not one for each record.
     #[error(
         "{found} q-values for {expected} records; give one for each record in the same order, \
