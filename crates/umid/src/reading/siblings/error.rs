@@ -11,8 +11,8 @@ use crate::queries::QueriesError;
 pub enum SiblingError {
     /// Too few or too many of the bundled siblings.
     #[error(
-        "{found} siblings of a kind, expected from 3 to {most}; 16 is the default, or give longer \
-         lists with --sibling-first and --sibling-last"
+        "{found} siblings of a kind, expected from 3 to {most}; 16 is the default, or give \
+         longer lists"
     )]
     SiblingCount {
         /// How many were asked for.

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum TemplateError {
     /// No caption template.
-    #[error("no caption template; give at least one, such as --template \"a photo of {{}}\"")]
+    #[error("no caption template; give at least one, such as \"a photo of {{}}\"")]
     NoTemplates,
 
     /// A template with no place for the name, or with several.
