@@ -7,7 +7,7 @@ use umid_eval::suites::{Suite, Target};
 use umid_eval::zoo::{self, Order};
 use umid_testbed::CARD;
 
-/// Train the targets of a suite; one that was interrupted goes on where it was.
+/// Train the targets of a suite; one that was interrupted continues from where it stopped.
 #[derive(Args)]
 pub struct Arguments {
     /// Which suite of datasets/suites.
@@ -65,5 +65,5 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wanted =
         |target: &&Target| !(arguments.missing && order.folder(target).join(CARD).exists());
     let targets: Vec<&Target> = suite.targets.iter().filter(wanted).collect();
-    zoo::train(&targets, &order)
+    Ok(zoo::train(&targets, &order)?)
 }

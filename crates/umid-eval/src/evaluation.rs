@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::ensure;
-
+use crate::error::Error;
 use crate::plan::{self, Planned};
 use crate::record::{Outcome, Store};
 use crate::suites::{Suite, Target, workspace_root};
@@ -65,13 +64,15 @@ impl Evaluation {
         suite: Suite,
         only: &[String],
         out: Option<PathBuf>,
-    ) -> anyhow::Result<Self> {
+    ) -> crate::Result<Self> {
         let mut plan = plan::plan(&suite)?;
         plan.retain(|cell| {
             let title = cell.title();
             only.is_empty() || only.iter().any(|text| title.contains(text))
         });
-        ensure!(!plan.is_empty(), "no cell of the suite {name} has one of {only:?} in its title");
+        if plan.is_empty() {
+            return Err(Error::NoCell { suite: name.to_owned(), only: only.to_vec() });
+        }
         let out = out.unwrap_or_else(|| workspace_root().join("target/eval").join(name));
         let store = Store::open(out.join("cells"))?;
         Ok(Self { name: name.to_owned(), suite, plan, store, out })
@@ -91,7 +92,7 @@ impl Evaluation {
     ///
     /// # Errors
     /// When the plan names a method that does not exist, which [`Evaluation::open`] refuses.
-    pub fn estimate(&self) -> anyhow::Result<Estimate> {
+    pub fn estimate(&self) -> crate::Result<Estimate> {
         let measured: Vec<_> =
             self.plan.iter().filter_map(|cell| runner::done(&self.store, cell)).collect();
         let mut missing = Vec::new();
@@ -119,7 +120,7 @@ impl Evaluation {
     /// # Errors
     /// When cells or results cannot be written. A cell that fails is no error: it is kept with its
     /// reason, and the next call tries it again.
-    pub fn run(&self) -> anyhow::Result<Measured> {
+    pub fn run(&self) -> crate::Result<Measured> {
         let cells = runner::run(&self.suite, &self.plan, &self.store)?;
         let results = summary::Results::new(&self.suite, &self.plan, &cells);
         summary::write(&self.name, &self.suite, &results, &self.out)?;

@@ -3,6 +3,7 @@
 //!
 //! suite -> plan (cells) -> runner (methods on subjects) -> records -> tables, figures, page
 
+mod error;
 mod evaluation;
 mod figure;
 mod methods;
@@ -17,4 +18,5 @@ mod summary;
 mod table;
 pub mod zoo;
 
+pub use error::{Error, Result};
 pub use evaluation::{Estimate, Evaluation, Listed, Measured};

@@ -1,5 +1,5 @@
 //! All results as one HTML page, complete in itself: tables, figures and what they say in plain
-//! words. What failed is said at the top, not only where it stands.
+//! words. What failed is listed at the top as well as in its place.
 
 #![expect(
     clippy::format_collect,
@@ -30,7 +30,7 @@ pub struct Page {
 /// A section of a page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Section {
-    /// Anchor: lower-case letters, digits and hyphens, and no other's.
+    /// Anchor: lower-case letters, digits and hyphens; unique in the page.
     pub id: String,
     /// Heading.
     pub title: String,
@@ -190,7 +190,7 @@ mod tests {
         );
         let label = Label::new("fig-areas", "Areas", "A < B");
         let forest = Forest { label, axis: "AUC".to_owned(), items: Vec::new() };
-        let figure = forest.draw().expect("drawn");
+        let figure = forest.draw();
         Page {
             title: "Results <1>".to_owned(),
             outcome: "It works & fails.".to_owned(),

@@ -2,10 +2,10 @@
 
 use std::iter;
 
-use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::methods::{self, Method};
+use crate::error::Error;
+use crate::methods::{self, Method};
 use crate::suites::{Role, Suite, Target};
 
 /// Layout of cells. A change of it measures everything again.
@@ -61,7 +61,7 @@ impl Planned {
     }
 
     /// The method.
-    pub fn method(&self) -> anyhow::Result<Box<dyn Method>> {
+    pub fn method(&self) -> crate::Result<Box<dyn Method>> {
         methods::by_name(&self.run.method)
     }
 }
@@ -76,17 +76,22 @@ pub fn title(target: &str, method: &str, variant: &str) -> String {
 
 /// The cells of a suite, target by target, so that what methods share is computed once; ablations,
 /// which share nothing, come after all others.
-pub fn plan(suite: &Suite) -> anyhow::Result<Vec<Planned>> {
+pub fn plan(suite: &Suite) -> crate::Result<Vec<Planned>> {
     for run in &suite.runs {
         let method = methods::by_name(&run.method)?;
-        method.check(&run.set).with_context(|| title("the run of", &run.method, &run.variant))?;
+        method.check(&run.set).map_err(|source| {
+            let run = match run.variant.as_str() {
+                "" => run.method.clone(),
+                variant => format!("{} ({variant})", run.method),
+            };
+            Error::Run { run, source: Box::new(source) }
+        })?;
         for name in run.targets.iter().chain(&run.except) {
             let known = suite.targets.iter().any(|target| target.name == *name);
-            ensure!(
-                known,
-                "the run of {} names the target {name:?}, which the suite lacks",
-                run.method
-            );
+            if !known {
+                let (method, target) = (run.method.clone(), name.clone());
+                return Err(Error::RunTarget { method, target });
+            }
         }
     }
     let mut cells: Vec<Planned> = Vec::new();
@@ -98,7 +103,9 @@ pub fn plan(suite: &Suite) -> anyhow::Result<Vec<Planned>> {
         for run in runs.filter(|run| asks_for(run, target)) {
             let key = key(suite, target, run)?;
             let title = title(&target.name, &run.method, &run.variant);
-            ensure!(cells.iter().all(|cell| cell.title() != title), "{title} stands twice");
+            if cells.iter().any(|cell| cell.title() == title) {
+                return Err(Error::RepeatedCell { title });
+            }
             cells.push(Planned { target: target.clone(), run: run.clone(), key });
         }
     }
@@ -115,7 +122,7 @@ fn asks_for(run: &Run, target: &Target) -> bool {
     run.targets.contains(&target.name)
 }
 
-fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
+fn key(suite: &Suite, target: &Target, run: &Run) -> crate::Result<String> {
     #[derive(Serialize)]
     struct Content<'a> {
         layout: u32,
@@ -144,6 +151,7 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
 
     fn suite(runs: &str) -> Suite {
         let text = format!(
@@ -158,7 +166,7 @@ mod tests {
     }
 
     fn refused(runs: &str, word: &str) {
-        let error = format!("{:#}", plan(&suite(runs)).err().expect("an error"));
+        let error = chain(&plan(&suite(runs)).err().expect("an error"));
         assert!(error.contains(word), "{error}");
     }
 

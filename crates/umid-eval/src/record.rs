@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use umid::write_atomically;
+
+use crate::error::Error;
 
 /// Texts of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,13 +57,13 @@ impl Column {
 /// the input tower are both a forward pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Forward passes a query.
+    /// Forward passes per query.
     pub forward: f64,
-    /// Backward passes a query.
+    /// Backward passes per query.
     pub backward: f64,
-    /// Seconds a query, many at once, on the machine that ran the evaluation.
+    /// Seconds per query, many at once, on the machine that ran the evaluation.
     pub seconds: Option<f64>,
-    /// Seconds of one query alone, all that is shared between queries being ready.
+    /// Seconds for one query alone, when everything that queries share is ready.
     pub latency: Option<f64>,
 }
 
@@ -165,8 +166,8 @@ pub struct Store {
 
 impl Store {
     /// Cells under `folder`, which is made.
-    pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    pub fn open(folder: PathBuf) -> crate::Result<Self> {
+        fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         Ok(Self { folder })
     }
 
@@ -177,7 +178,7 @@ impl Store {
     }
 
     /// Keeps a cell. It is there as a whole or not at all.
-    pub fn put(&self, cell: &Cell) -> anyhow::Result<()> {
+    pub fn put(&self, cell: &Cell) -> crate::Result<()> {
         let path = self.path(&cell.key);
         write_whole(&path, &serde_json::to_vec(cell)?)
     }
@@ -187,13 +188,9 @@ impl Store {
     }
 }
 
-/// Writes a file beside its place and renames it.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().context("a file in a folder")?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+/// Writes a file so that it is there as a whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> crate::Result<()> {
+    write_atomically(path, bytes).map_err(Error::file(path))
 }
 
 #[cfg(test)]

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::plan::Planned;
-use super::record::{Cell, Outcome, Store};
-use super::subject::Subject;
+use crate::error::chain;
+use crate::plan::Planned;
+use crate::record::{Cell, Outcome, Store};
+use crate::subject::Subject;
 use crate::suites::{Suite, Target};
 use crate::zoo;
 
 /// Measures what is missing and returns all cells in the plan's order.
-pub fn run(suite: &Suite, plan: &[Planned], store: &Store) -> anyhow::Result<Vec<Cell>> {
+pub fn run(suite: &Suite, plan: &[Planned], store: &Store) -> crate::Result<Vec<Cell>> {
     train(suite, plan, store);
     let bar = ProgressBar::new(plan.len() as u64);
-    bar.set_style(ProgressStyle::with_template(
-        "{bar:30} {pos}/{len} cells, {elapsed} so far, {msg}",
-    )?);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} cells, {elapsed} so far, {msg}");
+    bar.set_style(style.expect("a template of indicatif's"));
     let mut cells = Vec::with_capacity(plan.len());
     let mut loaded: Option<Loaded> = None;
     for planned in plan {
@@ -95,9 +95,9 @@ fn measure(planned: &Planned, subject: &Subject) -> Outcome {
 }
 
 /// The value, or why there is none. A panic of one method must not take the others with it.
-fn guarded<T>(work: impl FnOnce() -> anyhow::Result<T>) -> Result<T, String> {
+fn guarded<T>(work: impl FnOnce() -> crate::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| format!("{error:#}")),
+        Ok(result) => result.map_err(|error| chain(&error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn an_error_and_a_panic_become_reasons() {
-        let failed = guarded::<()>(|| anyhow::bail!("no disk"));
-        assert_eq!(failed, Err("no disk".to_owned()));
+        let failed = guarded::<()>(|| Err(crate::Error::NothingToTime));
+        assert_eq!(failed, Err("no text to time".to_owned()));
         let panicked = guarded::<()>(|| panic!("at {}", 7));
         assert_eq!(panicked, Err("panicked: at 7".to_owned()));
         assert_eq!(guarded(|| Ok(3)), Ok(3));

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use anyhow::{Context, ensure};
 use umid::queries::Query;
 use umid::reference::gibberish;
+use umid::templates::Templates;
 use umid_models::{Input, Modality, Model, parse_device};
 use umid_testbed::{Card, Identity, NameLists, World};
 
-use super::record::Group;
+use crate::error::Error;
+use crate::record::Group;
 use crate::suites::{Suite, Target};
 use crate::zoo;
 
@@ -38,25 +39,18 @@ pub struct Subject {
 
 impl Subject {
     /// Loads a target; one that is not there is trained first.
-    pub fn load(target: &Target, suite: &Suite) -> anyhow::Result<Self> {
+    pub fn load(target: &Target, suite: &Suite) -> crate::Result<Self> {
         zoo::ensure_made(target)?;
         let folder = target.folder();
         let card = Card::read(&folder)?;
         let recipe = target.recipe();
-        ensure!(
-            card.training == recipe.training && card.world.seed == recipe.world.seed,
-            "{} was trained by another recipe than the suite's; train it afresh with `cargo xtask \
-             zoo --only {}`",
-            folder.display(),
-            target.name
-        );
+        if card.training != recipe.training || card.world.seed != recipe.world.seed {
+            return Err(Error::Recipe { folder, target: target.name.clone() });
+        }
         let model = Model::load(&folder, &parse_device("cpu")?)?;
-        ensure!(
-            model.source.digest == card.digest,
-            "{} is not the model of its card: its digest is {}",
-            folder.display(),
-            model.source.digest
-        );
+        if model.source.digest != card.digest {
+            return Err(Error::Digest { folder, digest: model.source.digest.clone() });
+        }
         let world = World::draw(recipe.world.clone(), &NameLists::bundled())?;
         let (members, non_members) = world.groups();
         let mispaired: Vec<&Identity> =
@@ -89,15 +83,23 @@ impl Subject {
         })
     }
 
+    /// Templates by name, or those of the target's training where none are given.
+    pub fn templates(&self, given: &[String]) -> crate::Result<Templates> {
+        let templates = if given.is_empty() { &self.card.name_templates } else { given };
+        Ok(Templates::new(templates.to_vec())?)
+    }
+
     /// The texts of each group.
     pub fn groups(&self) -> &BTreeMap<Group, Vec<Query>> {
         &self.groups
     }
 
     /// Refuses a target of the other medium, for a method that makes sense of one.
-    pub fn ensure_reads(&self, modality: Modality, method: &str) -> anyhow::Result<()> {
+    pub fn ensure_reads(&self, modality: Modality, method: &'static str) -> crate::Result<()> {
         let found = self.model.modality();
-        ensure!(found == modality, "{method} is for {modality}-text models, not {found}-text ones");
+        if found != modality {
+            return Err(Error::Modality { method, expected: modality, found });
+        }
         Ok(())
     }
 
@@ -124,7 +126,7 @@ impl Subject {
         &self,
         people: &[&Identity],
         number: usize,
-    ) -> anyhow::Result<Vec<Input>> {
+    ) -> crate::Result<Vec<Input>> {
         let input = |person: &&Identity| {
             let recording = self.world.training_recording(person, number)?;
             Ok(recording.input(&self.model.front_end)?)
@@ -134,7 +136,7 @@ impl Subject {
 
     /// Reference models of this target with whom each was trained on; one that is not there is
     /// trained.
-    pub fn shadows(&self) -> anyhow::Result<Vec<(Model, World)>> {
+    pub fn shadows(&self) -> crate::Result<Vec<(Model, World)>> {
         let load = |shadow: &Target| {
             zoo::ensure_made(shadow)?;
             let world = World::draw(shadow.recipe().world, &NameLists::bundled())?;
@@ -147,11 +149,11 @@ impl Subject {
     pub fn shared<T: 'static>(
         &self,
         key: String,
-        compute: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<Rc<T>> {
+        compute: impl FnOnce() -> crate::Result<T>,
+    ) -> crate::Result<Rc<T>> {
         let found = self.shared.borrow().get(&key).cloned();
         if let Some(found) = found {
-            return found.downcast().ok().context("one key names one type");
+            return Ok(found.downcast().expect("a key is used for one type alone"));
         }
         let value = Rc::new(compute()?);
         let kept: Rc<dyn std::any::Any> = Rc::clone(&value) as _;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
 use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
@@ -13,6 +12,7 @@ use umid_testbed::{
     TokenizerParams, TrainParams, WorldParams,
 };
 
+use crate::error::Error;
 use crate::plan::Run;
 use crate::public::Manifest;
 
@@ -66,7 +66,7 @@ pub struct Target {
     pub name: String,
     /// What it is for.
     pub role: Role,
-    /// The table of methods in which it has a column; see `summary::effectiveness`.
+    /// The panel of the effectiveness table in which it has a column; see `summary::effectiveness`.
     #[serde(default)]
     pub panel: String,
     /// Whether it is part of the repository; others are trained when they are asked for.
@@ -98,7 +98,7 @@ pub struct Target {
     /// Which input tower, and with it whether it is a CLIP or a CLAP.
     #[serde(default)]
     tower: Tower,
-    /// Of a vision transformer.
+    /// Shape of a vision transformer.
     #[serde(default)]
     shape: ModelShape,
     #[serde(default)]
@@ -120,16 +120,22 @@ impl Suite {
     ///
     /// # Errors
     /// When there is no such file, or it is not a suite.
-    pub fn load(name: &str) -> anyhow::Result<Self> {
+    pub fn load(name: &str) -> crate::Result<Self> {
         let folder = workspace_root().join("datasets/suites");
         let path = folder.join(format!("{name}.toml"));
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!("no suite {name}: {} cannot be read; there is {}", path.display(), all(&folder))
+        let text = fs::read_to_string(&path).map_err(|source| {
+            let (name, path, known) = (name.to_owned(), path.clone(), all(&folder));
+            Error::NoSuite { name, path, known, source }
         })?;
-        let suite: Self = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let suite: Self = toml::from_str(&text).map_err(|source| Error::SuiteFormat {
+            path: path.clone(),
+            source: Box::new(source),
+        })?;
         for (i, target) in suite.targets.iter().enumerate() {
             let repeated = suite.targets[..i].iter().any(|other| other.name == target.name);
-            ensure!(!repeated, "{}: the target {} stands twice", path.display(), target.name);
+            if repeated {
+                return Err(Error::RepeatedTarget { path, target: target.name.clone() });
+            }
         }
         Ok(suite)
     }
@@ -151,10 +157,12 @@ impl Suite {
     ///
     /// # Errors
     /// When there is none.
-    pub fn retain_target(&mut self, name: &str) -> anyhow::Result<()> {
+    pub fn retain_target(&mut self, name: &str) -> crate::Result<()> {
         let names: Vec<String> = self.targets.iter().map(|target| target.name.clone()).collect();
         self.targets.retain(|target| target.name == name);
-        ensure!(!self.targets.is_empty(), "no target {name:?}; there is {}", names.join(", "));
+        if self.targets.is_empty() {
+            return Err(Error::NoTarget { name: name.to_owned(), known: names.join(", ") });
+        }
         Ok(())
     }
 }
@@ -165,7 +173,7 @@ impl Target {
         self.pairing != Pairing::Own
     }
 
-    /// Everything the target follows from.
+    /// Everything that determines the target.
     pub fn recipe(&self) -> Recipe {
         let (world, training) = (WorldParams::default(), TrainParams::default());
         let seed = self.seed;
@@ -201,7 +209,7 @@ impl Target {
         }
     }
 
-    /// Where the target lies, or will.
+    /// The target's folder, whether it exists or not.
     pub fn folder(&self) -> PathBuf {
         let zoo = if self.committed { "datasets/zoo" } else { "target/zoo" };
         workspace_root().join(zoo).join(&self.name)

@@ -9,6 +9,7 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use umid_testbed::{Card, Progress, Recipe, make_decoder, make_target};
 
+use crate::error::Error;
 use crate::suites::Target;
 
 /// What of a target is made.
@@ -42,11 +43,11 @@ impl Order {
     }
 }
 
-/// Trains targets; one that was interrupted goes on where it was.
+/// Trains targets; one that was interrupted continues from where it stopped.
 ///
 /// # Errors
 /// The first target's that failed; the others are still trained.
-pub fn train(targets: &[&Target], order: &Order) -> anyhow::Result<()> {
+pub fn train(targets: &[&Target], order: &Order) -> crate::Result<()> {
     let failures = side_by_side(targets, |target, bars| {
         let mut recipe = target.recipe();
         recipe.training.steps = order.steps.unwrap_or(recipe.training.steps);
@@ -56,31 +57,31 @@ pub fn train(targets: &[&Target], order: &Order) -> anyhow::Result<()> {
         Ok(())
     });
     match failures.into_iter().next() {
-        Some((target, error)) => Err(error.context(format!("the target {target} failed"))),
+        Some((target, source)) => Err(Error::Training { target, source: Box::new(source) }),
         None => Ok(()),
     }
 }
 
 /// Trains a target that is not there yet.
-pub(crate) fn ensure_made(target: &Target) -> anyhow::Result<()> {
+pub(crate) fn ensure_made(target: &Target) -> crate::Result<()> {
     make_missing(&[target]).into_values().next().map_or(Ok(()), Err)
 }
 
 /// Trains the targets that are not there yet. Returns why some could not be, by name.
-pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, anyhow::Error> {
+pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, Error> {
     let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
     side_by_side(&missing, |target, bars| {
         make(&target.recipe(), Part::All, &target.folder(), &target.work(), bars).map(drop)
     })
 }
 
-/// Does the work on every target, as many at a time as there are cores: a training keeps one
-/// busy. Stops of one training come one after the other, as each goes on from the last.
-/// Returns the failures by name.
+/// Does the work on every target and returns the failures by name. As many targets are in work as
+/// there are cores, since one training keeps one core busy. Snapshots of one training come one after
+/// the other, because each continues the last.
 fn side_by_side(
     targets: &[&Target],
-    work: impl Fn(&Target, &MultiProgress) -> anyhow::Result<()> + Sync,
-) -> BTreeMap<String, anyhow::Error> {
+    work: impl Fn(&Target, &MultiProgress) -> crate::Result<()> + Sync,
+) -> BTreeMap<String, Error> {
     let mut trainings: BTreeMap<PathBuf, Vec<&Target>> = BTreeMap::new();
     for target in targets {
         trainings.entry(target.work()).or_default().push(target);
@@ -113,9 +114,9 @@ fn make(
     folder: &Path,
     work: &Path,
     bars: &MultiProgress,
-) -> anyhow::Result<Card> {
+) -> crate::Result<Card> {
     if matches!(part, Part::All | Part::Model) {
-        let bar = Bar::new(recipe.name.clone(), bars)?;
+        let bar = Bar::new(recipe.name.clone(), bars);
         make_target(recipe, folder, work, |progress| bar.show(progress))?;
     }
     if part == Part::Readme {
@@ -124,23 +125,24 @@ fn make(
     if matches!(part, Part::Model | Part::Readme) {
         return Ok(Card::read(folder)?);
     }
-    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars)?;
+    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars);
     Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
 }
 
-/// A progress bar on a terminal, a line now and then elsewhere.
+/// A progress bar on a terminal; elsewhere, a line every so many steps.
 struct Bar {
     what: String,
     bar: ProgressBar,
 }
 
 impl Bar {
-    fn new(what: String, bars: &MultiProgress) -> anyhow::Result<Self> {
+    fn new(what: String, bars: &MultiProgress) -> Self {
         let bar = bars.add(ProgressBar::new(0).with_prefix(what.clone()));
-        bar.set_style(ProgressStyle::with_template(
+        let style = ProgressStyle::with_template(
             "{prefix} {bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}",
-        )?);
-        Ok(Self { what, bar })
+        );
+        bar.set_style(style.expect("a template of indicatif's"));
+        Self { what, bar }
     }
 
     fn show(&self, Progress { step, steps, loss }: Progress) {

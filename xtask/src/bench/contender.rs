@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, bail};
-
 use umid_models::Precision;
 
 use super::run_to_end;
@@ -31,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn precision(&self) -> Precision {
+    pub fn precision(&self) -> Precision {
         match self {
             Self::Ours { precision, .. } | Self::PyTorch { precision, .. } => *precision,
         }

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: our inversion loop beside PyTorch's, and both beside what the machine's
-//! matrix products would allow.
+//! `cargo xtask bench`: times our inversion loop beside PyTorch's, and sets both beside the time that
+//! the matrix products alone would take on this machine.
 //!
-//! Every contender is a process that is loaded once and asked for one timing after another, in
-//! turn, so that a machine that slows down does so for all of them.
+//! Every contender is a process that loads its model once and is then asked for timings in turn
+//! with the others, so that a machine that slows down does so for all of them.
 
 mod contender;
 mod models;
@@ -39,10 +39,10 @@ pub struct Arguments {
     /// Only this model; may be repeated [default: all].
     #[arg(long, value_name = "NAME")]
     model: Vec<String>,
-    /// What to compute in: `f32`, `bf16` or `f16`, of a CPU the first two at most.
+    /// Precisions to compute in: `f32`, `bf16` or `f16`; a CPU has at most the first two.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", default_values_t = [Precision::F32, Precision::Bf16])]
     precision: Vec<Precision>,
-    /// Starts that go through the tower together, instead of each model's own list.
+    /// Batch sizes, instead of each model's own list.
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     batch: Vec<usize>,
     /// Timings of each contender.
@@ -83,7 +83,7 @@ struct Report {
 struct Rate {
     contender: String,
     precision: Precision,
-    /// Operations a second of each timing.
+    /// Operations per second of each timing.
     rates: Vec<f64>,
 }
 
@@ -94,7 +94,7 @@ struct Row {
     batch: usize,
     contender: String,
     precision: Precision,
-    /// Seconds a step of the whole batch.
+    /// Seconds per step of the whole batch.
     seconds: Vec<f64>,
     /// Operations of a step of the whole batch.
     operations: f64,
@@ -136,9 +136,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for model in models {
         time_model(model, &kinds, arguments, &root, &out, &mut report)?;
         let json = serde_json::to_string_pretty(&report)?;
-        fs::write(out.join("report.json"), json)?;
+        umid::write_atomically(&out.join("report.json"), json.as_bytes())?;
         let text = table::table(&report);
-        fs::write(out.join("report.md"), &text)?;
+        umid::write_atomically(&out.join("report.md"), text.as_bytes())?;
     }
     println!("{}", table::table(&report));
     println!("{}", out.join("report.json").display());
@@ -153,12 +153,17 @@ fn time_model(
     out: &Path,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let checkpoint = model.checkpoint(root, &out.join("models"))?;
+    let python = || match &arguments.python {
+        Some(python) => Ok(python.clone()),
+        None => contender::environment(root, out),
+    };
+    let checkpoint = model.checkpoint(root, &out.join("models"), python)?;
     let config = Model::load(&checkpoint, &umid_models::parse_device("cpu")?)?.config;
     let operations = operations(&config);
     let batches = if arguments.batch.is_empty() { model.batches } else { &arguments.batch };
     let mut contenders = kinds
         .iter()
+        .filter(|kind| model.precisions.contains(&kind.precision()))
         .map(|kind| Contender::start(kind, &checkpoint, &arguments.device))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if report.rates.is_empty() {
@@ -182,11 +187,11 @@ fn time_model(
         let mut timings = vec![Vec::new(); contenders.len()];
         for round in 0..arguments.rounds {
             for place in 0..contenders.len() {
-                // Nobody always follows the same one.
+                // The order rotates, so that no contender always follows the same one.
                 let i = (place + round) % contenders.len();
                 bar.set_message(contenders[i].name());
                 let seconds = contenders[i].ask(Request::Invert { batch, steps: steps[i] })?;
-                // The last embedding costs one way forward, half a step.
+                // The last embedding costs one forward pass, half a step.
                 timings[i].push(seconds / (steps[i] as f64 + 0.5));
                 bar.inc(1);
             }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context;
 use umid_models::Precision;
@@ -19,6 +20,8 @@ use umid_testbed::{
     WorldParams, initial_weights,
 };
 
+use super::run_to_end;
+
 /// Seed of the random weights.
 const SEED: u64 = 0;
 
@@ -30,6 +33,8 @@ pub struct Timed {
     pub title: &'static str,
     /// Batches that are timed unless others are asked for.
     pub batches: &'static [usize],
+    /// What its input tower can compute in.
+    pub precisions: &'static [Precision],
     source: Source,
 }
 
@@ -41,33 +46,49 @@ enum Source {
     Vit { patch: usize, width: usize, layers: usize, dim: usize },
     /// The audio tower of a published shape.
     Htsat,
+    /// What `scripts/make_full_size.py` writes, given these options.
+    Script(&'static [&'static str]),
 }
 
+/// Every precision.
+const ALL: &[Precision] = &[Precision::F32, Precision::F16, Precision::Bf16];
+
 /// All of them, in the order of a table.
-pub const MODELS: [Timed; 5] = [
+pub const MODELS: [Timed; 6] = [
     Timed {
         name: "vit-b-32",
         title: "ViT-B/32",
         batches: &[8, 32],
+        precisions: ALL,
         source: Source::Vit { patch: 32, width: 768, layers: 12, dim: 512 },
     },
     Timed {
         name: "vit-l-14",
         title: "ViT-L/14",
         batches: &[4],
+        precisions: ALL,
         source: Source::Vit { patch: 14, width: 1024, layers: 24, dim: 768 },
     },
-    Timed { name: "htsat", title: "HTSAT", batches: &[8], source: Source::Htsat },
+    Timed {
+        name: "rn50",
+        title: "RN50",
+        batches: &[8, 32],
+        precisions: &[Precision::F32],
+        source: Source::Script(&["--layout", "openclip", "--model", "RN50"]),
+    },
+    Timed { name: "htsat", title: "HTSAT", batches: &[8], precisions: ALL, source: Source::Htsat },
     Timed {
         name: "demo",
         title: "bundled CLIP",
         batches: &[64],
+        precisions: ALL,
         source: Source::Bundled("datasets/zoo/demo"),
     },
     Timed {
         name: "clap-htsat",
         title: "bundled CLAP (HTSAT)",
         batches: &[64],
+        precisions: ALL,
         source: Source::Bundled("datasets/zoo/clap-htsat"),
     },
 ];
@@ -80,9 +101,45 @@ impl Timed {
     }
 
     /// Where the checkpoint is; it is written first if it has to be.
-    pub fn checkpoint(&self, root: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+    pub fn checkpoint(
+        &self,
+        root: &Path,
+        work: &Path,
+        python: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<PathBuf> {
+        if let Source::Bundled(folder) = self.source {
+            return Ok(root.join(folder));
+        }
+        let folder = work.join(self.name);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        eprintln!("{}: writing {}", self.title, folder.display());
+        fs::create_dir_all(work)?;
+        let half_done = work.join(format!("{}.part", self.name));
+        if half_done.is_dir() {
+            fs::remove_dir_all(&half_done)?;
+        }
+        self.write(root, &half_done, python)?;
+        fs::rename(&half_done, &folder)?;
+        Ok(folder)
+    }
+
+    /// Writes the checkpoint to a folder that is not there yet.
+    fn write(
+        &self,
+        root: &Path,
+        folder: &Path,
+        python: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<()> {
         let (config, front_end, family) = match self.source {
-            Source::Bundled(folder) => return Ok(root.join(folder)),
+            Source::Bundled(_) => return Ok(()),
+            Source::Script(options) => {
+                let mut command = Command::new(python()?);
+                command.arg(root.join("scripts/make_full_size.py"));
+                command.args(options).arg("--out").arg(folder);
+                return run_to_end(&mut command);
+            }
             Source::Vit { patch, width, layers, dim } => {
                 (clip(vit(patch, width, layers), dim), pixels(), TokenizerFamily::Clip)
             }
@@ -91,15 +148,6 @@ impl Timed {
                 (clap(log_mel.frames()), FrontEnd::Audio(log_mel), TokenizerFamily::Roberta)
             }
         };
-        let folder = work.join(self.name);
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        eprintln!("{}: writing {}", self.title, folder.display());
-        let half_done = work.join(format!("{}.part", self.name));
-        if half_done.is_dir() {
-            fs::remove_dir_all(&half_done)?;
-        }
         let captions = ["a photo of a photo".to_owned()];
         let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
         let tokenizer = CaptionTokenizer::train(params, &captions)?;
@@ -111,10 +159,9 @@ impl Timed {
         let world = World::draw(params, &NameLists::bundled())?;
         let statistics = InputStatistics::measure(&world, &front_end)?;
         let weights = initial_weights(&config, &statistics, SEED)?;
-        save(&half_done, &config, &front_end, &weights, Precision::F32)?;
-        tokenizer.save(&half_done)?;
-        fs::rename(&half_done, &folder)?;
-        Ok(folder)
+        save(folder, &config, &front_end, &weights, Precision::F32)?;
+        tokenizer.save(folder)?;
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ pub fn table(report: &Report) -> String {
         );
     }
     text.push_str(
-        "\n| model | batch | who | ms a step | spread | starts x steps a second | against \
+        "\n| model | batch | contender | ms per step | spread | starts x steps per second | against \
          PyTorch f32 | of the floor | peak MiB |\n\
          | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
@@ -49,7 +49,7 @@ pub fn table(report: &Report) -> String {
     text.push_str(
         "\nMedians; the spread is least to most. Against PyTorch: its eager f32 time over this \
          one, higher is faster. The floor: operations of the tower's matrix products, forward and \
-         back to the input, over the best rate measured above in the same precision.\n",
+         backward to the input, over the best rate measured above in the same precision.\n",
     );
     text
 }

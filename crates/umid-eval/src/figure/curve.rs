@@ -1,12 +1,13 @@
 //! How the area under the ROC curve changes with something that is counted, such as exposures.
 
-use anyhow::ensure;
+use umid::report::Axis;
 use umid_detect::Interval;
 
-use super::axis::{Axis, LEFT, Plot, Scale};
+use super::axis::{LEFT, Plot};
 use super::canvas::{Anchor, Entry, Key, LINE, figure, legend_lines};
 use super::mark::Look;
 use super::{Figure, Label};
+use crate::error::Error;
 
 const HEIGHT: i32 = 520;
 const CHANCE: f64 = 0.5;
@@ -16,7 +17,7 @@ const LOWEST: f64 = 0.4;
 const APART: i32 = 14;
 const CAP: i32 = 8;
 
-/// Area against a count, a line a series.
+/// Area against a count, one line per series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AreaCurve {
     /// What the figure is called.
@@ -53,16 +54,16 @@ impl AreaCurve {
     ///
     /// # Errors
     /// When there is no point, a count is not above 0 or a value is not finite.
-    pub fn draw(&self) -> anyhow::Result<Figure> {
+    pub fn draw(&self) -> crate::Result<Figure> {
         let plot = self.plot()?;
         let entries = self.entries();
         let height = HEIGHT + Plot::AROUND + legend_lines(&entries, LEFT) * LINE;
-        figure(&self.label, height, |canvas| {
-            canvas.legend(&entries, LEFT, 0)?;
-            plot.draw(canvas)?;
+        Ok(figure(&self.label, height, |canvas| {
+            canvas.legend(&entries, LEFT, 0);
+            plot.draw(canvas);
             let (_, chance) = plot.at(1.0, CHANCE);
-            canvas.reference_line(&[(plot.left(), chance), (Plot::right(), chance)])?;
-            canvas.text("chance", (Plot::right(), chance + LINE / 2), Anchor::End)?;
+            canvas.reference_line(&[(plot.left(), chance), (Plot::right(), chance)]);
+            canvas.text("chance", (Plot::right(), chance + LINE / 2), Anchor::End);
             for (i, series) in self.series.iter().enumerate() {
                 let look = Look::of(i);
                 // Twice the distance from the middle series.
@@ -74,18 +75,17 @@ impl AreaCurve {
                 let mut points = series.points.clone();
                 points.sort_by(|a, b| a.count.total_cmp(&b.count));
                 let line: Vec<_> = points.iter().map(|p| at(p, p.area.estimate)).collect();
-                canvas.line(&line, look.colour, 3, look.dashes)?;
+                canvas.line(&line, look.colour, 3, look.dashes);
                 for point in &points {
                     let (low, high) = (at(point, point.area.low), at(point, point.area.high));
-                    canvas.line(&[low, high], look.colour, 3, &[])?;
+                    canvas.line(&[low, high], look.colour, 3, "");
                     for (x, y) in [low, high] {
-                        canvas.line(&[(x - CAP, y), (x + CAP, y)], look.colour, 3, &[])?;
+                        canvas.line(&[(x - CAP, y), (x + CAP, y)], look.colour, 3, "");
                     }
-                    canvas.mark(look, at(point, point.area.estimate), 9)?;
+                    canvas.mark(look, at(point, point.area.estimate), 9);
                 }
             }
-            Ok(())
-        })
+        }))
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -95,15 +95,17 @@ impl AreaCurve {
             .collect()
     }
 
-    fn plot(&self) -> anyhow::Result<Plot> {
+    fn plot(&self) -> crate::Result<Plot> {
         let points = || self.series.iter().flat_map(|series| &series.points);
-        for point in points() {
-            let Interval { estimate, low, high } = point.area;
-            ensure!(
-                point.count > 0.0 && [estimate, low, high].iter().all(|x| x.is_finite()),
-                "figure {}: the point {point:?} cannot be drawn; leave it out",
-                self.label.id
-            );
+        for series in &self.series {
+            let bad = |point: &&CurvePoint| {
+                let Interval { estimate, low, high } = point.area;
+                !(point.count > 0.0 && [estimate, low, high].iter().all(|x| x.is_finite()))
+            };
+            if let Some(point) = series.points.iter().find(bad) {
+                let (series, value) = (series.name.clone(), format!("{point:?}"));
+                return Err(Error::Undrawable { series, value });
+            }
         }
         let mut ticks: Vec<f64> = points().map(|point| point.count).collect();
         ticks.sort_by(f64::total_cmp);
@@ -112,16 +114,13 @@ impl AreaCurve {
         let (low, high) = ends.unwrap_or((f64::NAN, f64::NAN));
         // A margin of a tenth of the length keeps bars off the frame.
         let margin = (high / low).powf(0.1).max(1.5);
-        let x = Axis::new(
-            &format!("{} (logarithmic)", self.axis),
-            (low / margin, high * margin),
-            Scale::Logarithmic,
-            ticks,
-        )?;
+        let x = Axis::logarithmic(low / margin, high * margin, &ticks)
+            .ok_or_else(|| Error::NothingToDraw { axis: self.axis.clone() })?;
+        let x_title = format!("{} (logarithmic)", self.axis);
         let lowest = points().map(|point| point.area.low).fold(LOWEST, f64::min);
-        let y = Axis::linear("AUC with 95 % interval", (lowest, 1.0))?;
+        let y = Axis::between(lowest, 1.0);
         let top = legend_lines(&self.entries(), LEFT) * LINE;
-        Ok(Plot::new(x, y, top, HEIGHT))
+        Ok(Plot::new((x, &x_title), (y, "AUC with 95 % interval"), top, HEIGHT))
     }
 }
 
@@ -138,7 +137,7 @@ mod tests {
         let label = Label::new("exposure", "Exposures", "AUC rises.");
         AreaCurve {
             label,
-            axis: "exposures a name".to_owned(),
+            axis: "exposures per name".to_owned(),
             apart: true,
             series: vec![CurveSeries { name: "vote".to_owned(), points }],
         }
@@ -147,7 +146,7 @@ mod tests {
     #[test]
     fn measured_counts_are_the_ticks() {
         let svg = curve(vec![point(64.0, 0.8), point(4.0, 0.55)]).draw().expect("drawn").svg;
-        for text in ["\n4\n", "\n64\n", "\nvote\n", "\nchance\n"] {
+        for text in [">4<", ">64<", ">vote<", ">chance<"] {
             assert!(svg.contains(text), "{text:?} in {svg}");
         }
     }

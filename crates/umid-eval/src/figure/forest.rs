@@ -1,14 +1,14 @@
 //! A forest plot: estimates with their intervals, one below the other. Names stand above their bars,
 //! so that long ones have room on a narrow screen; a result without a value says why not.
 
-use plotters::prelude::{Color as _, RGBColor, WHITE};
+use umid::report::Axis;
 use umid_detect::Interval;
 
-use super::super::table::interval_text;
-use super::axis::{Axis, Plot, Scale};
-use super::canvas::{Anchor, Canvas, INK, LINE, figure, text_width};
+use super::axis::Plot;
+use super::canvas::{Anchor, Canvas, Colour, INK, LINE, WHITE, figure, text_width};
 use super::mark::{Look, Mark};
 use super::{Figure, Label};
+use crate::table::interval_text;
 
 const CHANCE: f64 = 0.5;
 /// Height of a name with its bar.
@@ -17,8 +17,8 @@ const ITEM: i32 = 100;
 const LOWEST: f64 = 0.4;
 const CAP: i32 = 9;
 /// Also used in the page for what failed.
-const FAILED: RGBColor = RGBColor(176, 42, 0);
-const UNRESOLVED: RGBColor = RGBColor(87, 97, 106);
+const FAILED: Colour = "#B02A00";
+const UNRESOLVED: Colour = "#57616A";
 
 /// Areas under the ROC curve with their intervals.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,31 +55,27 @@ pub enum Reading {
 
 impl Forest {
     /// Draws the figure.
-    ///
-    /// # Errors
-    /// When the drawing fails, which memory always takes.
-    pub fn draw(&self) -> anyhow::Result<Figure> {
+    pub fn draw(&self) -> Figure {
         let lows = self.items.iter().filter_map(|item| item.reading.interval()).map(|i| i.low);
         let lowest = lows.filter(|low| low.is_finite()).fold(LOWEST, f64::min);
         let height = ITEM * self.items.len().max(1) as i32;
-        let nowhere = Axis::new("", (0.0, 1.0), Scale::Linear, Vec::new())?;
-        let plot = Plot::new(Axis::linear(&self.axis, (lowest, 1.0))?, nowhere, 0, height)
-            .over_the_whole_width();
+        let nowhere = Axis::between(0.0, 1.0).without_ticks();
+        let axis = (Axis::between(lowest, 1.0), self.axis.as_str());
+        let plot = Plot::new(axis, (nowhere, ""), 0, height).over_the_whole_width();
         figure(&self.label, height + Plot::AROUND, |canvas| {
-            plot.draw(canvas)?;
+            plot.draw(canvas);
             let (chance, _) = plot.at(CHANCE, 0.0);
-            canvas.reference_line(&[(chance, plot.top()), (chance, plot.bottom())])?;
-            canvas.text("chance", (chance, plot.top() - LINE + 8), Anchor::Below)?;
+            canvas.reference_line(&[(chance, plot.top()), (chance, plot.bottom())]);
+            canvas.text("chance", (chance, plot.top() - LINE + 8), Anchor::Below);
             for (i, item) in self.items.iter().enumerate() {
                 let top = plot.top() + ITEM * i as i32;
-                Self::item(canvas, &plot, item, top)?;
+                Self::item(canvas, &plot, item, top);
             }
-            Ok(())
         })
     }
 
     /// A name with its value on the right, and the bar below them.
-    fn item(canvas: &Canvas<'_>, plot: &Plot, item: &ForestItem, top: i32) -> anyhow::Result<()> {
+    fn item(canvas: &mut Canvas, plot: &Plot, item: &ForestItem, top: i32) {
         let (words, bar) = (top + LINE / 2 + 4, top + LINE + LINE / 2);
         let value = item
             .reading
@@ -91,25 +87,26 @@ impl Forest {
         };
         let value_width = value.as_ref().map_or(0, |(_, text)| text_width(text) + 20);
         let name = shortened(&name, Plot::right() - plot.left() - value_width);
-        canvas.text_on_white(&name, (plot.left(), words), Anchor::Start, INK)?;
+        canvas.text_on_white(&name, (plot.left(), words), Anchor::Start, INK);
         let Some((interval, text)) = value else {
             let (reason, colour) = item.reading.without_value();
             let reason = shortened(&reason, Plot::right() - plot.left());
-            return canvas.text_on_white(&reason, (plot.left(), bar), Anchor::Start, colour);
+            canvas.text_on_white(&reason, (plot.left(), bar), Anchor::Start, colour);
+            return;
         };
-        canvas.text_on_white(&text, (Plot::right(), words), Anchor::End, INK)?;
+        canvas.text_on_white(&text, (Plot::right(), words), Anchor::End, INK);
         let across = |value: f64| (plot.at(plot.x.within(value), 0.0).0, bar);
         let (low, high) = (across(interval.low), across(interval.high));
         let mut look = Look::of(0);
-        canvas.line(&[low, high], look.colour, 4, &[])?;
+        canvas.line(&[low, high], look.colour, 4, "");
         for (x, y) in [low, high] {
-            canvas.line(&[(x, y - CAP), (x, y + CAP)], look.colour, 4, &[])?;
+            canvas.line(&[(x, y - CAP), (x, y + CAP)], look.colour, 4, "");
         }
         if matches!(item.reading, Reading::UsedForChoosing(_)) {
-            canvas.disc(across(interval.estimate), 9, WHITE.filled())?;
+            canvas.disc(across(interval.estimate), 9, WHITE);
             look.mark = Mark::Ring;
         }
-        canvas.mark(look, across(interval.estimate), 9)
+        canvas.mark(look, across(interval.estimate), 9);
     }
 }
 
@@ -122,8 +119,8 @@ impl Reading {
         }
     }
 
-    /// What is written where there is no bar, and in which colour.
-    fn without_value(&self) -> (String, RGBColor) {
+    /// The words in place of a bar, and their colour.
+    fn without_value(&self) -> (String, Colour) {
         match self {
             Self::Area(_) | Self::UsedForChoosing(_) => {
                 ("failed: the value is not a finite number".to_owned(), FAILED)
@@ -160,7 +157,7 @@ mod tests {
             .map(|(name, reading)| ForestItem { name: name.to_owned(), reading })
             .collect();
         let label = Label::new("forest", "Methods", "Areas.");
-        Forest { label, axis: "AUC".to_owned(), items }.draw().expect("drawn").svg
+        Forest { label, axis: "AUC".to_owned(), items }.draw().svg
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Figures of results as SVG that scales to the width at hand and needs neither script nor fonts.
+//! Figures of results as SVG, which scales to the available width and needs neither scripts nor fonts.
+//! Axes are those of the audit's report ([`umid::report::Axis`]).
 //!
 //! Colours are those of Okabe and Ito ("Color Universal Design", 2008), which people with any kind of
 //! colour vision tell apart; each series also has its own mark and its own dashes. Every figure has

@@ -1,25 +1,26 @@
-//! ROC curves on logarithmic axes, as Carlini et al. (2022) ask: what matters of an audit is what it
-//! finds at a small false positive rate, which a linear axis hides in its first pixels.
+//! ROC curves on logarithmic axes, as Carlini et al. (2022) ask: what matters in an audit is its
+//! power at a low false positive rate, which a linear axis hides in its first pixels.
 //!
 //! A curve starts at one false positive: further to the left the sample says nothing. Where no
 //! curve starts the area is shaded.
 
-use anyhow::bail;
+use umid::report::Axis;
 use umid_detect::RocPoint;
 
-use super::axis::{Axis, LEFT, Plot, Scale};
+use super::axis::{LEFT, Plot};
 use super::canvas::{Anchor, Entry, Key, LINE, figure, legend_lines};
 use super::mark::Look;
 use super::{Figure, Label};
+use crate::error::Error;
 
 const HEIGHT: i32 = 760;
 /// Lower end of both axes.
 const FLOOR: f64 = 1e-3;
 const DECADES: [f64; 4] = [1e-3, 1e-2, 1e-1, 1.0];
-/// Pieces of an oblique step, which is a curve on these axes.
+/// Pieces in which an oblique step is drawn; it is a curve on these axes.
 const PIECES: usize = 24;
 
-/// ROC curves, a line a series.
+/// ROC curves, one per series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RocFigure {
     /// What the figure is called.
@@ -44,11 +45,12 @@ impl RocFigure {
     ///
     /// # Errors
     /// When a rate is not in `0..=1`.
-    pub fn draw(&self) -> anyhow::Result<Figure> {
+    pub fn draw(&self) -> crate::Result<Figure> {
         for series in &self.series {
             let rates = series.points.iter().map(|p| [p.false_positive_rate, p.true_positive_rate]);
             if let Some(rate) = rates.flatten().find(|rate| !(0.0..=1.0).contains(rate)) {
-                bail!("figure {}: series {} has a rate of {rate}", self.label.id, series.name);
+                let (series, value) = (series.name.clone(), format!("a rate of {rate}"));
+                return Err(Error::Undrawable { series, value });
             }
         }
         let resolved = self.series.iter().map(RocSeries::finest_rate).fold(1.0, f64::min);
@@ -63,26 +65,25 @@ impl RocFigure {
             entries.push(Entry { name, look: Look::of(0), key: Key::Area });
         }
         let top = legend_lines(&entries, LEFT) * LINE;
-        let axis = |title| Axis::new(title, (FLOOR, 1.0), Scale::Logarithmic, DECADES.to_vec());
-        let plot =
-            Plot::new(axis("false positive rate")?, axis("true positive rate")?, top, HEIGHT);
-        figure(&self.label, top + HEIGHT + Plot::AROUND, |canvas| {
-            canvas.legend(&entries, LEFT, 0)?;
+        let axis = Axis::logarithmic(FLOOR, 1.0, &DECADES).expect("two ends above zero");
+        let (x, y) = ((axis.clone(), "false positive rate"), (axis, "true positive rate"));
+        let plot = Plot::new(x, y, top, HEIGHT);
+        Ok(figure(&self.label, top + HEIGHT + Plot::AROUND, |canvas| {
+            canvas.legend(&entries, LEFT, 0);
             if resolved > FLOOR {
-                canvas.shade([(plot.left(), plot.top()), plot.at(resolved, FLOOR)])?;
+                canvas.shade([(plot.left(), plot.top()), plot.at(resolved, FLOOR)]);
             }
-            plot.draw(canvas)?;
-            canvas.reference_line(&[plot.at(FLOOR, FLOOR), plot.at(1.0, 1.0)])?;
+            plot.draw(canvas);
+            canvas.reference_line(&[plot.at(FLOOR, FLOOR), plot.at(1.0, 1.0)]);
             for (i, series) in self.series.iter().enumerate() {
                 let look = Look::of(i);
                 let line: Vec<_> =
                     series.path().map(|(x, y)| plot.at(x, plot.y.within(y))).collect();
-                canvas.line(&without_repeats(line), look.colour, 4, look.dashes)?;
+                canvas.line(&without_repeats(line), look.colour, 4, look.dashes);
             }
             let (x, y) = plot.at(0.2, 0.1);
-            canvas.text("chance", (x + 10, y + LINE), Anchor::Start)?;
-            Ok(())
-        })
+            canvas.text("chance", (x + 10, y + LINE), Anchor::Start);
+        }))
     }
 }
 

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use super::axis::{Axis, LEFT, Plot};
+use umid::report::Axis;
+
+use super::axis::{LEFT, Plot};
 use super::canvas::{Entry, Key, LINE, figure, legend_lines};
 use super::mark::Look;
 use super::{Figure, Label};
+use crate::error::Error;
 
 const HEIGHT: i32 = 640;
-/// Half the width of a mark, and what it is where there are many.
+/// Half the width of a mark, and the same where there are many marks.
 const RADIUS: i32 = 7;
 const SMALL_RADIUS: i32 = 5;
 const MANY: usize = 1000;
@@ -38,7 +41,7 @@ impl SignalScatter {
     ///
     /// # Errors
     /// When no group has a point.
-    pub fn draw(&self) -> anyhow::Result<Figure> {
+    pub fn draw(&self) -> crate::Result<Figure> {
         let groups: Vec<(&str, Vec<(f64, f64)>)> = self
             .groups
             .iter()
@@ -58,24 +61,29 @@ impl SignalScatter {
             .collect();
         let top = legend_lines(&entries, LEFT) * LINE;
         let points = || groups.iter().flat_map(|(_, points)| points);
-        let x = Axis::covering("similarity (mean cosine with the text)", points().map(|p| p.0))?;
-        let y =
-            Axis::covering("variability (mean distance from the centroid)", points().map(|p| p.1))?;
+        let axis = |axis: Option<Axis>, title: &'static str| {
+            axis.map(|axis| (axis, title)).ok_or(Error::NothingToDraw { axis: title.to_owned() })
+        };
+        let x =
+            axis(Axis::covering(points().map(|p| p.0)), "similarity (mean cosine with the text)")?;
+        let y = axis(
+            Axis::covering(points().map(|p| p.1)),
+            "variability (mean distance from the centroid)",
+        )?;
         let plot = Plot::new(x, y, top, HEIGHT);
         let radius = if points().count() > MANY { SMALL_RADIUS } else { RADIUS };
-        figure(&self.label, top + HEIGHT + Plot::AROUND, |canvas| {
-            canvas.legend(&entries, LEFT, 0)?;
-            plot.draw(canvas)?;
+        Ok(figure(&self.label, top + HEIGHT + Plot::AROUND, |canvas| {
+            canvas.legend(&entries, LEFT, 0);
+            plot.draw(canvas);
             for (i, (_, points)) in groups.iter().enumerate() {
                 // Marks in one place are drawn once, so that the file stays small.
                 let places: BTreeSet<(i32, i32)> =
                     points.iter().map(|&(s, v)| plot.at(s, v)).collect();
                 for place in places {
-                    canvas.mark(Look::of(i), place, radius)?;
+                    canvas.mark(Look::of(i), place, radius);
                 }
             }
-            Ok(())
-        })
+        }))
     }
 }
 

@@ -30,7 +30,7 @@ impl Method for Aea {
         10.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Image, "AEA")?;
         let probe = Probe::of(subject)?;
         let changes = augmentations();
@@ -53,7 +53,7 @@ fn scores(
     model: &Model,
     pairs: &Pairs,
     changes: &[Augmentation],
-) -> anyhow::Result<Vec<Option<f64>>> {
+) -> crate::Result<Vec<Option<f64>>> {
     let mut copies = Vec::with_capacity(pairs.inputs.len() * changes.len());
     for photo in &pairs.inputs {
         let [_, height, width] = photo.shape;

@@ -30,7 +30,7 @@ impl Method for Blind {
         20.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let groups = [Group::Member, Group::NonMember];
         let texts: Vec<(&str, bool)> = groups
             .iter()
@@ -57,7 +57,7 @@ impl Method for Blind {
     }
 }
 
-/// What the control says of a list of names, and what it says of shuffled labels.
+/// The control's outcome for a list of names, and its AUCs for shuffled labels.
 struct Control {
     outcome: BlindOutcome,
     null: Vec<f64>,
@@ -67,11 +67,11 @@ struct Control {
 type Controls = HashMap<(Vec<String>, Vec<bool>), Rc<Control>>;
 
 thread_local! {
-    /// Every stop of a training has the names and labels of the last.
+    /// All snapshots of a training have the same names and labels, so the control is computed once.
     static KNOWN: RefCell<Controls> = RefCell::default();
 }
 
-fn control(texts: &[&str], members: Vec<bool>) -> anyhow::Result<Rc<Control>> {
+fn control(texts: &[&str], members: Vec<bool>) -> crate::Result<Rc<Control>> {
     let key = (texts.iter().map(|text| (*text).to_owned()).collect(), members);
     if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
         return Ok(known);

@@ -4,6 +4,7 @@ use umid::auditor;
 use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid_signals::Signal;
 
+use super::inversion::oriented;
 use super::text_probe::{Probe, Settings};
 use super::{Method, columns_of, settings};
 use crate::record::{Column, Reading, Sees};
@@ -29,11 +30,11 @@ impl Method for Calibrated {
         60.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         settings::<Settings>(table).map(drop)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
         let probe = Probe::of(subject, &settings)?;
         let (name, sees) = match settings.bank {
@@ -55,14 +56,10 @@ impl Method for Calibrated {
         let has = |signal: &Signal| first.is_some_and(|first| first.signals.contains_key(signal));
         for signal in Signal::all().filter(has) {
             let groups = columns_of(&probe.groups, |readings| {
-                Ok(Column::of(readings.iter().map(|r| value(r, signal)).collect()))
+                Ok(Column::of(readings.iter().map(|r| oriented(&r.signals, signal)).collect()))
             })?;
             readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
         }
         Ok(readings)
     }
-}
-
-fn value(reading: &auditor::Reading, signal: Signal) -> Option<f64> {
-    reading.signals.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
 }

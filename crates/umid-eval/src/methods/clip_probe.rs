@@ -14,7 +14,7 @@ pub const CLIPS: u32 = 6;
 
 /// Embedded clips of the people under test, in the order of their group.
 pub struct Probe {
-    /// `[CLIPS, dim]` of each person.
+    /// One array of `[CLIPS, dim]` per person.
     pub groups: BTreeMap<Group, Vec<Array2<f32>>>,
     /// What a query costs.
     pub cost: Cost,
@@ -22,11 +22,11 @@ pub struct Probe {
 
 impl Probe {
     /// Embeds the clips; shared between methods.
-    pub fn of(subject: &Subject) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject) -> crate::Result<Rc<Self>> {
         subject.shared("clips".to_owned(), || Self::compute(subject))
     }
 
-    fn compute(subject: &Subject) -> anyhow::Result<Self> {
+    fn compute(subject: &Subject) -> crate::Result<Self> {
         let started = Instant::now();
         let (mut groups, mut count) = (BTreeMap::new(), 0);
         for group in [Group::Member, Group::NonMember, Group::Mispaired] {

@@ -1,12 +1,13 @@
-//! A control: inputs of low resolution, stretched to the model's size. Fewer numbers are searched,
-//! while a step costs what it costs without.
+//! A control: inputs of low resolution, stretched to the model's size. The search has fewer
+//! variables, while a step costs as much as with full resolution.
 
-use anyhow::ensure;
 use burn::tensor::{Device, Tensor, TensorData};
 use umid_invert::{InputSpace, Space};
 use umid_models::{InputUnits, Modality, Model};
 
-/// Inputs, or images of low resolution that stand for them.
+use crate::error::Error;
+
+/// The space of a model's inputs, or of low-resolution images that are stretched to them.
 pub struct Searched {
     inputs: InputSpace,
     coarse: Option<Coarse>,
@@ -24,17 +25,20 @@ struct Coarse {
 }
 
 impl Searched {
-    /// The inputs of a model, or square images of `side` pixels in their place.
-    pub fn new(model: &Model, side: Option<usize>) -> anyhow::Result<Self> {
+    /// The inputs of a model or, given a side, square images of that many pixels.
+    pub fn new(model: &Model, side: Option<usize>) -> crate::Result<Self> {
         let (units, device) = (model.input_units(), model.device());
         let inputs = InputSpace::new(&units, device);
         let Some(side) = side else { return Ok(Self { inputs, coarse: None }) };
-        ensure!(model.modality() == Modality::Image, "low resolution is for images");
+        if model.modality() != Modality::Image {
+            let (expected, found) = (Modality::Image, model.modality());
+            return Err(Error::Modality { method: "low resolution", expected, found });
+        }
         let InputUnits { shape: [channels, height, width], .. } = units;
-        ensure!(
-            (1..=height.min(width)).contains(&side),
-            "{side} pixels are not fewer than {height}"
-        );
+        let most = height.min(width);
+        if !(1..=most).contains(&side) {
+            return Err(Error::CoarseSide { side, most });
+        }
         let range = inputs.valid_range().into_iter().step_by(height * width).collect();
         let (down, across) = (stretch(side, height, device), stretch(side, width, device));
         let coarse = Coarse {

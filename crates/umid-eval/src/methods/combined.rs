@@ -34,7 +34,7 @@ impl Method for Combined {
         5.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let text = text_probe::Probe::of(subject, &text_probe::Settings::default())?;
         let inversion = inversion::Probe::of(subject, &inversion::Settings::default())?;
         let merged = |text: &Row, inversion: &Row| -> Row {

@@ -23,14 +23,14 @@ impl Method for Csa {
         3.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let groups = columns_of(&probe.groups, |pairs| {
             let score = |i: usize| {
                 let image = pairs.embedded.slice(ndarray::s![i..=i, ..]);
                 Ok(Some(cosine_similarity(&pairs.texts.row(i), &image)?))
             };
-            Ok(Column::of((0..pairs.texts.nrows()).map(score).collect::<anyhow::Result<_>>()?))
+            Ok(Column::of((0..pairs.texts.nrows()).map(score).collect::<crate::Result<_>>()?))
         })?;
         let seconds = Some(probe.seconds);
         let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };

@@ -26,7 +26,7 @@ impl Method for EmbeddingNorm {
         3.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let groups = columns_of(&probe.groups, |pairs| {
             let norms = embedding_norms(&pairs.embedded.view(), P)?;

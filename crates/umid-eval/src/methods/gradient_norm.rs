@@ -1,6 +1,6 @@
 //! Gradient norm (Gomez, AAAI 2026): a pair that was trained on has a flat loss. The author's code
-//! takes the gradient with respect to the pair's two embeddings; that of all weights stands beside
-//! it.
+//! takes the gradient with respect to the pair's two embeddings; the one with respect to all weights
+//! is measured too.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{Method, columns_of};
 use crate::record::{Column, Cost, Reading, Sees};
 use crate::subject::Subject;
 
-/// Public pairs in whose company a pair's loss is taken.
+/// Public pairs that serve as negatives in a pair's loss.
 const NEGATIVES: usize = 64;
 
 /// The gradient-norm attack.
@@ -31,7 +31,7 @@ impl Method for GradientNorm {
         15.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let known = &probe.known;
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
@@ -53,7 +53,7 @@ impl Method for GradientNorm {
                     Ok(Some(score?))
                 };
                 let pairs = pairs.captions.iter().zip(&pairs.inputs);
-                Ok(Column::of(pairs.map(score).collect::<anyhow::Result<_>>()?))
+                Ok(Column::of(pairs.map(score).collect::<crate::Result<_>>()?))
             })?;
             let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
             let backward = if of_weights { 2.0 } else { 0.0 };

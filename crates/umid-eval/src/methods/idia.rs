@@ -12,11 +12,11 @@ use super::Method;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
-/// Names among which one is the right one, as in the paper.
+/// Candidate names, one of which is right, as in the paper.
 const CANDIDATES: usize = 1_000;
 /// Photos of each person, none of which the target was trained on.
 const PHOTOS: u32 = 6;
-/// People of each group: together they leave room for names of nobody among the candidates.
+/// People per group, few enough that the candidates include names of nobody.
 const PEOPLE: usize = 400;
 
 /// The identity inference attack.
@@ -35,7 +35,7 @@ impl Method for Idia {
         15.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Image, "IDIA")?;
         let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
         for group in [Group::Member, Group::NonMember] {
@@ -72,7 +72,7 @@ impl Method for Idia {
 fn candidates(
     subject: &Subject,
     people: &[(Group, Vec<&Identity>)],
-) -> anyhow::Result<IdentityCandidates> {
+) -> crate::Result<IdentityCandidates> {
     let names: Vec<String> = people
         .iter()
         .flat_map(|(_, people)| people.iter().map(|person| person.name.to_string()))
@@ -91,7 +91,7 @@ fn candidates(
     Ok(IdentityCandidates::new(&all.unwrap_or_default().view())?)
 }
 
-fn photos(subject: &Subject, person: &Identity) -> anyhow::Result<Array2<f32>> {
+fn photos(subject: &Subject, person: &Identity) -> crate::Result<Array2<f32>> {
     let photos: Vec<_> = (0..PHOTOS)
         .map(|i| subject.world.held_out_recording(person, i).input(&subject.model.front_end))
         .collect::<Result<_, _>>()?;

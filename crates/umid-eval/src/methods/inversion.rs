@@ -1,14 +1,13 @@
-//! UMID as the paper has it: texts are inverted through the image tower, and similarity and
-//! variability are compared with a reference.
+//! UMID as in the paper: texts are inverted through the input tower, and similarity and
+//! variability are compared with those of a reference.
 //!
-//! Detectors are fitted on the reference alone, and a text's scores are ranked against the
-//! reference: nothing that is said of a text depends on the other texts under test.
+//! Detectors are fitted on the reference alone, and a text's scores are ranked among the
+//! reference's, so no text's result depends on the other texts under test.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::ensure;
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView2};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
 use umid::reference::gibberish;
+use umid::templates::Templates;
 use umid_detect::{
     CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Ensemble, EnsembleParams,
     SignalWeight, Split,
@@ -29,7 +29,8 @@ use umid_signals::inversion::{
 };
 
 use super::coarse::Searched;
-use super::{Method, columns_of, settings};
+use super::{Method, columns_of, latency, settings};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -40,12 +41,10 @@ pub type Row = BTreeMap<Signal, Option<f64>>;
 const GROUPS: [Group; 4] = [Group::Member, Group::NonMember, Group::Mispaired, Group::Gibberish];
 /// Texts that one worker inverts together.
 const CHUNK: usize = 16;
-/// Texts whose latency is measured, one by one.
-const TIMED: usize = 8;
-/// Level of the calibrated readings' decisions.
+/// Significance level of the calibrated readings' decisions.
 const ALPHA: f64 = 0.05;
 
-/// Signals that stand beside the methods.
+/// Signals that are listed among the methods.
 static HEADLINES: [Signal; 3] =
     [SIMILARITY.signal(), VARIABILITY.signal(), CROSS_TEMPLATE_TRANSFER.signal()];
 
@@ -65,10 +64,10 @@ pub struct Settings {
     pub stop_at: Option<f32>,
     /// As in [`InvertParams`].
     pub optimiser: Optimiser,
-    /// In which the input tower computes.
+    /// Precision of the input tower.
     #[serde(skip_serializing_if = "is_default")]
     pub precision: Precision,
-    /// Side of the images that are searched, where it is not the input's.
+    /// Side of the images that are searched; absent for the input's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coarse: Option<usize>,
     /// Whether pixels are kept in their range.
@@ -79,10 +78,10 @@ pub struct Settings {
     pub gibberish: usize,
     /// Names of the plausible reference, at most a thousand.
     pub names: usize,
-    /// Templates; the first is inverted, the others serve the transfer between them. Empty for
+    /// Templates; the first is inverted, the others serve the cross-template transfer. Empty for
     /// those of the training.
     pub templates: Vec<String>,
-    /// Texts of each group, to make an expensive setting affordable.
+    /// Most texts of each group, to make an expensive setting affordable.
     pub most: Option<usize>,
 }
 
@@ -138,12 +137,12 @@ pub struct Probe {
 
 impl Probe {
     /// Inverts every text of a target; shared between methods of the same settings.
-    pub fn of(subject: &Subject, settings: &Settings) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject, settings: &Settings) -> crate::Result<Rc<Self>> {
         let key = format!("inversion {}", serde_json::to_string(settings)?);
         subject.shared(key, || Self::compute(subject, settings))
     }
 
-    fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
+    fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
         let most = settings.most.unwrap_or(usize::MAX);
         let first = |texts: &[Query], count: usize| texts[..count.min(texts.len())].to_vec();
         let groups: Vec<(Group, &Vec<Query>)> = GROUPS
@@ -176,12 +175,14 @@ impl Probe {
         }
         let texts: usize = lists.iter().map(Vec::len).sum();
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
-        let latency = reader.latency(&lists[0])?;
+        let alone = |text: &Query| reader.chunk(std::slice::from_ref(text)).map(drop);
+        let latency = latency(&lists[0], alone)?;
         let (names, gibberish) = (rows.pop().unwrap_or_default(), rows.pop().unwrap_or_default());
         let a_text = |count: usize| count as f64 / texts as f64;
         let cost = Cost {
             // The text in every template, each step, and the embedding of the result.
-            forward: (reader.templates.len() + settings.restarts) as f64 + a_text(steps.taken),
+            forward: (reader.templates.as_slice().len() + settings.restarts) as f64
+                + a_text(steps.taken),
             backward: a_text(steps.taken + steps.not_taken),
             seconds: Some(seconds),
             latency: Some(latency),
@@ -195,11 +196,11 @@ impl Probe {
     }
 }
 
-/// Gradients of an inversion.
+/// How many gradients inversions computed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Steps {
     taken: usize,
-    /// A start that stops has computed the gradient of a step that it does not take.
+    /// A restart that stops early has computed one gradient whose step it does not take.
     not_taken: usize,
 }
 
@@ -216,35 +217,29 @@ struct Reader<'a> {
     model: &'a Model,
     space: Searched,
     params: InvertParams,
-    templates: Vec<String>,
+    templates: Templates,
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> anyhow::Result<Self> {
-        let templates = if settings.templates.is_empty() {
-            subject.card.name_templates.clone()
-        } else {
-            settings.templates.clone()
-        };
+    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> crate::Result<Self> {
+        let templates = subject.templates(&settings.templates)?;
         let space = Searched::new(model, settings.coarse)?;
         Ok(Self { model, space, params: settings.params(), templates })
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
-    fn rows(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
+    fn rows(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
         let chunks = texts.par_chunks(CHUNK).map(|chunk| self.chunk(chunk));
-        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<anyhow::Result<_>>()?;
+        let chunks: Vec<(Vec<Row>, Steps)> = chunks.collect::<crate::Result<_>>()?;
         let steps = chunks.iter().fold(Steps::default(), |all, (_, steps)| all + *steps);
         Ok((chunks.into_iter().flat_map(|(rows, _)| rows).collect(), steps))
     }
 
-    fn chunk(&self, texts: &[Query]) -> anyhow::Result<(Vec<Row>, Steps)> {
-        let captions: Vec<String> = texts
-            .iter()
-            .flat_map(|q| self.templates.iter().map(|t| umid_testbed::caption::fill(t, &q.text)))
-            .collect();
+    fn chunk(&self, texts: &[Query]) -> crate::Result<(Vec<Row>, Steps)> {
+        let captions: Vec<String> =
+            texts.iter().flat_map(|query| self.templates.fill_all(&query.text)).collect();
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
-        let stride = self.templates.len();
+        let stride = self.templates.as_slice().len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
         let (tower, device) = (&self.model.tower, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
@@ -255,19 +250,7 @@ impl<'a> Reader<'a> {
             all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
         });
         let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
-        Ok((rows.collect::<anyhow::Result<_>>()?, steps))
-    }
-
-    /// Median seconds of a text alone.
-    fn latency(&self, texts: &[Query]) -> anyhow::Result<f64> {
-        let mut seconds = Vec::new();
-        for text in texts.iter().take(TIMED) {
-            let started = Instant::now();
-            self.chunk(std::slice::from_ref(text))?;
-            seconds.push(started.elapsed().as_secs_f64());
-        }
-        seconds.sort_by(f64::total_cmp);
-        Ok(seconds[seconds.len() / 2])
+        Ok((rows.collect::<crate::Result<_>>()?, steps))
     }
 }
 
@@ -284,11 +267,11 @@ impl Method for Inversion {
         60.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         Ok(settings::<Settings>(table)?.params().check()?)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         let settings: Settings = settings(table)?;
         let probe = Probe::of(subject, &settings)?;
         let cost = probe.cost;
@@ -322,16 +305,20 @@ impl Method for Inversion {
     }
 }
 
-/// The vote of the paper's detectors over (similarity, variability), and each detector alone.
+/// The vote of the paper's detectors on (similarity, variability) and, if asked for, each detector
+/// alone.
 fn ensemble(
     name: &str,
     probe: &Probe,
     reference: &[Row],
     seed: u64,
     detectors: bool,
-) -> anyhow::Result<Vec<Reading>> {
+) -> crate::Result<Vec<Reading>> {
     let rows: Vec<[f64; 2]> = reference.iter().filter_map(pair).collect();
-    ensure!(rows.len() * 2 > reference.len(), "most inversions of the reference failed");
+    if rows.len() * 2 <= reference.len() {
+        let (failed, count) = (reference.len() - rows.len(), reference.len());
+        return Err(Error::Reference { failed, count });
+    }
     let fitted: Ensemble =
         EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
     let read = columns_of(&probe.groups, |rows| {
@@ -373,7 +360,7 @@ pub fn calibrated(
     reference: &[Row],
     groups: &BTreeMap<Group, Vec<Row>>,
     seed: u64,
-) -> anyhow::Result<BTreeMap<Group, Column>> {
+) -> crate::Result<BTreeMap<Group, Column>> {
     let of = |row: &Row| score.iter().map(|(s, _)| oriented(row, *s)).collect::<Vec<_>>();
     let weights: Vec<SignalWeight> =
         score.iter().map(|(s, weight)| SignalWeight::new(s.name(), *weight)).collect();
@@ -390,7 +377,7 @@ pub fn calibrated(
             Ok(Some(test.test(&values)?))
         };
         let outcomes: Vec<Option<CalibratedScore>> =
-            rows.iter().map(outcome).collect::<anyhow::Result<_>>()?;
+            rows.iter().map(outcome).collect::<crate::Result<_>>()?;
         Ok(Column {
             scores: outcomes.iter().map(|o| o.as_ref().map(|o| o.score)).collect(),
             flags: Some(outcomes.iter().map(|o| o.as_ref().map(|o| o.p_value <= ALPHA)).collect()),

@@ -1,13 +1,13 @@
-//! LpLA: how much likelier the length of a photo's embedding is among people that a model was
-//! trained on than among others, learnt from the target's shadows.
+//! LpLA: the likelihood ratio of the norm of a photo's embedding between people that a model was
+//! trained on and others, learnt from the target's shadows.
 
-use anyhow::ensure;
 use umid_baselines::{NormLikelihood, embedding_norms};
 
 use super::embedding_norm::P;
 use super::pair_probe::Probe;
 use super::reference_models::trained_on;
 use super::{Method, columns_of};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -31,10 +31,12 @@ impl Method for Lpla {
         5.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];
         let shadows = subject.shadows()?;
-        ensure!(!shadows.is_empty(), "the suite has no reference model of this target");
+        if shadows.is_empty() {
+            return Err(Error::ReferenceModels { found: 0, needed: 1 });
+        }
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         let trained_on = trained_on(subject, &shadows, &GROUPS);
         for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {

@@ -22,12 +22,14 @@ mod tuni;
 mod wsa;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use anyhow::Context;
 use serde::de::DeserializeOwned;
+use umid::queries::Query;
 
-use super::record::{Group, Reading};
-use super::subject::Subject;
+use crate::error::Error;
+use crate::record::{Group, Reading};
+use crate::subject::Subject;
 
 /// Every method, in the order in which tables list them.
 pub fn all() -> Vec<Box<dyn Method>> {
@@ -55,11 +57,11 @@ pub trait Method {
     /// Name in suites, tables and cells.
     fn name(&self) -> &'static str;
 
-    /// Whose it is.
+    /// Who published it.
     fn source(&self) -> &'static str;
 
-    /// What the outcome depends on besides the target and the settings: cells of another
-    /// definition are measured again. To be changed with the method.
+    /// What the outcome depends on besides the target and the settings. Whoever changes the method
+    /// changes this too, so that its cells are measured again.
     fn definition(&self) -> String {
         "1".to_owned()
     }
@@ -73,34 +75,52 @@ pub trait Method {
     /// has been measured.
     fn seconds(&self) -> f64;
 
-    /// Refuses settings that the method does not have, before anything runs; by default any.
-    fn check(&self, settings: &toml::Table) -> anyhow::Result<()> {
+    /// Refuses settings that the method does not have, before anything runs. By default it has none.
+    fn check(&self, settings: &toml::Table) -> crate::Result<()> {
         let found = settings.keys().next();
-        anyhow::ensure!(found.is_none(), "the method {} has no settings", self.name());
+        if found.is_some() {
+            return Err(Error::NoSettings { method: self.name() });
+        }
         Ok(())
     }
 
     /// Reads a target.
-    fn measure(&self, subject: &Subject, settings: &toml::Table) -> anyhow::Result<Vec<Reading>>;
+    fn measure(&self, subject: &Subject, settings: &toml::Table) -> crate::Result<Vec<Reading>>;
 }
 
 /// The method of a name.
-pub fn by_name(name: &str) -> anyhow::Result<Box<dyn Method>> {
+pub fn by_name(name: &str) -> crate::Result<Box<dyn Method>> {
     let names: Vec<&str> = all().iter().map(|method| method.name()).collect();
     let found = all().into_iter().find(|method| method.name() == name);
-    found.with_context(|| format!("no method {name:?}; there is {}", names.join(", ")))
+    found.ok_or_else(|| Error::NoMethod { name: name.to_owned(), known: names.join(", ") })
 }
 
-/// Settings of a method from those of a suite; what is left out has its default, what the
-/// method does not have is an error.
-fn settings<T: DeserializeOwned>(table: &toml::Table) -> anyhow::Result<T> {
-    table.clone().try_into().context("the method's settings")
+/// Settings of a method from those of a suite. A setting that is left out has its default; one that
+/// the method does not have is an error.
+fn settings<T: DeserializeOwned>(table: &toml::Table) -> crate::Result<T> {
+    table.clone().try_into().map_err(|error| Error::Settings(Box::new(error)))
 }
 
-/// A column of each group from what is known of the group.
+/// Median seconds that a text takes alone, of the first few.
+fn latency(
+    texts: &[Query],
+    mut read: impl FnMut(&Query) -> crate::Result<()>,
+) -> crate::Result<f64> {
+    const TIMED: usize = 8;
+    let mut seconds = Vec::with_capacity(TIMED);
+    for text in texts.iter().take(TIMED) {
+        let started = Instant::now();
+        read(text)?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().ok_or(Error::NothingToTime)
+}
+
+/// Makes a column for each group.
 fn columns_of<T, C>(
     groups: &BTreeMap<Group, T>,
-    column: impl Fn(&T) -> anyhow::Result<C>,
-) -> anyhow::Result<BTreeMap<Group, C>> {
+    column: impl Fn(&T) -> crate::Result<C>,
+) -> crate::Result<BTreeMap<Group, C>> {
     groups.iter().map(|(group, known)| Ok((*group, column(known)?))).collect()
 }

@@ -1,7 +1,7 @@
-//! A photo or clip of each person with their name, as attacks on pairs are given them.
+//! A photo or clip of each person with their name: the input of attacks on pairs.
 //!
-//! It is one that the target was trained on; of a non-member, one that it would have been
-//! trained on in the other group. So members and non-members differ in membership alone.
+//! For a member it is one that the target was trained on; for a non-member, one that it would have
+//! been trained on had the person been a member. So the groups differ in membership alone.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ pub struct Pairs {
 
 impl Pairs {
     /// Embeds pairs.
-    pub fn new(model: &Model, captions: Vec<String>, inputs: Vec<Input>) -> anyhow::Result<Self> {
+    pub fn new(model: &Model, captions: Vec<String>, inputs: Vec<Input>) -> crate::Result<Self> {
         let texts = model.embed_texts(&captions)?.embeddings;
         let embedded = model.embed_inputs(&inputs)?;
         Ok(Self { captions, inputs, texts, embedded })
@@ -54,9 +54,9 @@ impl Pairs {
 
 /// The pairs of a target.
 pub struct Probe {
-    /// Of the groups of people.
+    /// Pairs of the people under test.
     pub groups: BTreeMap<Group, Pairs>,
-    /// Of nobody.
+    /// Pairs of names of nobody.
     pub known: Pairs,
     /// Seconds to embed a pair.
     pub seconds: f64,
@@ -64,12 +64,12 @@ pub struct Probe {
 
 impl Probe {
     /// Embeds every person's pair; shared between methods.
-    pub fn of(subject: &Subject) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject) -> crate::Result<Rc<Self>> {
         subject.shared("pairs".to_owned(), || Self::compute(subject, &subject.model))
     }
 
     /// The same under another model of the same world, such as a shadow.
-    pub fn compute(subject: &Subject, model: &Model) -> anyhow::Result<Self> {
+    pub fn compute(subject: &Subject, model: &Model) -> crate::Result<Self> {
         let template = &subject.card.name_templates[0];
         let caption = |query: &Query| fill(template, &query.text);
         let mut groups = BTreeMap::new();
@@ -89,7 +89,7 @@ impl Probe {
         let names: Vec<&Query> = subject.fresh().iter().take(KNOWN).collect();
         let inputs = (0..names.len())
             .map(|i| Ok(subject.world.bank_recording(i)?.input(&model.front_end)?))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+            .collect::<crate::Result<Vec<_>>>()?;
         let known = Pairs::new(model, names.into_iter().map(caption).collect(), inputs)?;
         Ok(Self { groups, known, seconds })
     }

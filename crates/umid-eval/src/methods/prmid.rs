@@ -28,7 +28,7 @@ impl Method for Prmid {
     }
 
     /// The candidates are the texts of everybody whose clips are looked at.
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Audio, "PRMID")?;
         let probe = Probe::of(subject)?;
         let template = &subject.card.name_templates[0];
@@ -43,7 +43,7 @@ impl Method for Prmid {
                 Ok(Some(candidates.score(&clips.view(), own)?))
             };
             let scores = people.iter().zip(own.by_ref()).map(score);
-            groups.insert(*group, Column::of(scores.collect::<anyhow::Result<_>>()?));
+            groups.insert(*group, Column::of(scores.collect::<crate::Result<_>>()?));
         }
         Ok(vec![Reading::new("PRMID", Sees::Images, groups, probe.cost).headline()])
     }

@@ -1,7 +1,6 @@
 //! LiRA (Carlini et al. 2022) and RMIA (Zarifzadeh et al. 2024) with the target's shadows: models
 //! trained like it on random halves of the same people.
 
-use anyhow::ensure;
 use ndarray::{Array1, Array2, Axis, concatenate};
 use umid_baselines::{Points, ReferenceSide, Rmia, lira_offline, lira_online};
 use umid_models::Model;
@@ -9,6 +8,7 @@ use umid_testbed::World;
 
 use super::Method;
 use super::pair_probe::{Pairs, Probe};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -42,13 +42,11 @@ impl Method for ReferenceModels {
         15.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let shadows = subject.shadows()?;
-        ensure!(
-            shadows.len() >= 2,
-            "the suite has {} reference models of this target",
-            shadows.len()
-        );
+        if shadows.len() < 2 {
+            return Err(Error::ReferenceModels { found: shadows.len(), needed: 2 });
+        }
         let groups = [Group::Member, Group::NonMember];
         let probe = Probe::of(subject)?;
         let target = scores(&probe, &subject.model, &groups);

@@ -27,7 +27,7 @@ impl Method for SpeakerSimilarity {
         30.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Audio, "speaker similarity")?;
         let probe = Probe::of(subject)?;
         let template = &subject.card.name_templates[0];
@@ -40,7 +40,7 @@ impl Method for SpeakerSimilarity {
                 Ok(Some(cosine_similarity(&text, &clips.view())?))
             };
             let scores = texts.outer_iter().zip(people).map(score);
-            groups.insert(*group, Column::of(scores.collect::<anyhow::Result<_>>()?));
+            groups.insert(*group, Column::of(scores.collect::<crate::Result<_>>()?));
         }
         let name = "speaker similarity";
         Ok(vec![Reading::new(name, Sees::Images, groups, probe.cost).headline()])

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use umid::audit::AuditOptions;
 use umid::auditor::{Auditor, Reading};
@@ -13,15 +12,13 @@ use umid::progress::Silent;
 use umid::queries::Query;
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
-use umid::templates::Templates;
 use umid_signals::Signal;
 use umid_testbed::write_bank;
 
+use super::latency;
+use crate::error::Error;
 use crate::record::{Cost, Group};
 use crate::subject::Subject;
-
-/// Texts whose latency is measured, one by one.
-const TIMED: usize = 8;
 
 /// Settings of a calibrated audit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,19 +69,20 @@ const BLUR: f32 = 2.0;
 
 impl Look {
     /// Changes the photos of a folder.
-    fn change(self, folder: &Path) -> anyhow::Result<()> {
+    fn change(self, folder: &Path) -> crate::Result<()> {
         if self == Self::Plain {
             return Ok(());
         }
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let photo = image::open(&path)?;
+        for entry in std::fs::read_dir(folder).map_err(Error::file(folder))? {
+            let path = entry.map_err(Error::file(folder))?.path();
+            let failed = |source| Error::Photo { path: path.clone(), source };
+            let photo = image::open(&path).map_err(failed)?;
             let changed = match self {
                 Self::Plain => photo,
                 Self::Blurred => photo.blur(BLUR),
                 Self::Grey => photo.grayscale(),
             };
-            changed.to_rgb8().save(&path)?;
+            changed.to_rgb8().save(&path).map_err(failed)?;
         }
         Ok(())
     }
@@ -127,13 +125,13 @@ pub struct Probe {
 
 impl Probe {
     /// Audits every text of a target.
-    pub fn of(subject: &Subject, settings: &Settings) -> anyhow::Result<Rc<Self>> {
+    pub fn of(subject: &Subject, settings: &Settings) -> crate::Result<Rc<Self>> {
         let key = format!("audit {}", serde_json::to_string(settings)?);
         subject.shared(key, || Self::compute(subject, settings))
     }
 
-    fn compute(subject: &Subject, settings: &Settings) -> anyhow::Result<Self> {
-        let bank = tempfile::tempdir()?;
+    fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
+        let bank = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
         if settings.bank > 0 {
             write_bank(&subject.world, settings.bank, bank.path())?;
             settings.look.change(bank.path())?;
@@ -154,7 +152,8 @@ impl Probe {
             texts += queries.len();
         }
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
-        let latency = latency(&auditor, &subject.groups()[&Group::NonMember])?;
+        let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
+        let latency = latency(&subject.groups()[&Group::NonMember], alone)?;
         let templates = options.templates.as_slice().len();
         let cost = Cost {
             forward: (templates * (1 + 2 * settings.siblings)) as f64,
@@ -166,28 +165,11 @@ impl Probe {
     }
 }
 
-/// Median seconds of a text alone.
-fn latency(auditor: &Auditor<'_>, texts: &[Query]) -> anyhow::Result<f64> {
-    let mut seconds = Vec::new();
-    for text in texts.iter().take(TIMED) {
-        let started = Instant::now();
-        auditor.read(&[text])?;
-        seconds.push(started.elapsed().as_secs_f64());
-    }
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied().context("no text to time")
-}
-
 /// The options of `umid audit` with the defaults of its command line, without inversions.
-fn options(subject: &Subject, settings: &Settings) -> anyhow::Result<AuditOptions> {
-    let templates = if settings.templates.is_empty() {
-        subject.card.name_templates.clone()
-    } else {
-        settings.templates.clone()
-    };
+fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions> {
     let names = reference(subject, settings)?;
     Ok(AuditOptions {
-        templates: Templates::new(templates)?,
+        templates: subject.templates(&settings.templates)?,
         inversion: None,
         siblings: Siblings::bundled(settings.siblings)?,
         ..AuditOptions::new(
@@ -199,7 +181,7 @@ fn options(subject: &Subject, settings: &Settings) -> anyhow::Result<AuditOption
     })
 }
 
-fn reference(subject: &Subject, settings: &Settings) -> anyhow::Result<ReferenceTexts> {
+fn reference(subject: &Subject, settings: &Settings) -> crate::Result<ReferenceTexts> {
     match settings.reference {
         Reference::Fresh => Ok(ReferenceTexts {
             texts: subject.fresh().iter().take(settings.names).cloned().collect(),

@@ -81,11 +81,11 @@ impl Method for Tuni {
         120.0
     }
 
-    fn check(&self, table: &toml::Table) -> anyhow::Result<()> {
+    fn check(&self, table: &toml::Table) -> crate::Result<()> {
         Ok(settings::<Settings>(table)?.params().check()?)
     }
 
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
         subject.ensure_reads(Modality::Image, "TUNI")?;
         let settings: Settings = settings(table)?;
         let reader = Reader {
@@ -94,7 +94,7 @@ impl Method for Tuni {
             template: &subject.card.name_templates[0],
             settings: &settings,
         };
-        let read = |texts: &[Query]| -> anyhow::Result<Vec<Option<[f64; 2]>>> {
+        let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {
             let texts = &texts[..settings.most.min(texts.len())];
             texts.par_iter().map(|text| reader.signals(text)).collect()
         };
@@ -102,7 +102,7 @@ impl Method for Tuni {
         let reference: Vec<[f64; 2]> = reference
             .par_iter()
             .map(|text| reader.signals(text))
-            .collect::<anyhow::Result<Vec<_>>>()?
+            .collect::<crate::Result<Vec<_>>>()?
             .into_iter()
             .flatten()
             .collect();
@@ -112,7 +112,7 @@ impl Method for Tuni {
         let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
             .into_iter()
             .map(|group| Ok((group, read(&subject.groups()[&group])?)))
-            .collect::<anyhow::Result<_>>()?;
+            .collect::<crate::Result<_>>()?;
         let count: usize = rows.values().map(Vec::len).sum();
         let passes = (settings.restarts * settings.steps) as f64;
         let cost = Cost {
@@ -162,7 +162,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Similarity and variability of a text; nothing where the inversions failed.
-    fn signals(&self, text: &Query) -> anyhow::Result<Option<[f64; 2]>> {
+    fn signals(&self, text: &Query) -> crate::Result<Option<[f64; 2]>> {
         let model = self.model;
         let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
         let space = InputSpace::new(&model.input_units(), model.device());
@@ -178,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.
-    fn crops(&self, text: &str) -> anyhow::Result<Array2<f32>> {
+    fn crops(&self, text: &str) -> crate::Result<Array2<f32>> {
         let mut words = blake3::Hasher::new_derive_key("umid 2026 TUNI crops")
             .update(text.as_bytes())
             .finalize_xof();

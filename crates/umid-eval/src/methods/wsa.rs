@@ -26,7 +26,7 @@ impl Method for Wsa {
         3.0
     }
 
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> anyhow::Result<Vec<Reading>> {
+    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         let probe = Probe::of(subject)?;
         let pool: Vec<&Pairs> =
             [Group::Member, Group::NonMember].iter().filter_map(|g| probe.groups.get(g)).collect();

@@ -5,7 +5,7 @@ use crate::page::{Part, Section};
 use crate::record::Group;
 use crate::table::{Cell, Column, Table};
 
-/// The readings of the table; a run has those of its method.
+/// The readings in the table; each run contributes those that its method has.
 const READINGS: [Which<'_>; 7] = [
     Which::of("inversion", "similarity"),
     Which::of("inversion", "variability"),

@@ -9,7 +9,7 @@ use crate::record::Group;
 use crate::suites::{Role, Target};
 use crate::table::{Cell, Column, Table};
 
-/// Readings, each with the gibberish to which it applies.
+/// Readings, each with the kind of gibberish that it can score.
 const READINGS: [(Which<'_>, Group); 6] = [
     (PAPER, Group::Gibberish),
     (SIMILARITY, Group::Gibberish),

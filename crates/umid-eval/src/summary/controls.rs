@@ -88,7 +88,7 @@ fn blind(results: &Results<'_>) -> Table {
     table
 }
 
-/// Members under other people's inputs.
+/// Members who were trained under other people's inputs.
 fn mispaired(results: &Results<'_>) -> Table {
     let columns = vec![
         Column::words("Target"),
@@ -124,7 +124,7 @@ fn mispaired(results: &Results<'_>) -> Table {
     table
 }
 
-/// Who is called a member that cannot be one.
+/// How often texts that cannot be members are called members.
 fn strangers(results: &Results<'_>) -> Table {
     let columns = vec![
         Column::words("Target"),

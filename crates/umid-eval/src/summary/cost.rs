@@ -17,8 +17,8 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         Column::words("Target"),
         Column::numbers("Forward passes"),
         Column::numbers("Backward passes"),
-        Column::numbers("ms a query, many at once"),
-        Column::numbers("ms a query, alone"),
+        Column::numbers("ms per query, many at once"),
+        Column::numbers("ms per query, alone"),
         Column::words("Under a second"),
         Column::words("Whose"),
     ];

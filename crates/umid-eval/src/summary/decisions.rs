@@ -1,4 +1,4 @@
-//! Decisions and small false-positive rates: what a user of a verdict meets.
+//! Decisions and low false-positive rates: what matters to somebody who acts on a verdict.
 
 use umid_detect::{RocPoint, roc_curve};
 

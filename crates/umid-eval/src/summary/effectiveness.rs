@@ -5,7 +5,7 @@ use crate::page::{Part, Section};
 use crate::suites::{Role, Target};
 use crate::table::{Cell, Column, Standing, Table};
 
-/// Panels in the order of the page, and their titles. What is in them a suite says itself.
+/// Panels in the order of the page, and their titles. The suite itself says what is in them.
 const PANELS: [(&str, &str); 5] = [
     ("worlds", "Worlds that nothing was chosen on"),
     ("later", "A world made after the last choice"),

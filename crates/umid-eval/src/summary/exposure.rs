@@ -17,7 +17,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     }
     let shown: Vec<Which<'_>> =
         results.headlines().into_iter().filter(|w| SERIES.contains(&w.reading)).collect();
-    let mut columns = vec![Column::words("Target"), Column::numbers("Exposures a name")];
+    let mut columns = vec![Column::words("Target"), Column::numbers("Exposures per name")];
     columns.extend(shown.iter().map(|which| Column::intervals(which.reading)));
     let mut table = Table::new("exposure", "Exposure", columns);
     "How often must a name have been shown before it is found?".clone_into(&mut table.question);
@@ -44,7 +44,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     })
 }
 
-/// Targets that are stops of one training, two or more of each.
+/// Targets that are snapshots of one training, where there are at least two.
 fn worlds<'a>(results: &'a Results<'_>) -> Vec<Vec<&'a Target>> {
     let mut worlds: Vec<Vec<&Target>> = Vec::new();
     for target in results.targets() {
@@ -86,7 +86,7 @@ fn figure(results: &Results<'_>, world: &[&Target], shown: &[Which<'_>]) -> Part
         &format!("Exposure in the world {name}"),
         "Area under the ROC curve against the number of times each name was shown in training.",
     );
-    match (AreaCurve { label, axis: "exposures a name".to_owned(), apart: true, series }).draw() {
+    match (AreaCurve { label, axis: "exposures per name".to_owned(), apart: true, series }).draw() {
         Ok(figure) => Part::Figure(figure),
         Err(error) => Part::Warning(format!("the exposure figure failed: {error}")),
     }

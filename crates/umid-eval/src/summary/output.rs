@@ -3,23 +3,22 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context;
-
 use super::{Results, sections};
+use crate::error::Error;
 use crate::page::{Page, Part};
 use crate::record::{Outcome, write_whole};
 use crate::suites::Suite;
 
 /// Writes `tables/*.{md,csv,tex}`, `figures/*.svg` and `index.html` under `out`.
-pub fn write(name: &str, suite: &Suite, results: &Results<'_>, out: &Path) -> anyhow::Result<()> {
+pub fn write(name: &str, suite: &Suite, results: &Results<'_>, out: &Path) -> crate::Result<()> {
     let page = page(name, suite, results);
     let (tables, figures) = (out.join("tables"), out.join("figures"));
     for folder in [&tables, &figures] {
         // What another version of the suite left must not pass for a result of this one.
         if folder.exists() {
-            fs::remove_dir_all(folder)?;
+            fs::remove_dir_all(folder).map_err(Error::file(folder))?;
         }
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
     }
     for part in page.sections.iter().flat_map(|section| &section.parts) {
         match part {

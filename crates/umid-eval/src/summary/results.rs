@@ -72,7 +72,7 @@ pub struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Cells in the order of their plan, in which a target comes again with its ablations.
+    /// Cells in the order of the plan, which returns to a target for its ablations.
     pub fn new(suite: &'a Suite, plan: &'a [Planned], cells: &'a [Measured]) -> Self {
         let mut targets: Vec<Target> = Vec::new();
         for planned in plan {
@@ -103,7 +103,7 @@ impl<'a> Results<'a> {
         self.targets.iter().filter(|target| target.role == Role::Test).collect()
     }
 
-    /// The cells with what asked for them.
+    /// The cells with their plan.
     pub fn cells(&self) -> impl Iterator<Item = (&'a Planned, &'a Measured)> {
         self.plan.iter().zip(self.cells)
     }
@@ -333,7 +333,7 @@ mod tests {
         Reading::new("CSA", Sees::Images, groups, Cost::default()).headline()
     }
 
-    /// What `look` sees of a suite with one cell of this outcome.
+    /// What `look` returns for a suite with one cell of this outcome.
     fn with<T>(outcome: Outcome, look: impl FnOnce(&Results<'_>, &Target) -> T) -> T {
         let suite: Suite = toml::from_str(CSA_ALONE).unwrap();
         let plan = plan(&suite).unwrap();

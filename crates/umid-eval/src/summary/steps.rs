@@ -1,5 +1,5 @@
-//! What an inversion's steps buy: how much signal for how many passes, with a fixed number of steps
-//! and with starts that stop at a cosine.
+//! Signal against cost of an inversion, with a fixed number of steps and with restarts that stop
+//! once they reach a cosine.
 
 use super::results::{Results, Which, area_cell, standing};
 use crate::figure::{AreaCurve, CurvePoint, CurveSeries, Label};
@@ -24,8 +24,8 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     let mut columns = vec![
         Column::words("Target"),
         Column::words("Inversion"),
-        Column::numbers("Gradients a query"),
-        Column::numbers("Seconds a query"),
+        Column::numbers("Gradients per query"),
+        Column::numbers("Seconds per query"),
     ];
     columns.extend(SIGNALS.map(Column::intervals));
     let mut table = Table::new("steps", "Signal and cost", columns);
@@ -120,7 +120,8 @@ fn figure(results: &Results<'_>, target: &Target, runs: &[Run<'_>]) -> Part {
         "Area under the ROC curve against the gradients of a query, for inversions of a fixed \
          number of steps and for ones whose starts stop at a cosine.",
     );
-    match (AreaCurve { label, axis: "gradients a query".to_owned(), apart: false, series }).draw() {
+    match (AreaCurve { label, axis: "gradients per query".to_owned(), apart: false, series }).draw()
+    {
         Ok(figure) => Part::Figure(figure),
         Err(error) => Part::Warning(format!("the figure of steps failed: {error}")),
     }

@@ -1,5 +1,5 @@
-//! The comparison that the calibrated reading must stand: against the paper's decision, against
-//! similarity, and against the ceiling that the person's own image gives.
+//! The calibrated reading against the paper's decision, against similarity, and against the upper
+//! limit that the person's own image gives.
 
 use umid_detect::Interval;
 
@@ -100,8 +100,5 @@ fn figure(results: &Results<'_>, targets: &[&Target]) -> Option<Part> {
         axis: "area under the ROC curve".to_owned(),
         items: asked.map(item).collect(),
     };
-    match forest.draw() {
-        Ok(figure) => Some(Part::Figure(figure)),
-        Err(error) => Some(Part::Warning(format!("the figure of methods failed: {error}"))),
-    }
+    Some(Part::Figure(forest.draw()))
 }

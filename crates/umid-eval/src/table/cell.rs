@@ -1,6 +1,7 @@
 //! A cell of a table and the one way in which its value is written.
 
 use serde::Serialize;
+use umid::report::count as grouped;
 use umid_detect::Interval;
 
 const MINUS: char = '\u{2212}';
@@ -159,19 +160,6 @@ fn without_leading_zero(text: String) -> String {
 fn with_sign(text: String) -> String {
     let is_zero = text.chars().all(|c| matches!(c, '0' | '.'));
     if is_zero || text.starts_with(MINUS) { text } else { format!("+{text}") }
-}
-
-/// A count with thousands separators.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,16 +3,14 @@
 
 use std::iter::once;
 
-use anyhow::Context as _;
-
 use super::{Cell, Kind, Row, Shown, Standing, Table};
 
 impl Table {
     /// The rows, under the columns' names; then whether a row was used for choosing, and remarks.
     ///
     /// # Errors
-    /// When a record cannot be written, which memory always takes.
-    pub fn csv(&self) -> anyhow::Result<String> {
+    /// When a record cannot be written; in memory, none fails.
+    pub fn csv(&self) -> crate::Result<String> {
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         let head = self.columns.iter().flat_map(|column| match column.kind {
             Kind::Words | Kind::Numbers => vec![column.name.clone()],
@@ -26,8 +24,8 @@ impl Table {
         for row in &self.rows {
             writer.write_record(self.fields(row))?;
         }
-        let bytes = writer.into_inner().context("flushing the table in memory")?;
-        String::from_utf8(bytes).context("the fields are UTF-8")
+        let bytes = writer.into_inner().map_err(|error| ::csv::Error::from(error.into_error()))?;
+        Ok(String::from_utf8(bytes).expect("every field is UTF-8"))
     }
 
     fn fields(&self, row: &Row) -> Vec<String> {

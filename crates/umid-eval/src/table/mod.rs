@@ -38,7 +38,7 @@ pub struct Table {
     pub plain: String,
     /// The columns; the first names the row.
     pub columns: Vec<Column>,
-    /// The rows; each has one cell a column.
+    /// The rows; each has one cell per column.
     pub rows: Vec<Row>,
     /// Remarks below the table.
     pub notes: Vec<String>,
@@ -67,7 +67,7 @@ pub enum Kind {
 /// A row of a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// One cell a column.
+    /// One cell per column.
     pub cells: Vec<Cell>,
     /// What the row may be used for.
     pub standing: Standing,
@@ -116,9 +116,9 @@ impl Table {
     /// Adds a row.
     ///
     /// # Panics
-    /// When it does not have one cell a column.
+    /// When it does not have one cell per column.
     pub fn push(&mut self, standing: Standing, cells: Vec<Cell>) {
-        assert_eq!(cells.len(), self.columns.len(), "table {}: one cell a column", self.id);
+        assert_eq!(cells.len(), self.columns.len(), "table {}: one cell per column", self.id);
         self.rows.push(Row { cells, standing });
     }
 
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "one cell a column")]
+    #[should_panic(expected = "one cell per column")]
     fn a_short_row_is_refused() {
         example().push(Standing::Evidence, vec![Cell::text("alone")]);
     }

@@ -42,10 +42,5 @@ pub(crate) fn write(path: &Path, tensors: &[HostTensor]) -> anyhow::Result<()> {
         .map(|(t, bytes)| Ok((t.name, TensorView::new(Dtype::F32, t.shape.clone(), bytes)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let bytes = safetensors::serialize(views, None)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let cannot = || format!("cannot write {}", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(cannot)?;
-    std::io::Write::write_all(&mut file, &bytes).with_context(cannot)?;
-    file.persist(path).with_context(cannot)?;
-    Ok(())
+    umid::write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))
 }

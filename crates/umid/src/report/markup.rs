@@ -108,7 +108,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// A count with thousands separators: `10,000`.
-pub(super) fn count(n: u64) -> String {
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

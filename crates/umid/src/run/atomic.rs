@@ -66,7 +66,7 @@ impl Write for Replacement {
 ///
 /// # Errors
 /// The system's error; the old file is then as it was.
-pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = Replacement::begin(path)?;
     file.write_all(content)?;
     file.commit()

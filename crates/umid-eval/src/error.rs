@@ -1,0 +1,255 @@
+//! What can go wrong in an evaluation.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+use umid_models::Modality;
+
+/// The crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in an evaluation.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A suite's file cannot be read.
+    #[error("no suite {name}: {} cannot be read; there is {known}", path.display())]
+    NoSuite {
+        /// The name that was asked for.
+        name: String,
+        /// Where its file would be.
+        path: PathBuf,
+        /// Names of the suites that there are.
+        known: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A suite's file says something that no suite says.
+    #[error("{} is not a suite", path.display())]
+    SuiteFormat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: Box<toml::de::Error>,
+    },
+    /// Two targets of a suite have one name.
+    #[error("{}: the target {target} stands twice", path.display())]
+    RepeatedTarget {
+        /// The suite's file.
+        path: PathBuf,
+        /// The name.
+        target: String,
+    },
+    /// A suite has no target of a name.
+    #[error("no target {name:?}; there is {known}")]
+    NoTarget {
+        /// The name that was asked for.
+        name: String,
+        /// Names of the targets that there are.
+        known: String,
+    },
+    /// There is no method of a name.
+    #[error("no method {name:?}; there is {known}")]
+    NoMethod {
+        /// The name that was asked for.
+        name: String,
+        /// Names of the methods that there are.
+        known: String,
+    },
+    /// A run of a suite cannot be planned.
+    #[error("the run of {run}")]
+    Run {
+        /// Its method and variant.
+        run: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// A run names a target that its suite lacks.
+    #[error("the run of {method} names the target {target:?}, which the suite lacks")]
+    RunTarget {
+        /// The run's method.
+        method: String,
+        /// The target.
+        target: String,
+    },
+    /// A suite asks for a cell twice.
+    #[error("{title} stands twice")]
+    RepeatedCell {
+        /// The cell's title.
+        title: String,
+    },
+    /// No cell of a suite is asked for.
+    #[error("no cell of the suite {suite} has one of {only:?} in its title")]
+    NoCell {
+        /// The suite.
+        suite: String,
+        /// What titles should contain.
+        only: Vec<String>,
+    },
+    /// A method without settings was given some.
+    #[error("the method {method} has no settings")]
+    NoSettings {
+        /// The method.
+        method: &'static str,
+    },
+    /// Settings that a method does not have.
+    #[error("the method's settings")]
+    Settings(#[source] Box<toml::de::Error>),
+    /// A target on disk was trained otherwise than its suite says.
+    #[error(
+        "{} was trained by another recipe than the suite's; train it afresh with `cargo xtask zoo \
+         --only {target}`",
+        folder.display()
+    )]
+    Recipe {
+        /// Where the target is.
+        folder: PathBuf,
+        /// Its name.
+        target: String,
+    },
+    /// A target on disk is not the model that its card describes.
+    #[error("{} is not the model of its card: its digest is {digest}", folder.display())]
+    Digest {
+        /// Where the target is.
+        folder: PathBuf,
+        /// Digest of the model that is there.
+        digest: String,
+    },
+    /// A target could not be trained.
+    #[error("the target {target} failed")]
+    Training {
+        /// Its name.
+        target: String,
+        /// Why not.
+        source: Box<Self>,
+    },
+    /// A method makes no sense of the target's input.
+    #[error("{method} is for {expected}-text models, not {found}-text ones")]
+    Modality {
+        /// The method.
+        method: &'static str,
+        /// What it is for.
+        expected: Modality,
+        /// What the target is.
+        found: Modality,
+    },
+    /// A method needs more reference models than the suite has.
+    #[error("the suite has {found} reference models of this target, {needed} are needed")]
+    ReferenceModels {
+        /// How many there are.
+        found: usize,
+        /// How many are needed.
+        needed: usize,
+    },
+    /// An image to be searched at low resolution is not smaller than the model's input.
+    #[error("{side} pixels are not fewer than {most}")]
+    CoarseSide {
+        /// Its side.
+        side: usize,
+        /// The side of the model's input.
+        most: usize,
+    },
+    /// Most inversions of the reference did not stay finite.
+    #[error("{failed} of {count} inversions of the reference failed")]
+    Reference {
+        /// How many failed.
+        failed: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// There is no text whose latency could be measured.
+    #[error("no text to time")]
+    NothingToTime,
+    /// A figure has nothing that could be drawn.
+    #[error("{axis}: no finite value to draw")]
+    NothingToDraw {
+        /// The axis without a value.
+        axis: String,
+    },
+    /// A value of a figure has no place on its axes.
+    #[error("{series} has a value that cannot be drawn: {value}")]
+    Undrawable {
+        /// What the value belongs to.
+        series: String,
+        /// The value.
+        value: String,
+    },
+    /// A file or folder cannot be written or read.
+    #[error("{}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A photo of a bank cannot be changed.
+    #[error("{}", path.display())]
+    Photo {
+        /// The photo.
+        path: PathBuf,
+        /// Why not.
+        source: image::ImageError,
+    },
+    /// The product refuses or fails.
+    #[error(transparent)]
+    Audit(Box<umid::AuditError>),
+    /// A baseline refuses or fails.
+    #[error(transparent)]
+    Baseline(Box<umid_baselines::BaselineError>),
+    /// A detector or a metric refuses or fails.
+    #[error(transparent)]
+    Detect(#[from] umid_detect::DetectError),
+    /// An inversion refuses or fails.
+    #[error(transparent)]
+    Invert(Box<umid_invert::InvertError>),
+    /// A model refuses or fails.
+    #[error(transparent)]
+    Model(Box<umid_models::ModelError>),
+    /// A signal refuses or fails.
+    #[error(transparent)]
+    Signal(#[from] umid_signals::Error),
+    /// The testbed refuses or fails.
+    #[error(transparent)]
+    Testbed(Box<umid_testbed::Error>),
+    /// A cell or a key cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A table cannot be written as CSV.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// Arrays do not fit each other.
+    #[error(transparent)]
+    Shape(#[from] ndarray::ShapeError),
+}
+
+/// These are large, and a result should not be.
+macro_rules! boxed {
+    ($($variant:ident: $error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+boxed!(
+    Audit: umid::AuditError,
+    Baseline: umid_baselines::BaselineError,
+    Invert: umid_invert::InvertError,
+    Model: umid_models::ModelError,
+    Testbed: umid_testbed::Error
+);
+
+impl Error {
+    /// For `map_err`: what could not be read or written.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
