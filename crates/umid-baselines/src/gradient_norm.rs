@@ -70,7 +70,7 @@ impl<'a> GradientNorm<'a> {
         let negative_texts = checks::unit_rows("negative texts", &negative_texts.view())?;
         let negative_images = model.embed_inputs(images)?;
         let negative_images = checks::unit_rows("negative images", &negative_images.view())?;
-        let towers = Towers { text: model.text.clone(), input: model.tower.clone() }.train();
+        let towers = Towers { text: model.text.clone(), input: model.tower()?.clone() }.train();
         let device = model.device().clone().autodiff();
         Ok(Self { model, towers, device, negative_texts, negative_images })
     }
@@ -131,7 +131,7 @@ impl<'a> GradientNorm<'a> {
 
     /// `[1]`, in nats.
     fn loss(&self, towers: &Towers, text: &str, image: &Input) -> Result<Tensor<1>> {
-        let expected = self.model.tower.input_shape();
+        let expected = self.model.tower()?.input_shape();
         if image.shape != expected {
             return Err(BaselineError::InputShape { expected, found: image.shape });
         }

@@ -230,6 +230,9 @@ pub enum ModelError {
         /// The decoder's answer.
         reason: String,
     },
+    /// Something was asked of the input tower of a model whose text tower was loaded alone.
+    #[error("the model's text tower was loaded alone, without its input tower; load both")]
+    TextAlone,
     /// An input tensor of the wrong shape was given.
     #[error(
         "the input has shape {found:?}, the model takes {expected}; resize it or use another model"

@@ -8,7 +8,7 @@ use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfi
 use umid_models::save::save;
 use umid_models::{LoadOptions, Model};
 use umid_testbed::{
-    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress,
+    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress, ResnetShape,
     TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
     train,
 };
@@ -122,8 +122,9 @@ fn training_lowers_the_loss_and_repeats_to_the_bit() {
 /// What is trained is what is saved: a weight that training moves and saving forgets, or the other
 /// way round, would show.
 #[test]
-fn a_trained_clap_is_saved_whole() {
-    for architecture in [Architecture::Htsat, Architecture::Cnn14] {
+fn what_is_trained_is_saved_whole_in_every_layout() {
+    let resnet = Architecture::Resnet(ResnetShape::default());
+    for architecture in [resnet, Architecture::Htsat, Architecture::Cnn14] {
         let toy = Toy::of(architecture);
         let mut losses = Vec::new();
         let trained = toy.train(None, |p| losses.push(p.loss));

@@ -60,7 +60,7 @@ fn load(case: &str) -> Model {
 }
 
 fn query(text: &str) -> Query {
-    Query { id: text.to_owned(), text: text.to_owned(), parts: PartRule::TwoWords.split(text) }
+    Query { id: text.to_owned(), text: text.to_owned(), parts: PartRule::FirstWord.split(text) }
 }
 
 fn asked(count: usize) -> Vec<Query> {

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// [default: names:600]; repeatable
     #[arg(long, value_name = "SPEC")]
     reference: Vec<ReferenceSpec>,
-    /// Do not take names of two words apart
+    /// Treat every name as one unit: no siblings
     #[arg(long)]
     no_split: bool,
     /// Directory of public images or sounds of the model's domain, none of a person asked about; at
@@ -93,7 +93,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+    let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
     let model = args.model.load()?;
     let options = options(args, &queries, &model)?;
@@ -148,7 +148,7 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
                 (&mut calibrated, choose_reference(args.seed, *count, &queries.queries)?)
             }
             ReferenceSpec::File(path) => {
-                let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+                let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
                 let texts = from_file(path, QueryOptions { parts }, &queries.queries)?;
                 (&mut calibrated, texts)
             }

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 fn inputs(model: &Model, path: &std::path::Path) -> anyhow::Result<Vec<Input>> {
     let tensor = tensors::read(path, "inputs")?;
-    let shape = model.tower.input_shape();
+    let shape = model.tower()?.input_shape();
     let [channels, height, width] = shape;
     match tensor.shape.as_slice() {
         [_, rest @ ..] if rest == shape => Ok(tensor

@@ -63,8 +63,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .ok_or_else(|| anyhow::anyhow!("--restarts is 0, expected at least 1"))?;
     match (args.space, &model.front_end) {
         (SearchSpace::Input, _) => {
-            let space = InputSpace::new(&model.input_units(), model.device());
-            let input = model.tower.input_shape();
+            let space = InputSpace::new(&model.input_units()?, model.device());
+            let input = model.tower()?.input_shape();
             let found = search(args, &model, &space, params, &input)?;
             finish(args, &model, found, None)
         }
@@ -95,7 +95,7 @@ fn search(
     params: InvertParams,
     start: &[usize],
 ) -> anyhow::Result<Found> {
-    let inverter = Inverter::new(&model.tower, space, params, model.device())?;
+    let inverter = Inverter::new(model.tower()?, space, params, model.device())?;
     let starts = match &args.init {
         None => inverter.starts(),
         Some(path) => {
@@ -136,7 +136,7 @@ fn finish(
     waveforms: Option<(&Array2<f32>, usize)>,
 ) -> anyhow::Result<Outcome> {
     let mut inputs = matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
-    inputs.shape.splice(1.., model.tower.input_shape());
+    inputs.shape.splice(1.., model.tower()?.input_shape());
     let gradient_norms = HostTensor {
         name: "gradient_norms",
         shape: vec![inversion.gradient_norms.len()],

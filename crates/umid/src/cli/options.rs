@@ -94,7 +94,7 @@ impl InversionArgs {
         }
         let batch_rows = match self.batch {
             Some(rows) => rows,
-            None => rows_that_fit(self.max_memory, model.bytes_per_input())?,
+            None => rows_that_fit(self.max_memory, model.bytes_per_input()?)?,
         };
         let optimiser = match self.optimiser {
             OptimiserName::NormalisedGradient => {

@@ -180,7 +180,8 @@ impl<'a> Auditor<'a> {
         let Some(paper) = &self.paper else { return Ok(Vec::new()) };
         let embeddings = self.model.embed_texts(texts)?.embeddings;
         let params = InvertParams { restarts: 1, ..paper.params.clone() };
-        let inverter = Inverter::new(&self.model.tower, &paper.space, params, self.model.device())?;
+        let inverter =
+            Inverter::new(self.model.tower()?, &paper.space, params, self.model.device())?;
         Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
     }
 
@@ -217,10 +218,10 @@ impl Paper {
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
         let names = &options.paper_reference.texts;
-        let space = InputSpace::new(&model.input_units(), model.device());
+        let space = InputSpace::new(&model.input_units()?, model.device());
         let key = cache_key(model, options, &("paper", params), names);
         let signals = cached(&options.cache, &key, cache_warnings, || {
-            let inverter = Inverter::new(&model.tower, &space, params.clone(), model.device())?;
+            let inverter = Inverter::new(model.tower()?, &space, params.clone(), model.device())?;
             progress.stage("reference gibberish", names.len());
             let mut rows = Vec::with_capacity(names.len());
             for chunk in names.chunks(CHUNK) {
@@ -239,7 +240,7 @@ impl Paper {
         &'b self,
         model: &'b Model,
     ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
-        Ok(Inverter::new(&model.tower, &self.space, self.params.clone(), model.device())?)
+        Ok(Inverter::new(model.tower()?, &self.space, self.params.clone(), model.device())?)
     }
 }
 

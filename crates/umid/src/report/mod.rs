@@ -87,6 +87,9 @@ pub struct Preview {
 /// Why a report could not be drawn.
 #[derive(Debug, Error)]
 pub enum ReportError {
+    /// The model refused something.
+    #[error(transparent)]
+    Model(#[from] umid_models::ModelError),
     /// There are q-values, but not one for each record.
     #[error(
         "{found} q-values for {expected} records; give one for each record in the same order, \

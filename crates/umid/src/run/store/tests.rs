@@ -16,7 +16,7 @@ use crate::report::ReportError;
 pub(crate) fn queries(count: usize) -> Vec<Query> {
     let query = |i: usize| {
         let text = format!("Jane Roe{i}");
-        Query { id: format!("q{i}"), parts: PartRule::TwoWords.split(&text), text }
+        Query { id: format!("q{i}"), parts: PartRule::FirstWord.split(&text), text }
     };
     (0..count).map(query).collect()
 }
@@ -27,7 +27,7 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
     QueryRecord {
         id: id.to_owned(),
         text: text.to_owned(),
-        parts: PartRule::TwoWords.split(text).map(|(first, last)| [first, last]),
+        parts: PartRule::FirstWord.split(text).map(|(first, last)| [first, last]),
         signals: BTreeMap::from([
             ("missing".to_owned(), None),
             ("similarity".to_owned(), Some(value)),
