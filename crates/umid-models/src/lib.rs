@@ -19,6 +19,7 @@
 //! ```
 
 mod checkpoint;
+mod computed;
 pub mod config;
 mod device;
 mod error;

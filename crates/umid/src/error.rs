@@ -1,7 +1,6 @@
 //! The crate's one error type. A variant carries what failed, where, what was expected and
-//! what was found; its message ends in what to try. [`AuditError::is_usage`] decides between
-//! exit code 2 (nothing was computed; the input is to be mended) and 3 (the run stopped
-//! part-way; what was finished is kept).
+//! what was found; its message ends in what to try. [`AuditError::Stopped`] alone is of a run
+//! that began (exit code 3); any other error of [`crate::audit::audit`] left nothing written.
 
 use std::io;
 use std::path::PathBuf;
@@ -538,9 +537,8 @@ pub enum AuditError {
 
     /// A number that JSON cannot hold.
     #[error(
-        "the record of query `{id}` has a value that is not finite: {field}; the run stopped \
-         there and the records before it are kept; remove the query, or report this as a \
-         defect"
+        "the record of query `{id}` has a value that is not finite: {field}; remove the query, \
+         or report this as a defect"
     )]
     RecordNotFinite {
         /// The query's id.
@@ -564,7 +562,7 @@ pub enum AuditError {
     /// A finished record could not be read back from `results.jsonl`.
     #[error(
         "{} line {line} cannot be read back: {problem}; the file was changed or damaged after \
-         it was written: give the same command again, which checks every line",
+         it was written, and a resumed run checks every line",
         path.display()
     )]
     ReadBack {
@@ -578,91 +576,28 @@ pub enum AuditError {
 
     /// A write failed while the run was going.
     #[error(
-        "cannot write {}: {source}; {kept} finished records are kept: free some space or \
-         mend the disk, and give the same command to resume",
+        "cannot write {}: {source}; free some space or mend the disk",
         path.display()
     )]
     WriteOutput {
         /// The file.
         path: PathBuf,
-        /// Records that were written before.
-        kept: usize,
         /// The system's reason.
         source: io::Error,
     },
-}
 
-impl AuditError {
-    /// Whether the input or the call is at fault and nothing was computed (exit code 2), as
-    /// opposed to a run that stopped part-way (exit code 3).
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Model(_)
-            | Self::Invert(_)
-            | Self::TextTooLongForModel { .. }
-            | Self::QueryTooLong { .. }
-            | Self::OneRestart
-            | Self::Level { .. }
-            | Self::SiblingCount { .. }
-            | Self::TooFewSiblings { .. }
-            | Self::MinVotes { .. }
-            | Self::CalibrationNames { .. }
-            | Self::Bank { .. }
-            | Self::ReadFile { .. }
-            | Self::FileTooLarge { .. }
-            | Self::NotUtf8 { .. }
-            | Self::NoNames { .. }
-            | Self::UnknownHeader { .. }
-            | Self::AmbiguousHeader { .. }
-            | Self::RowLength { .. }
-            | Self::EmptyField { .. }
-            | Self::PartsMismatch { .. }
-            | Self::TextTooLong { .. }
-            | Self::ControlCharacter { .. }
-            | Self::DuplicateId { .. }
-            | Self::NoTemplates
-            | Self::TemplatePlaceholders { .. }
-            | Self::DuplicateTemplate { .. }
-            | Self::TemplateTooLong { .. }
-            | Self::TemplateControlCharacter { .. }
-            | Self::ReferenceSpec { .. }
-            | Self::ReferenceCount { .. }
-            | Self::TooFewParts { .. }
-            | Self::TooFewCombinations { .. }
-            | Self::OutputNotADirectory { .. }
-            | Self::CreateOutput { .. }
-            | Self::ForeignOutput { .. }
-            | Self::OutputLocked { .. }
-            | Self::LockOutput { .. }
-            | Self::RunInfoUnreadable { .. }
-            | Self::DifferentRun { .. }
-            | Self::ResultsRecord { .. }
-            | Self::RedactionKey { .. } => true,
-            Self::Signal(_)
-            | Self::Detect(_)
-            | Self::Report(_)
-            | Self::ReferenceFailed { .. }
-            | Self::RecordNotFinite { .. }
-            | Self::UnexpectedRecord { .. }
-            | Self::ReadBack { .. }
-            | Self::WriteOutput { .. } => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_write_is_a_run_error_and_a_bad_file_a_usage_error() {
-        let failed = AuditError::WriteOutput {
-            path: PathBuf::from("results.jsonl"),
-            kept: 7,
-            source: io::Error::from(io::ErrorKind::StorageFull),
-        };
-        assert!(!failed.is_usage());
-        assert!(failed.to_string().contains("7 finished records are kept"));
-        assert!(AuditError::NoTemplates.is_usage());
-    }
+    /// The run began and did not end: whatever failed after its directory was there.
+    #[error(
+        "the run in {} stopped with {kept} finished records, which are kept; the same command \
+         resumes it",
+        dir.display()
+    )]
+    Stopped {
+        /// The run's directory.
+        dir: PathBuf,
+        /// Records that were finished before.
+        kept: usize,
+        /// What failed.
+        source: Box<AuditError>,
+    },
 }

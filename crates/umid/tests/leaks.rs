@@ -17,7 +17,7 @@ use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::{Auditor, Reading};
 use umid::cache::ReferenceCache;
 use umid::progress::Silent;
-use umid::queries::{PartRule, Query, QueryOptions, read_queries};
+use umid::queries::{NameFile, PartRule, Query, QueryOptions, read_queries};
 use umid::record::QueryRecord;
 use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
@@ -128,12 +128,13 @@ fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
         let allowed = if retrained { RETRAINED_ROUND_OFF } else { scores };
         assert!(distance <= allowed, "{name} differs by {distance:e}");
     }
-    assert_eq!(a.calibrated.p_value.to_bits(), b.calibrated.p_value.to_bits());
-    assert_eq!(a.calibrated.detected, b.calibrated.detected);
-    assert_eq!(a.calibrated.signals_used, b.calibrated.signals_used);
-    let distance = relative((a.calibrated.score, b.calibrated.score));
-    assert!(distance <= signals, "calibrated scores differ by {distance:e}");
     assert_eq!(a.warnings, b.warnings);
+    let [a, b] = [a, b].map(|reading| reading.calibrated.as_ref().unwrap());
+    assert_eq!(a.p_value.to_bits(), b.p_value.to_bits());
+    assert_eq!(a.detected, b.detected);
+    assert_eq!(a.signals_used, b.signals_used);
+    let distance = relative((a.score, b.score));
+    assert!(distance <= signals, "calibrated scores differ by {distance:e}");
 }
 
 #[test]
@@ -253,6 +254,19 @@ fn scaler_thresholds_and_ranks_come_from_the_reference_alone() {
         (run.paper_reference.clone().unwrap().signals, run.calibrated_reference.signals.clone())
     };
     assert_eq!(signals(&one), signals(&other));
+}
+
+/// What could be refused before is no failed run, whoever calls.
+#[test]
+fn options_that_no_inversion_takes_leave_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options();
+    options.inversion.as_mut().unwrap().batch_rows = 0;
+    let queries = NameFile { queries: asked(3), warnings: Vec::new() };
+    let out = dir.path().join("out");
+    let error = audit(&load(MODELS[0]), &queries, &options, &out, &Silent).unwrap_err();
+    assert!(error.to_string().contains("batch"), "{error}");
+    assert!(!out.exists());
 }
 
 /// What the cache holds of one reference serves audits with another one beside it.

@@ -133,7 +133,6 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
         redaction: if args.redact { Redaction::On } else { Redaction::Off },
         cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
         previews: args.previews,
-        device: args.model.device.device.clone(),
         ..AuditOptions::new(modality, args.seed, paper, calibrated)?
     })
 }

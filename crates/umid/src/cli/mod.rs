@@ -44,6 +44,11 @@ pub(crate) enum Outcome {
     MemberFound,
 }
 
+/// Said of an error that came after the run was finished.
+#[derive(Debug, thiserror::Error)]
+#[error("the run is finished, what was to follow it failed")]
+pub(crate) struct AfterTheRun;
+
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),

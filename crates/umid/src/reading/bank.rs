@@ -14,7 +14,6 @@ use umid_signals::Bank;
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
 use crate::error::AuditError;
 use crate::progress::Progress;
-use crate::record::SCHEMA_VERSION;
 
 /// File endings that are taken for images; other files are passed over.
 const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
@@ -60,18 +59,8 @@ pub(crate) fn load_bank(
     progress: &dyn Progress,
 ) -> Result<Bank, AuditError> {
     let files = files(directory, model.modality())?;
-    let device = format!("{:?}", model.device());
-    let key = CacheKey::new(
-        &model.source.digest,
-        &(
-            SCHEMA_VERSION,
-            "bank",
-            fingerprint(directory, model.modality())?,
-            device,
-            model.precision(),
-        ),
-        &[],
-    );
+    let bank = fingerprint(directory, model.modality())?;
+    let key = CacheKey::new(&model.source.digest, &("bank", bank, model.computed_by()), &[]);
     let found = cache.load::<Cached>(&key);
     if let Lookup::Damaged(warning) = &found {
         progress.note(warning);
@@ -198,7 +187,7 @@ mod tests {
         let dir = bank_of(LEAST - 1);
         std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
         let error = fingerprint(dir.path(), Modality::Image).unwrap_err();
-        assert!(matches!(error, AuditError::Bank { .. }) && error.is_usage());
+        assert!(matches!(error, AuditError::Bank { .. }));
         let message = error.to_string();
         assert!(message.contains("99 images") && message.contains("leave --bank out"), "{message}");
         write_image(dir.path(), "last.PNG", 200);

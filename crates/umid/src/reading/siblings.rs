@@ -120,7 +120,6 @@ mod tests {
         let AuditError::TooFewSiblings { ref path, found, .. } = error else { panic!("{error}") };
         assert!(path.ends_with("last.txt"));
         assert_eq!(found, 2);
-        assert!(error.is_usage());
         let missing = Siblings::from_files(Path::new("absent"), Path::new("absent")).unwrap_err();
         assert!(missing.to_string().contains("list of siblings"), "{missing}");
     }

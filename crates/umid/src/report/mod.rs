@@ -64,7 +64,7 @@ pub struct Report<'a> {
     pub table: &'a Table,
     /// Benjamini-Hochberg q-values, one for each record in the overview's order; empty when no
     /// false discovery rate was computed, which the report then says.
-    pub q_values: &'a [f64],
+    pub q_values: &'a [Option<f64>],
     /// Images for the inversions section; may be empty.
     pub previews: &'a [Preview],
     /// Ids of the queries that are members, where that is known: the report then says how many

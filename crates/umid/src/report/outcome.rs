@@ -9,6 +9,8 @@ use crate::overview::Votes;
 pub(super) struct Outcome {
     /// Queries with a record.
     pub names: usize,
+    /// Those with a p-value.
+    pub tested: usize,
     /// Names with a p-value at most `alpha`.
     pub detected_at_level: usize,
     /// Names with a q-value at most the false discovery rate; `None` without q-values.
@@ -32,17 +34,18 @@ impl Outcome {
         let Report { run, overview, q_values, .. } = *report;
         let parameters = &run.parameters;
         let smallest_p = 1.0 / (run.calibrated_reference.ranked as f64 + 1.0);
-        let names = overview.names();
+        let tested = overview.tested();
         let detected = |q: &&f64| **q <= parameters.false_discovery_rate;
         Self {
-            names,
+            names: overview.names(),
+            tested,
             detected_at_level: overview.detected(),
             detected_at_fdr: (!q_values.is_empty())
-                .then(|| q_values.iter().filter(detected).count()),
-            expected_at_level: parameters.alpha * names as f64,
+                .then(|| q_values.iter().flatten().filter(detected).count()),
+            expected_at_level: parameters.alpha * tested as f64,
             paper: overview.votes(),
             smallest_p,
-            names_needed_for_fdr: names_needed(smallest_p, names, parameters.false_discovery_rate),
+            names_needed_for_fdr: names_needed(smallest_p, tested, parameters.false_discovery_rate),
             alpha: parameters.alpha,
             false_discovery_rate: parameters.false_discovery_rate,
         }
@@ -52,6 +55,9 @@ impl Outcome {
     pub(super) fn sentence(&self) -> String {
         if self.names == 0 {
             return "No name has been answered yet.".to_owned();
+        }
+        if self.tested == 0 {
+            return "No name has a calibrated verdict; see the warnings.".to_owned();
         }
         let level = percent(self.alpha);
         let by_chance = format!(
@@ -63,7 +69,7 @@ impl Outcome {
                 "{} of {} detected at a false discovery rate of {}; {} at level {level} a name, \
                  {by_chance}.",
                 or_none(detected),
-                names(self.names),
+                names(self.tested),
                 percent(self.false_discovery_rate),
                 or_none(self.detected_at_level).to_lowercase(),
             ),
@@ -71,7 +77,7 @@ impl Outcome {
                 "{} of {} detected at level {level} a name, {by_chance}; no false discovery rate \
                  was computed.",
                 or_none(self.detected_at_level),
-                names(self.names),
+                names(self.tested),
             ),
         }
     }
@@ -101,7 +107,8 @@ mod tests {
 
     fn outcome() -> Outcome {
         Outcome {
-            names: 120,
+            names: 121,
+            tested: 120,
             detected_at_level: 5,
             detected_at_fdr: Some(3),
             expected_at_level: 6.0,

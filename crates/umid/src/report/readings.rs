@@ -20,8 +20,8 @@ fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
     let level = percent(run.parameters.alpha);
     let rate = percent(run.parameters.false_discovery_rate);
     let headline = match outcome.detected_at_fdr {
-        Some(detected) => figure(detected, outcome.names, &format!("detected at FDR {rate}")),
-        None => figure(outcome.detected_at_level, outcome.names, &format!("detected at {level}")),
+        Some(detected) => figure(detected, outcome.tested, &format!("detected at FDR {rate}")),
+        None => figure(outcome.detected_at_level, outcome.tested, &format!("detected at {level}")),
     };
     let needed = match outcome.names_needed_for_fdr {
         _ if outcome.detected_at_fdr.is_none() => String::new(),
@@ -29,7 +29,7 @@ fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
         n => format!(
             "With {}, that is too coarse for fewer than {} to pass FDR {rate} together; a larger \
              reference helps.",
-            names(outcome.names),
+            names(outcome.tested),
             count(n as u64)
         ),
     };
@@ -120,7 +120,9 @@ pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
         let rate = parameters.false_discovery_rate;
         rows += &row(
             format!("Calibrated, FDR {}", percent(rate)),
-            all.clone().map(|i| (is_member(i), report.q_values[i] <= rate)).collect(),
+            all.clone()
+                .map(|i| (is_member(i), report.q_values[i].is_some_and(|q| q <= rate)))
+                .collect(),
         );
     }
     rows += &row(
@@ -169,7 +171,7 @@ mod tests {
         let mut records = fixture::records(4, 1);
         for (i, record) in records.iter_mut().enumerate() {
             record.id = i.to_string();
-            record.calibrated.detected = i < 3;
+            record.calibrated.as_mut().unwrap().detected = i < 3;
             record.paper = None;
         }
         let members: BTreeSet<String> = ["0", "1"].map(String::from).into();

@@ -29,8 +29,9 @@ pub struct QueryRecord {
     /// The paper's reading: the ensemble's vote against gibberish. `None` when the run was
     /// made without inversions.
     pub paper: Option<PaperReading>,
-    /// The calibrated reading: a conformal p-value against plausible names.
-    pub calibrated: CalibratedReading,
+    /// The calibrated reading: a conformal p-value against plausible names of the same form.
+    /// `None` if the reference has too few of these; a warning says so.
+    pub calibrated: Option<CalibratedReading>,
     /// What the reader must know about this query, in plain words.
     pub warnings: Vec<String>,
 }
@@ -77,6 +78,9 @@ pub struct RunInfo {
     pub parameters: Parameters,
     /// Where the run was computed, such as `cpu`.
     pub device: String,
+    /// What products of the input tower ran on, such as `f32 (avx512)`.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The reference of the paper's reading; `None` without inversions.
     pub paper_reference: Option<ReferenceInfo>,
     /// The reference of the calibrated reading.
@@ -157,8 +161,8 @@ pub struct ReferenceInfo {
     pub description: String,
     /// Number of texts.
     pub count: usize,
-    /// How many of them a query is ranked among: all for the paper's reading, and for the
-    /// calibrated one those that do not set its scales.
+    /// How many of them a query is ranked among, at most: all for the paper's reading, and for
+    /// the calibrated one those of the query's form that do not set the scales.
     pub ranked: usize,
     /// Digest of the texts in order.
     pub digest: String,

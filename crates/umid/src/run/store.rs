@@ -30,7 +30,7 @@ use crate::csv_out::TableWriter;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::queries::Query;
-use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
+use crate::record::{Counts, QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
 use crate::run::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 
@@ -85,7 +85,7 @@ impl<'a> RunStore<'a> {
         let path = dir.join(RUN_FILE);
         let (key, info) = match read_info(&path)? {
             Some(stored) => resume(dir, stored, info, &mut warnings)?,
-            None => start(dir, info)?,
+            None => start(dir, info, queries.len())?,
         };
         let queries = WrittenQueries::new(queries, key);
         if queries.are_redacted() && !queries.ids().all(is_plain_number) {
@@ -237,7 +237,7 @@ impl<'a> RunStore<'a> {
     pub fn finish(
         &mut self,
         overview: &Overview,
-        q_values: &[f64],
+        q_values: &[Option<f64>],
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), AuditError> {
         assert_eq!(self.done(), q_values.len(), "one q-value a record");
@@ -252,7 +252,7 @@ impl<'a> RunStore<'a> {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    fn write_table(&self, overview: &Overview, q_values: &[f64]) -> Result<(), AuditError> {
+    fn write_table(&self, overview: &Overview, q_values: &[Option<f64>]) -> Result<(), AuditError> {
         let failed = |source| self.failed(TABLE_FILE, source);
         let mut file = Replacement::begin(&self.dir.join(TABLE_FILE)).map_err(failed)?;
         let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
@@ -266,13 +266,11 @@ impl<'a> RunStore<'a> {
     fn write_info(&mut self) -> io::Result<()> {
         self.info.counts.queries = self.queries.len();
         self.info.counts.done = self.done();
-        let mut json = serde_json::to_vec_pretty(&self.info)?;
-        json.push(b'\n');
-        write_atomically(&self.dir.join(RUN_FILE), &json)
+        write_info(&self.dir, &self.info)
     }
 
     fn failed(&self, file: &str, source: io::Error) -> AuditError {
-        AuditError::WriteOutput { path: self.dir.join(file), kept: self.done(), source }
+        AuditError::WriteOutput { path: self.dir.join(file), source }
     }
 }
 
@@ -361,16 +359,29 @@ fn read_info(path: &Path) -> Result<Option<RunInfo>, AuditError> {
     serde_json::from_value(value).map(Some).map_err(|error| unreadable(error.to_string()))
 }
 
-fn start(dir: &Path, mut info: RunInfo) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
-    if !info.parameters.redact {
-        return Ok((None, info));
+/// Writes the `run.json` of a new run before there is any other file that a kill could leave
+/// without it.
+fn start(
+    dir: &Path,
+    mut info: RunInfo,
+    queries: usize,
+) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
+    let mut key = None;
+    if info.parameters.redact {
+        let found = RedactionKey::find(dir)?.map_or_else(|| RedactionKey::create(dir), Ok)?;
+        info.queries_digest = found.blinded(&info.queries_digest);
+        key = Some(found);
     }
-    let key = match RedactionKey::find(dir)? {
-        Some(key) => key,
-        None => RedactionKey::create(dir)?,
-    };
-    info.queries_digest = key.blinded(&info.queries_digest);
-    Ok((Some(key), info))
+    info.counts = Counts { queries, done: 0 };
+    write_info(dir, &info)
+        .map_err(|source| AuditError::CreateOutput { path: dir.join(RUN_FILE), source })?;
+    Ok((key, info))
+}
+
+fn write_info(dir: &Path, info: &RunInfo) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(info)?;
+    json.push(b'\n');
+    write_atomically(&dir.join(RUN_FILE), &json)
 }
 
 fn resume(
@@ -389,8 +400,11 @@ fn resume(
     if !differences.is_empty() {
         return Err(AuditError::DifferentRun { dir: dir.to_owned(), differences });
     }
+    let asked_unit = asked.unit.unwrap_or_default();
+    let stored_unit = stored.unit.get_or_insert_with(|| asked_unit.clone());
     for (what, stored, asked) in [
         ("device", &mut stored.device, asked.device),
+        ("processor's unit", stored_unit, asked_unit),
         ("version of umid", &mut stored.umid_version, asked.umid_version),
     ] {
         if *stored != asked {
@@ -419,10 +433,12 @@ fn non_finite_field(record: &QueryRecord) -> Option<String> {
             paper.scores.iter().map(|(name, &score)| (format!("paper.scores.{name}"), score));
         scores.chain([("paper.vote_score".to_owned(), paper.vote_score)])
     });
-    let calibrated = [
-        ("calibrated.score".to_owned(), record.calibrated.score),
-        ("calibrated.p_value".to_owned(), record.calibrated.p_value),
-    ];
+    let calibrated = record.calibrated.iter().flat_map(|calibrated| {
+        [
+            ("calibrated.score".to_owned(), calibrated.score),
+            ("calibrated.p_value".to_owned(), calibrated.p_value),
+        ]
+    });
     signals
         .chain(paper)
         .chain(calibrated)

@@ -39,12 +39,12 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
             vote_score: value / 3.0,
             member: true,
         }),
-        calibrated: CalibratedReading {
+        calibrated: Some(CalibratedReading {
             score: value,
             p_value: 1.0 / 3.0,
             signals_used: vec!["similarity".to_owned()],
             detected: false,
-        },
+        }),
         warnings: Vec::new(),
     }
 }
@@ -88,6 +88,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             redact: false,
         },
         device: "cpu".to_owned(),
+        unit: None,
         paper_reference: Some(reference("p")),
         calibrated_reference: reference("c"),
         queries_digest: queries_digest(queries),
@@ -109,8 +110,9 @@ fn complete(store: &mut RunStore<'_>, queries: &[Query]) {
 
 /// Writes the files of the end.
 fn finish(store: &mut RunStore<'_>, q_values: &[f64]) -> Result<(), AuditError> {
+    let q_values: Vec<Option<f64>> = q_values.iter().copied().map(Some).collect();
     let overview = overview(&queries(store.done()));
-    store.finish(&overview, q_values, |report| report.write_all(b"<html>"))
+    store.finish(&overview, &q_values, |report| report.write_all(b"<html>"))
 }
 
 /// What the records of these queries, in the clear, say together.
@@ -144,8 +146,19 @@ fn refused(dir: &Path, info: RunInfo, queries: &[Query]) -> AuditError {
     let before = contents(dir);
     let error = RunStore::open(dir, info, queries).unwrap_err();
     assert_eq!(contents(dir), before, "nothing is changed");
-    assert!(error.is_usage(), "{error}");
     error
+}
+
+/// A file of results without a `run.json` would be taken for something else than a run.
+#[test]
+fn the_description_is_there_before_the_results() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = queries(2);
+    start(dir.path(), info(&asked), asked.len()).unwrap();
+    assert_eq!(contents(dir.path()).into_keys().collect::<Vec<_>>(), [RUN_FILE]);
+    let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
+    assert!(store.warnings().is_empty() && store.done() == 0);
+    complete(&mut store, &asked);
 }
 
 #[test]
@@ -356,7 +369,7 @@ fn read_back_error_for_a_file_that_was_changed_and_no_table_is_made_of_it() {
         let Some(Err(AuditError::ReadBack { line, .. })) = last else { panic!("{last:?}") };
         assert_eq!(line, at);
         let error = finish(&mut store, &[1.0; 3]).unwrap_err();
-        assert!(matches!(error, AuditError::ReadBack { .. }) && !error.is_usage(), "{error}");
+        assert!(matches!(error, AuditError::ReadBack { .. }), "{error}");
         assert!(!dir.path().join(TABLE_FILE).exists() && !dir.path().join(REPORT_FILE).exists());
     }
     fs::remove_file(&path).unwrap();
@@ -372,7 +385,7 @@ fn other_records_error_for_an_overview_of_another_run() {
     // Of one record fewer, one more, and of the same in another order.
     let reversed: Vec<Query> = asked.iter().rev().cloned().collect();
     for (other, at) in [(queries(1), 1), (queries(3), 2), (reversed, 0)] {
-        let error = store.finish(&overview(&other), &[1.0; 2], |_| Ok(())).unwrap_err();
+        let error = store.finish(&overview(&other), &[Some(1.0); 2], |_| Ok(())).unwrap_err();
         let AuditError::Report(ReportError::OtherRecords { position }) = error else {
             panic!("{error}")
         };
@@ -402,8 +415,8 @@ fn record_not_finite_error_names_the_field() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     let edits: [(&str, Edit); 5] = [
         ("signals.similarity", |r| _ = r.signals.insert("similarity".into(), Some(f64::NAN))),
-        ("calibrated.score", |r| r.calibrated.score = f64::INFINITY),
-        ("calibrated.p_value", |r| r.calibrated.p_value = f64::NAN),
+        ("calibrated.score", |r| r.calibrated.as_mut().unwrap().score = f64::INFINITY),
+        ("calibrated.p_value", |r| r.calibrated.as_mut().unwrap().p_value = f64::NAN),
         ("paper.vote_score", |r| r.paper.as_mut().unwrap().vote_score = f64::NAN),
         ("paper.scores.forest", |r| {
             r.paper.as_mut().unwrap().scores.insert("forest".into(), f64::NEG_INFINITY);
@@ -415,7 +428,6 @@ fn record_not_finite_error_names_the_field() {
         let error = store.append(&bad).unwrap_err();
         let AuditError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
         assert!(field.starts_with(wanted), "{error}");
-        assert!(!error.is_usage());
     }
     complete(&mut store, &asked);
 }
@@ -428,7 +440,7 @@ fn write_output_error_when_a_file_cannot_be_replaced() {
     complete(&mut store, &asked);
     fs::create_dir_all(dir.path().join(REPORT_FILE).join("x")).unwrap();
     let error = finish(&mut store, &[1.0]).unwrap_err();
-    assert!(matches!(error, AuditError::WriteOutput { kept: 1, .. }), "{error}");
+    assert!(matches!(error, AuditError::WriteOutput { .. }), "{error}");
     assert!(error.to_string().contains(REPORT_FILE), "{error}");
 }
 
@@ -498,10 +510,10 @@ proptest! {
         let finite = bits.into_iter().map(f64::from_bits).filter(|value| value.is_finite());
         for value in finite {
             let mut sent = record("q", "Jane Roe");
-            sent.calibrated.score = value;
+            sent.calibrated.as_mut().unwrap().score = value;
             let line = serde_json::to_vec(&sent).unwrap();
             let back: QueryRecord = serde_json::from_slice(&line).unwrap();
-            prop_assert_eq!(back.calibrated.score.to_bits(), value.to_bits());
+            prop_assert_eq!(back.calibrated.unwrap().score.to_bits(), value.to_bits());
         }
     }
 }
