@@ -41,9 +41,9 @@ const SIGNAL_ROUND_OFF: f64 = 1e-5;
 /// Scores of the detectors, relative to one plus their size, where the reference itself was
 /// computed in other batches and the detectors were fitted anew. Measured: 9.2e-6.
 const REFITTED_ROUND_OFF: f64 = 1e-4;
-/// The same of the autoencoder, whose thousand epochs of training amplify the difference.
-/// Measured: 3.2e-3.
-const RETRAINED_ROUND_OFF: f64 = 1e-2;
+/// The same of the autoencoder, whose thousand epochs of training amplify the difference: how much
+/// depends on its seed. Measured with the seeds 0 to 4: 1.5e-2 to 9.7e-2.
+const RETRAINED_ROUND_OFF: f64 = 0.2;
 
 /// Signals that an inversion gives.
 static OF_INVERSIONS: [Signal; 6] = [
@@ -120,12 +120,19 @@ fn relative((a, b): (f64, f64)) -> f64 {
 fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
     assert_signals_alike(a, b, signals);
     let (one, other) = (a.paper.as_ref().unwrap(), b.paper.as_ref().unwrap());
-    assert_eq!((one.votes, one.member), (other.votes, other.member));
-    assert_eq!(one.flags, other.flags);
+    // An autoencoder that was trained anew may flip a name at its threshold.
+    let retrained = |name: &str| scores > SIGNAL_ROUND_OFF && name == "autoencoder";
+    assert!(one.flags.keys().eq(other.flags.keys()));
+    for (name, flag) in &one.flags {
+        assert!(retrained(name) || *flag == other.flags[name], "{name}");
+    }
+    if one.flags == other.flags {
+        assert_eq!((one.votes, one.member), (other.votes, other.member));
+    }
+    assert!(one.scores.keys().eq(other.scores.keys()));
     for (name, score) in &one.scores {
         let distance = relative((*score, other.scores[name]));
-        let retrained = scores > SIGNAL_ROUND_OFF && name == "autoencoder";
-        let allowed = if retrained { RETRAINED_ROUND_OFF } else { scores };
+        let allowed = if retrained(name) { RETRAINED_ROUND_OFF } else { scores };
         assert!(distance <= allowed, "{name} differs by {distance:e}");
     }
     assert_eq!(a.warnings, b.warnings);
