@@ -62,12 +62,13 @@ impl AuditSummary {
     ///
     /// # Errors
     ///
-    /// Here or from the iterator, [`AuditError::ReadBack`] where the directory no longer holds
+    /// Here or from the iterator, [`StoreError::ReadBack`](crate::store::StoreError::ReadBack) where the directory no longer holds
     /// all of them, and [`crate::report::ReportError::OtherRecords`] where it holds others.
     pub fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<QueryRecord, AuditError>>, AuditError> {
         let records = Records::open(&self.results, self.overview.names())?;
+        let records = records.map(|record| record.map_err(AuditError::from));
         Ok(self.overview.checked(records))
     }
 }

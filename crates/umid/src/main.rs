@@ -25,6 +25,9 @@ fn main() -> ExitCode {
         Ok(cli::Outcome::MemberFound) => MEMBER_FOUND,
         Err(error) => {
             eprintln!("umid: {}", message(&error));
+            if let Some(remedy) = error.downcast_ref().and_then(cli::remedy) {
+                eprintln!("umid: try {remedy}");
+            }
             exit_code(&error)
         }
     })

@@ -219,7 +219,11 @@ fn bad_template() {
     for (template, word) in
         [("a photo", "exactly one"), ("{} {}", "exactly one"), ("a {}", "twice")]
     {
-        refused(&bench, bench.audit("out").args(["--template", template]), &["template", word]);
+        refused(
+            &bench,
+            bench.audit("out").args(["--template", template]),
+            &["template", word, "try --template"],
+        );
     }
 }
 
@@ -246,11 +250,15 @@ fn reference_too_small_to_calibrate() {
     write_names(&bench.path("reference.txt"), &names(20));
     refused(&bench, &mut bench.audit("out"), &["13 names", "at least 20", "names:30"]);
 
-    // Enough names, too few of them of two parts.
+    // Enough names, too few of them of either form.
     let mut mixed = names(32);
     mixed[..16].iter_mut().for_each(|name| *name = name.replace(' ', ""));
     write_names(&bench.path("reference.txt"), &mixed);
-    refused(&bench, &mut bench.audit("out"), &["names of two parts", "at least 20"]);
+    refused(
+        &bench,
+        &mut bench.audit("out"),
+        &["names of one form", "at least 20", "--reference names:30"],
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use umid::AuditError;
 use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
 use umid::cache::ReferenceCache;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
@@ -37,9 +38,9 @@ pub(crate) struct Args {
     /// several are better than one. The first is inverted
     #[arg(long, value_name = "TEXT")]
     template: Vec<String>,
-    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N or
-    /// file:PATH, plausible names that cannot be members, for the calibrated reading
-    /// [default: names:600]; repeatable
+    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N (of
+    /// each form of name) or file:PATH, plausible names that cannot be members, for the calibrated
+    /// reading [default: names:600]; repeatable
     #[arg(long, value_name = "SPEC")]
     reference: Vec<ReferenceSpec>,
     /// Treat every name as one unit: no siblings
@@ -58,10 +59,10 @@ pub(crate) struct Args {
     /// Siblings' last parts, one a line, instead of the bundled ones
     #[arg(long, value_name = "FILE", requires = "sibling_first")]
     sibling_last: Option<PathBuf>,
-    /// Level of the calibrated test, a name
+    /// Per-name significance level of the calibrated test
     #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "P")]
     alpha: f64,
-    /// Level of the false discovery rate control, across the run
+    /// Level of the false discovery rate control across the run
     #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "Q")]
     fdr: f64,
     /// Votes of the four detectors that make a member in the paper's reading
@@ -116,11 +117,11 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
     let templates = if args.template.is_empty() {
         Templates::of(modality)
     } else {
-        Templates::new(args.template.clone())?
+        Templates::new(args.template.clone()).map_err(AuditError::from)?
     };
     let siblings = match (&args.sibling_first, &args.sibling_last) {
-        (Some(first), Some(last)) => Siblings::from_files(first, last)?,
-        _ => Siblings::bundled(args.siblings)?,
+        (Some(first), Some(last)) => Siblings::from_files(first, last).map_err(AuditError::from)?,
+        _ => Siblings::bundled(args.siblings).map_err(AuditError::from)?,
     };
     Ok(AuditOptions {
         templates,

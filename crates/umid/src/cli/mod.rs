@@ -7,6 +7,7 @@ mod inspect;
 mod invert;
 mod options;
 mod progress;
+mod remedy;
 mod tensors;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ pub(crate) enum Outcome {
     Done,
     MemberFound,
 }
+
+pub(crate) use remedy::remedy;
 
 /// Said of an error that came after the run was finished.
 #[derive(Debug, thiserror::Error)]

@@ -129,7 +129,7 @@ fn files(directory: &Path, modality: Modality) -> Result<Vec<PathBuf>, AuditErro
         let kind = plural(modality);
         let found = format!(
             "it holds {} {kind} and at least {LEAST} are needed; add public {kind} of the model's \
-             domain (files ending in {}; subdirectories are not read), or leave --bank out",
+             domain (files ending in {}; subdirectories are not read), or do without a bank",
             files.len(),
             endings(modality).join(", ")
         );
@@ -189,7 +189,10 @@ mod tests {
         let error = fingerprint(dir.path(), Modality::Image).unwrap_err();
         assert!(matches!(error, AuditError::Bank { .. }));
         let message = error.to_string();
-        assert!(message.contains("99 images") && message.contains("leave --bank out"), "{message}");
+        assert!(
+            message.contains("99 images") && message.contains("do without a bank"),
+            "{message}"
+        );
         write_image(dir.path(), "last.PNG", 200);
         assert!(fingerprint(dir.path(), Modality::Image).is_ok());
         // Images are no bank of a model that reads sound.

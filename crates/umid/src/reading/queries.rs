@@ -2,10 +2,12 @@
 //! [`read_queries`] (in `queries/read.rs`) reads and checks the file; the same reader serves
 //! a reference file of plausible names.
 
+mod error;
 mod read;
 
 use serde::{Deserialize, Serialize};
 
+pub use error::QueriesError;
 pub(crate) use read::read_names;
 pub use read::{MAX_LIST_BYTES, NameFile, QueryOptions, read_queries};
 pub(crate) use umid_signals::name_key;

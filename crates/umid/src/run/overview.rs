@@ -370,7 +370,7 @@ mod tests {
     #[test]
     fn an_error_of_the_records_is_passed_on() {
         let records = fixture::records(3, 1).into_iter().map(Ok);
-        let records = records.chain([Err(AuditError::NoTemplates)]);
+        let records = records.chain([Err(AuditError::OneRestart)]);
         assert!(Overview::read(&fixture::run(40), records).is_err());
     }
 

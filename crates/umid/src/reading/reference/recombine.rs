@@ -15,8 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{MIN_REFERENCE, ReferenceTexts, check_count, renumbered, stream};
-use crate::error::AuditError;
+use super::{MIN_REFERENCE, ReferenceError, ReferenceTexts, check_count, renumbered, stream};
 use crate::names::NameList;
 use crate::queries::{Query, name_key};
 use crate::reading::form::Form;
@@ -51,7 +50,7 @@ pub fn choose_reference(
     seed: u64,
     count: usize,
     queries: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
     let excluded = keys(queries);
     let mut forms: BTreeMap<Form, Vec<&Query>> = BTreeMap::new();
@@ -160,7 +159,7 @@ fn bundled(
     count: usize,
     pairs: &[(&str, &str)],
     queries: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     let mut reference =
         recombined(seed, count, &NameList::First.names(), &NameList::Last.names(), queries)?;
     reference.description =
@@ -192,20 +191,20 @@ pub fn recombined(
     firsts: &[String],
     lasts: &[String],
     exclude: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
     let parts = Parts::new(firsts.iter().map(String::as_str), lasts.iter().map(String::as_str));
     for (side, found) in
         [("first", parts.distinct_first.len()), ("last", parts.distinct_last.len())]
     {
         if found < 2 {
-            return Err(AuditError::TooFewParts { side, found, needed: 2 });
+            return Err(ReferenceError::TooFewParts { side, found, needed: 2 });
         }
     }
     let excluded = keys(exclude);
     let possible = parts.drawable(&excluded);
     if count > possible {
-        return Err(AuditError::TooFewCombinations { asked: count, possible });
+        return Err(ReferenceError::TooFewCombinations { asked: count, possible });
     }
     Ok(ReferenceTexts {
         texts: parts.draw(seed, "recombined", count, &excluded),
@@ -400,16 +399,20 @@ mod tests {
     fn too_few_parts_error() {
         let same = vec!["Ann".to_owned(), "ANN".to_owned()];
         let error = recombined(0, 10, &same, &owned("L", 90), &[]).unwrap_err();
-        let wanted = matches!(error, AuditError::TooFewParts { side: "first", found: 1, .. });
+        let wanted = matches!(error, ReferenceError::TooFewParts { side: "first", found: 1, .. });
         assert!(wanted, "{error}");
         let error = recombined(0, 10, &owned("F", 90), &[], &[]).unwrap_err();
-        assert!(matches!(error, AuditError::TooFewParts { side: "last", found: 0, .. }), "{error}");
+        assert!(
+            matches!(error, ReferenceError::TooFewParts { side: "last", found: 0, .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn too_few_combinations_error() {
         let error = recombined(0, 51, &owned("F", 10), &owned("L", 10), &[]).unwrap_err();
-        let wanted = matches!(error, AuditError::TooFewCombinations { asked: 51, possible: 50 });
+        let wanted =
+            matches!(error, ReferenceError::TooFewCombinations { asked: 51, possible: 50 });
         assert!(wanted, "{error}");
     }
 }

@@ -142,7 +142,7 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The error of opening `dir`, which must leave everything in it as it was.
-fn refused(dir: &Path, info: RunInfo, queries: &[Query]) -> AuditError {
+fn refused(dir: &Path, info: RunInfo, queries: &[Query]) -> StoreError {
     let before = contents(dir);
     let error = RunStore::open(dir, info, queries).unwrap_err();
     assert_eq!(contents(dir), before, "nothing is changed");
@@ -201,7 +201,7 @@ fn output_locked_error_while_another_run_writes() {
     let asked = queries(2);
     let mut first = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::OutputLocked { .. }), "{error}");
+    assert!(matches!(error, StoreError::OutputLocked { .. }), "{error}");
     complete(&mut first, &asked);
     drop(first);
     assert_eq!(RunStore::open(dir.path(), info(&asked), &asked).unwrap().done(), 2);
@@ -213,7 +213,7 @@ fn output_not_a_directory_error() {
     let path = dir.path().join("file");
     fs::write(&path, "kept").unwrap();
     let error = RunStore::open(&path, info(&queries(1)), &queries(1)).unwrap_err();
-    assert!(matches!(error, AuditError::OutputNotADirectory { .. }), "{error}");
+    assert!(matches!(error, StoreError::OutputNotADirectory { .. }), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
 }
 
@@ -223,7 +223,7 @@ fn create_output_error_below_a_file() {
     fs::write(dir.path().join("file"), "kept").unwrap();
     let path = dir.path().join("file/run");
     let error = RunStore::open(&path, info(&queries(1)), &queries(1)).unwrap_err();
-    assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::CreateOutput { .. }), "{error}");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn create_output_error_for_a_directory_where_the_report_goes() {
     drop(RunStore::open(dir.path(), info(&asked), &asked).unwrap());
     fs::create_dir(dir.path().join(REPORT_FILE)).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::CreateOutput { .. }), "{error}");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn lock_output_error_where_there_are_no_locks() {
     let source = io::Error::from(io::ErrorKind::Unsupported);
     let (dir, path) = (Path::new("out"), PathBuf::from("out/.lock"));
     let error = lock_error(dir, path, TryLockError::Error(source));
-    assert!(matches!(error, AuditError::LockOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::LockOutput { .. }), "{error}");
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn foreign_output_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "kept").unwrap();
     let error = refused(dir.path(), info(&queries(1)), &queries(1));
-    assert!(matches!(error, AuditError::ForeignOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::ForeignOutput { .. }), "{error}");
     assert!(!dir.path().join(LOCK_FILE).exists());
 }
 
@@ -258,7 +258,7 @@ fn foreign_output_error_for_results_without_their_run() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(RESULTS_FILE), "{}\n").unwrap();
     let error = refused(dir.path(), info(&queries(1)), &queries(1));
-    assert!(matches!(error, AuditError::ForeignOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::ForeignOutput { .. }), "{error}");
 }
 
 #[test]
@@ -270,12 +270,12 @@ fn run_info_unreadable_error() {
     for content in ["", "{", "[]", "{\"schema_version\":1}", &other_version.to_string()] {
         fs::write(dir.path().join(RUN_FILE), content).unwrap();
         let error = refused(dir.path(), info(&asked), &asked);
-        assert!(matches!(error, AuditError::RunInfoUnreadable { .. }), "{error}");
+        assert!(matches!(error, StoreError::RunInfoUnreadable { .. }), "{error}");
     }
     fs::remove_file(dir.path().join(RUN_FILE)).unwrap();
     fs::create_dir(dir.path().join(RUN_FILE)).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::RunInfoUnreadable { .. }), "{error}");
+    assert!(matches!(error, StoreError::RunInfoUnreadable { .. }), "{error}");
 }
 
 #[test]
@@ -287,7 +287,7 @@ fn different_run_error_names_what_differs() {
     other.parameters.steps = 99;
     other.model.digest = "other".into();
     let error = refused(dir.path(), other, &asked);
-    let AuditError::DifferentRun { differences, .. } = &error else { panic!("{error}") };
+    let StoreError::DifferentRun { differences, .. } = &error else { panic!("{error}") };
     let fields: Vec<&str> = differences.iter().map(|d| d.field.as_str()).collect();
     assert_eq!(fields, ["model.digest", "parameters.steps"]);
     let text = error.to_string();
@@ -306,7 +306,7 @@ fn results_record_error_is_passed_on() {
     let text = fs::read_to_string(&path).unwrap().replacen("\"q1\"", "\"q1", 1);
     fs::write(&path, text).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::ResultsRecord { line: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::ResultsRecord { line: 2, .. }), "{error}");
 }
 
 #[test]
@@ -366,14 +366,16 @@ fn read_back_error_for_a_file_that_was_changed_and_no_table_is_made_of_it() {
     for (changed, at) in [(swapped, 2), (shorter, 3), (renamed, 2), (damaged, 2)] {
         fs::write(&path, changed).unwrap();
         let last = store.records().unwrap().find(Result::is_err);
-        let Some(Err(AuditError::ReadBack { line, .. })) = last else { panic!("{last:?}") };
+        let Some(Err(AuditError::Store(StoreError::ReadBack { line, .. }))) = last else {
+            panic!("{last:?}")
+        };
         assert_eq!(line, at);
         let error = finish(&mut store, &[1.0; 3]).unwrap_err();
-        assert!(matches!(error, AuditError::ReadBack { .. }), "{error}");
+        assert!(matches!(error, AuditError::Store(StoreError::ReadBack { .. })), "{error}");
         assert!(!dir.path().join(TABLE_FILE).exists() && !dir.path().join(REPORT_FILE).exists());
     }
     fs::remove_file(&path).unwrap();
-    assert!(matches!(store.records().err(), Some(AuditError::ReadBack { .. })));
+    assert!(matches!(store.records().err(), Some(AuditError::Store(StoreError::ReadBack { .. }))));
 }
 
 #[test]
@@ -401,7 +403,7 @@ fn unexpected_record_error() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     for wrong in [record("q1", "Jane Roe1"), record("q0", "Jane Roe1"), record("x", "y")] {
         let error = store.append(&wrong).unwrap_err();
-        assert!(matches!(error, AuditError::UnexpectedRecord { .. }), "{error}");
+        assert!(matches!(error, StoreError::UnexpectedRecord { .. }), "{error}");
     }
     complete(&mut store, &asked);
     let error = store.append(&record("q0", "Jane Roe0")).unwrap_err();
@@ -426,7 +428,7 @@ fn record_not_finite_error_names_the_field() {
         let mut bad = record("q0", "Jane Roe0");
         edit(&mut bad);
         let error = store.append(&bad).unwrap_err();
-        let AuditError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
+        let StoreError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
         assert!(field.starts_with(wanted), "{error}");
     }
     complete(&mut store, &asked);
@@ -440,7 +442,7 @@ fn write_output_error_when_a_file_cannot_be_replaced() {
     complete(&mut store, &asked);
     fs::create_dir_all(dir.path().join(REPORT_FILE).join("x")).unwrap();
     let error = finish(&mut store, &[1.0]).unwrap_err();
-    assert!(matches!(error, AuditError::WriteOutput { .. }), "{error}");
+    assert!(matches!(error, AuditError::Store(StoreError::WriteOutput { .. })), "{error}");
     assert!(error.to_string().contains(REPORT_FILE), "{error}");
 }
 
@@ -471,7 +473,7 @@ fn a_redacted_run_holds_no_name_and_resumes_with_its_key_alone() {
         fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
         refused(dir.path(), redacted.clone(), &asked)
     };
-    assert!(matches!(error, AuditError::RedactionKey { .. }), "{error}");
+    assert!(matches!(error, StoreError::RedactionKey { .. }), "{error}");
     RedactionKey::create(dir.path()).unwrap();
     let error = refused(dir.path(), redacted, &asked);
     assert!(error.to_string().contains("queries_digest"), "{error}");
