@@ -21,8 +21,8 @@ const FAILED: u8 = 3;
 fn main() -> ExitCode {
     let outcome = cli::run(&cli::Cli::parse());
     ExitCode::from(match outcome {
-        Ok(cli::Outcome::Done) => DONE,
-        Ok(cli::Outcome::MemberFound) => MEMBER_FOUND,
+        Ok(cli::Ended::Done) => DONE,
+        Ok(cli::Ended::MemberFound) => MEMBER_FOUND,
         Err(error) => {
             eprintln!("umid: {}", message(&error));
             if let Some(remedy) = error.downcast_ref().and_then(cli::remedy) {

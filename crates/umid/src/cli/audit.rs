@@ -12,7 +12,7 @@ use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 use umid_models::Model;
 
-use super::Outcome;
+use super::Ended;
 use super::options::{InversionArgs, ModelArgs};
 use super::progress::watcher;
 
@@ -93,7 +93,7 @@ pub(crate) struct Args {
     inversion: InversionArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
     let model = args.model.load()?;
@@ -106,9 +106,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         print_summary(&summary);
     }
     if args.fail_on_member && summary.discoveries() > 0 {
-        return Ok(Outcome::MemberFound);
+        return Ok(Ended::MemberFound);
     }
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {

@@ -19,7 +19,7 @@ use umid_models::Model;
 use super::audit::{GIBBERISH, NAMES, print_summary};
 use super::options::DeviceArgs;
 use super::progress::watcher;
-use super::{AfterTheRun, Outcome};
+use super::{AfterTheRun, Ended};
 
 /// Names of each group that are audited unless `--all` is given.
 const NAMES_OF_EACH_GROUP: usize = 60;
@@ -98,7 +98,7 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     let bundle = match args.modality {
         Kind::Image => IMAGE,
@@ -135,7 +135,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let rows =
         compare(&model, &options, &summary, &member_ids, &non_member_ids).context(AfterTheRun)?;
     print_table(&rows);
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 /// A bundled model, unpacked into `directory`.

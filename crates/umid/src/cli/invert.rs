@@ -10,7 +10,7 @@ use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Spa
 use umid_models::audio::WaveformSpace;
 use umid_models::{FrontEnd, InputTower, Model};
 
-use super::Outcome;
+use super::Ended;
 use super::options::{InversionArgs, ModelArgs};
 use super::tensors::{self, HostTensor};
 
@@ -55,7 +55,7 @@ enum SearchSpace {
     Waveform,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let model = args.model.load()?;
     let params = args
         .inversion
@@ -134,7 +134,7 @@ fn finish(
     model: &Model,
     Found { starts, inversion }: Found,
     waveforms: Option<(&Array2<f32>, usize)>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Ended> {
     let mut inputs = matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
     inputs.shape.splice(1.., model.tower()?.input_shape());
     let gradient_norms = HostTensor {
@@ -154,7 +154,7 @@ fn finish(
     if let Some(path) = &args.preview {
         preview(model, &inversion, waveforms, path)?;
     }
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn is_wav(path: &Path) -> bool {

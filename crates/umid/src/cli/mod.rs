@@ -40,7 +40,7 @@ enum Command {
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Ended {
     Done,
     MemberFound,
 }
@@ -52,7 +52,7 @@ pub(crate) use remedy::remedy;
 #[error("the run is finished, what was to follow it failed")]
 pub(crate) struct AfterTheRun;
 
-pub(crate) fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<Ended> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Audit(args) => audit::run(args),

@@ -1,4 +1,5 @@
-//! A model with its references, ready to read names: the part of an audit that needs no files.
+//! A model with its references, ready to read names: the part of an audit that needs no run
+//! directory. It reads the bank's files and, where there is one, the cache of references.
 //!
 //! Data flows one way: names to embeddings to inversions to signals; the references' signals
 //! fit the readers; each name is then read by them. Nothing is fitted on a name under test.
@@ -32,7 +33,7 @@ pub struct Reading {
     pub signals: SignalRow,
     /// The ensemble's vote; `None` without inversions, or where they failed.
     pub paper: Option<PaperReading>,
-    /// The calibrated test's outcome; `None` if the reference has too few names of this form.
+    /// The calibrated test's result; `None` if the reference has too few names of this form.
     pub calibrated: Option<CalibratedReading>,
     /// What a reader must know about this name.
     pub warnings: Vec<String>,

@@ -15,7 +15,7 @@ use crate::cache::{CacheKey, Lookup, ReferenceCache};
 use crate::error::AuditError;
 use crate::progress::Progress;
 
-/// File endings that are taken for images; other files are passed over.
+/// File endings that are taken for images; other files are ignored.
 const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
 /// File endings that are taken for sounds.
 const SOUND_ENDINGS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "oga"];
@@ -40,7 +40,7 @@ fn plural(modality: Modality) -> &'static str {
     }
 }
 
-/// Embeddings as they are cached: one row an input.
+/// Embeddings as they are cached: one row per input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Cached {
     rows: Vec<Vec<f32>>,

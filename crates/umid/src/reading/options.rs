@@ -35,7 +35,7 @@ pub struct AuditOptions {
     pub score: Vec<(Signal, f64)>,
     /// The same for names without two parts.
     pub one_part_score: Vec<(Signal, f64)>,
-    /// Level of the calibrated test.
+    /// Per-name significance level of the calibrated test.
     pub alpha: f64,
     /// Level of the false discovery rate control across the run.
     pub false_discovery_rate: f64,

@@ -170,7 +170,7 @@ mod tests {
         assert!(rows.iter().all(|row| row.id != "0"), "the largest p-value is left out");
         assert!(embedded.note().contains("20,000 names"));
         // Counts are over all: p = 1/20 and below.
-        let outcome = crate::report::outcome::Outcome::of(&report);
+        let outcome = crate::report::findings::Findings::of(&report);
         assert_eq!((embedded.total, outcome.names), (MAX_ROWS + 1, MAX_ROWS + 1));
         assert_eq!(outcome.detected_at_level, MAX_ROWS + 1 - 19);
         assert!(crate::report::p_values::figure(&run, &drawn.overview).contains("of 20,001 names"));

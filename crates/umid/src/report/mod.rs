@@ -19,12 +19,12 @@ mod audited;
 mod axes;
 mod distribution;
 mod embedded;
+mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guide;
 pub mod imagined;
 mod markup;
-mod outcome;
 mod p_values;
 pub mod preview;
 mod readings;
@@ -42,9 +42,9 @@ use crate::overview::{Overview, main_signal};
 use crate::record::RunInfo;
 pub use axes::Axis;
 use embedded::Embedded;
+use findings::Findings;
 pub use markup::{count, escape};
 use markup::{data_uri, fill};
-use outcome::Outcome;
 pub use table::{MAX_ROWS, Table};
 
 const PAGE: &str = include_str!("report.html");
@@ -172,7 +172,7 @@ pub fn render<'a>(report: &Report<'a>) -> Result<Page<'a>, ReportError> {
     if !report.table.is_of(report.overview) {
         return Err(ReportError::OtherTable);
     }
-    let outcome = Outcome::of(report);
+    let outcome = Findings::of(report);
     let embedded = Embedded::new(report);
     let parts = vec![
         ("nonce", nonce(report.run)),

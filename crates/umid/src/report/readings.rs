@@ -2,13 +2,13 @@
 //! the truth is known.
 
 use super::Report;
+use super::findings::{Findings, expected};
 use super::markup::{count, names, percent, probability};
-use super::outcome::{Outcome, expected};
 use crate::overview::Votes;
 use crate::record::RunInfo;
 
 /// Both readings as two panels.
-pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
+pub(super) fn section(run: &RunInfo, outcome: &Findings) -> String {
     let paper = match outcome.paper {
         Some(paper) => paper_panel(run, &paper),
         None => no_paper_panel(run),
@@ -16,7 +16,7 @@ pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
     format!("<div class=\"panels\">\n{}{paper}</div>\n", calibrated_panel(run, outcome))
 }
 
-fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
+fn calibrated_panel(run: &RunInfo, outcome: &Findings) -> String {
     let level = percent(run.parameters.alpha);
     let rate = percent(run.parameters.false_discovery_rate);
     let headline = match outcome.detected_at_fdr {
@@ -93,7 +93,7 @@ fn figure(n: usize, of: usize, what: &str) -> String {
 }
 
 /// How many verdicts were right, where the truth is known; empty otherwise.
-pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
+pub(super) fn truth(report: &Report<'_>, outcome: &Findings) -> String {
     let Some(members) = report.ground_truth else {
         return String::new();
     };
@@ -177,7 +177,7 @@ mod tests {
         let members: BTreeSet<String> = ["0", "1"].map(String::from).into();
         let drawn = fixture::Drawn::of(&run, &records);
         let report = Report { ground_truth: Some(&members), ..drawn.report(&run, &[]) };
-        let html = truth(&report, &Outcome::of(&report)).replace('\u{a0}', " ");
+        let html = truth(&report, &Findings::of(&report)).replace('\u{a0}', " ");
         let cell = |n, share| format!("<td>{n} of 2 <span class=\"muted\">({share} %)</span></td>");
         assert!(html.contains(&(cell(2, 100) + &cell(1, 50))), "{html}");
         assert!(html.contains("3 of 4 <span class=\"muted\">(75 %)"), "{html}");
@@ -194,7 +194,7 @@ mod tests {
         }
         let drawn = fixture::Drawn::of(&run, &records);
         let report = drawn.report(&run, &[]);
-        let html = section(&run, &Outcome::of(&report));
+        let html = section(&run, &Findings::of(&report));
         assert!(html.contains("made without inversions"));
     }
 }

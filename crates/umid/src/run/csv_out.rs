@@ -1,4 +1,4 @@
-//! `results.csv`: the run as a table, one row a query in the order of the queries, for a
+//! `results.csv`: the run as a table, one row per query in the order of the queries, for a
 //! spreadsheet or a data frame. It repeats `results.jsonl` and adds the one column that needs
 //! the whole run, `q_value`. A missing value is an empty cell.
 //!

@@ -21,7 +21,7 @@ pub struct QueryRecord {
     pub id: String,
     /// The name that was asked about, or its hash in a redacted run.
     pub text: String,
-    /// The two parts of the name, where it has exactly two; `None` in a redacted run.
+    /// The first and the last part of the name, if it has parts; `None` in a redacted run.
     pub parts: Option<[String; 2]>,
     /// Raw signal values by name, as the signal's definition gives them. A signal that could
     /// not be computed for this query is `None`.
@@ -136,7 +136,7 @@ pub struct Parameters {
     pub clamp: bool,
     /// What is optimised: `pixels`.
     pub space: String,
-    /// Level of the calibrated test.
+    /// Per-name significance level of the calibrated test.
     pub alpha: f64,
     /// Level of the false discovery rate control across the run.
     pub false_discovery_rate: f64,

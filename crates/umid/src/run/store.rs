@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `.lock` | held while a run writes; freed by the system when the process ends | never |
 //! | `run.json` | what is run ([`RunInfo`]) | whole, renamed into place |
-//! | `results.jsonl` | one record a query, in the order of the queries | line by line |
+//! | `results.jsonl` | one record per query, in the order of the queries | line by line |
 //! | `results.csv`, `report.html` | made from the two at the end | whole, renamed into place |
 //! | `redact.key` | the key of a redacted run ([`crate::redact`]) | whole, private |
 //!

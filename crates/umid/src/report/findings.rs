@@ -6,7 +6,7 @@ use crate::overview::Votes;
 
 /// What the run found, counted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Outcome {
+pub(super) struct Findings {
     /// Queries with a record.
     pub names: usize,
     /// Those with a p-value.
@@ -28,7 +28,7 @@ pub(super) struct Outcome {
     false_discovery_rate: f64,
 }
 
-impl Outcome {
+impl Findings {
     /// Counts what a report is of.
     pub(super) fn of(report: &Report<'_>) -> Self {
         let Report { run, overview, q_values, .. } = *report;
@@ -105,8 +105,8 @@ fn or_none(n: usize) -> String {
 mod tests {
     use super::*;
 
-    fn outcome() -> Outcome {
-        Outcome {
+    fn outcome() -> Findings {
+        Findings {
             names: 121,
             tested: 120,
             detected_at_level: 5,
@@ -131,14 +131,14 @@ mod tests {
 
     #[test]
     fn nothing_detected_is_said_as_such() {
-        let none = Outcome { detected_at_level: 0, detected_at_fdr: Some(0), ..outcome() };
+        let none = Findings { detected_at_level: 0, detected_at_fdr: Some(0), ..outcome() };
         assert!(none.sentence().starts_with("None of 120 names detected"));
         assert!(none.sentence().contains("; none at level"));
     }
 
     #[test]
     fn a_run_without_q_values_says_so() {
-        let sentence = Outcome { detected_at_fdr: None, ..outcome() }.sentence();
+        let sentence = Findings { detected_at_fdr: None, ..outcome() }.sentence();
         assert!(sentence.starts_with("5 of 120 names detected at level"));
         assert!(sentence.ends_with("no false discovery rate was computed."));
     }
