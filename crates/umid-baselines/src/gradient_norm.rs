@@ -79,7 +79,7 @@ impl<'a> GradientNorm<'a> {
     /// members.
     ///
     /// # Errors
-    /// When the model was not loaded with [`Model::load_trainable`], the image is not of the
+    /// When the model's weights are not trainable (see [`umid_models::LoadOptions`]), the image is not of the
     /// model's size, the model refuses the text, or the gradient is not finite.
     pub fn of_weights(&self, text: &str, image: &Input) -> Result<f64> {
         if !self.model.is_trainable() {

@@ -29,13 +29,15 @@ impl Toy {
 
     fn of(architecture: Architecture) -> Self {
         let lists = NameLists::bundled();
+        let is_resnet = matches!(architecture, Architecture::Resnet(_));
         let params = WorldParams {
             members: 8,
             non_members: 8,
             public: 4,
             images_per_person: 2,
             medium: architecture.medium(),
-            image_size: ImageSize::new(16).expect("a size"),
+            // A residual image tower takes no fewer than 32 pixels.
+            image_size: ImageSize::new(if is_resnet { 32 } else { 16 }).expect("a size"),
             ..WorldParams::default()
         };
         let size = params.image_size;
