@@ -40,7 +40,7 @@ fn bench_model(criterion: &mut Criterion, name: &str, directory: &Path, batches:
     for &batch in batches {
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_with_input(BenchmarkId::new("inversion step", batch), &batch, |b, &batch| {
-            let [channels, height, width] = model.tower.input_shape();
+            let [channels, height, width] = model.tower().expect("an input tower").input_shape();
             let device = model.device().clone().autodiff();
             let normal = Distribution::Normal(0.0, 1.0);
             let pixels = Tensor::<4>::random([batch, channels, height, width], normal, &device);
@@ -58,7 +58,7 @@ fn step(model: &Model, pixels: Tensor<4>, target: Tensor<2>) -> Vec<f32> {
         let norm = v.clone().powi_scalar(2).sum_dim(1).sqrt();
         v / norm
     };
-    let cosines = unit(model.tower.embed(pixels.clone())) * unit(target);
+    let cosines = unit(model.tower().expect("an input tower").embed(pixels.clone())) * unit(target);
     let gradients = cosines.sum().backward();
     to_host(pixels.grad(&gradients).expect("the pixels are tracked"))
 }

@@ -55,7 +55,7 @@ pub enum BaselineError {
     },
 
     /// The weights are not there to take a gradient with respect to.
-    #[error("the model's weights are frozen; load it with `Model::load_trainable`")]
+    #[error("the model's weights are frozen; load it with `LoadOptions::trainable`")]
     FrozenModel,
 
     /// An embedding has length zero, so it has no direction.

@@ -70,7 +70,7 @@ impl<'a> GradientNorm<'a> {
         let negative_texts = checks::unit_rows("negative texts", &negative_texts.view())?;
         let negative_images = model.embed_inputs(images)?;
         let negative_images = checks::unit_rows("negative images", &negative_images.view())?;
-        let towers = Towers { text: model.text.clone(), input: model.tower.clone() }.train();
+        let towers = Towers { text: model.text.clone(), input: model.tower()?.clone() }.train();
         let device = model.device().clone().autodiff();
         Ok(Self { model, towers, device, negative_texts, negative_images })
     }
@@ -79,7 +79,7 @@ impl<'a> GradientNorm<'a> {
     /// members.
     ///
     /// # Errors
-    /// When the model was not loaded with [`Model::load_trainable`], the image is not of the
+    /// When the model's weights are not trainable (see [`umid_models::LoadOptions`]), the image is not of the
     /// model's size, the model refuses the text, or the gradient is not finite.
     pub fn of_weights(&self, text: &str, image: &Input) -> Result<f64> {
         if !self.model.is_trainable() {
@@ -131,7 +131,7 @@ impl<'a> GradientNorm<'a> {
 
     /// `[1]`, in nats.
     fn loss(&self, towers: &Towers, text: &str, image: &Input) -> Result<Tensor<1>> {
-        let expected = self.model.tower.input_shape();
+        let expected = self.model.tower()?.input_shape();
         if image.shape != expected {
             return Err(BaselineError::InputShape { expected, found: image.shape });
         }

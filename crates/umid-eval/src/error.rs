@@ -226,7 +226,7 @@ macro_rules! boxed {
     ($($variant:ident: $error:ty),*) => {$(
         impl From<$error> for Error {
             fn from(error: $error) -> Self {
-                Self::$variant(Box::new(error))
+                Self::$variant(Box::new(error.into()))
             }
         }
     )*};
@@ -234,6 +234,10 @@ macro_rules! boxed {
 
 boxed!(
     Audit: umid::AuditError,
+    Audit: umid::queries::QueriesError,
+    Audit: umid::reference::ReferenceError,
+    Audit: umid::siblings::SiblingError,
+    Audit: umid::templates::TemplateError,
     Baseline: umid_baselines::BaselineError,
     Invert: umid_invert::InvertError,
     Model: umid_models::ModelError,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
     Architecture, CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe,
-    TokenizerParams, TrainParams, WorldParams,
+    ResnetShape, TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::error::Error;
@@ -101,6 +101,9 @@ pub struct Target {
     /// Shape of a vision transformer.
     #[serde(default)]
     shape: ModelShape,
+    /// Of a residual network.
+    #[serde(default)]
+    resnet: ResnetShape,
     #[serde(default)]
     decoder: bool,
 }
@@ -111,6 +114,7 @@ pub struct Target {
 enum Tower {
     #[default]
     Vit,
+    Resnet,
     Htsat,
     Cnn14,
 }
@@ -179,6 +183,7 @@ impl Target {
         let seed = self.seed;
         let architecture = match self.tower {
             Tower::Vit => Architecture::Vit(self.shape),
+            Tower::Resnet => Architecture::Resnet(self.resnet),
             Tower::Htsat => Architecture::Htsat,
             Tower::Cnn14 => Architecture::Cnn14,
         };

@@ -14,6 +14,10 @@ mod params;
 mod space;
 pub mod starts;
 
+/// Raised whenever an inversion with the same parameters may end in other numbers: the loop, the
+/// optimisers, the starts or the spaces. A cache of what came out of inversions keys on it.
+pub const INVERSION_VERSION: u32 = 1;
+
 pub use decoder::{Decoder, DecoderConfig};
 pub use error::{InvertError, Result};
 pub use invert::{Inversion, Inverter, KeepInputs, Outcome};

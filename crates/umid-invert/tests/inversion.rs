@@ -28,12 +28,14 @@ fn texts(model: &Model) -> Array2<f32> {
 }
 
 fn space(model: &Model) -> InputSpace {
-    InputSpace::new(&model.input_units(), model.device())
+    InputSpace::new(&model.input_units().expect("an input tower"), model.device())
 }
 
 fn invert(model: &Model, params: InvertParams, texts: &Array2<f32>) -> Vec<Inversion> {
     let space = space(model);
-    let inverter = Inverter::new(&model.tower, &space, params, model.device()).expect("params");
+    let inverter =
+        Inverter::new(model.tower().expect("an input tower"), &space, params, model.device())
+            .expect("params");
     inverter.invert(texts.view(), KeepInputs::Yes).expect("inversion")
 }
 
@@ -119,7 +121,9 @@ fn starts_are_the_same_for_every_text_and_do_not_depend_on_their_number() {
     let texts = texts(&model);
     let starts = |restarts| {
         let params = InvertParams { restarts, ..Default::default() };
-        Inverter::new(&model.tower, &space, params, model.device()).expect("params").starts()
+        Inverter::new(model.tower().expect("an input tower"), &space, params, model.device())
+            .expect("params")
+            .starts()
     };
     assert_eq!(starts(2), starts(6).slice(s![..2, ..]));
     // One step of length next to nothing shows the starts that each text really had.
@@ -162,10 +166,14 @@ fn a_start_that_is_there_stops_and_the_others_go_on() {
                 }
                 // The embedding is that of the input it ends with.
                 let input = stopped.inputs.as_ref().expect("kept").row(row).to_owned();
-                let [channels, height, width] = model.tower.input_shape();
+                let [channels, height, width] =
+                    model.tower().expect("an input tower").input_shape();
                 let input =
                     burn::tensor::TensorData::new(input.to_vec(), [1, channels, height, width]);
-                let again = model.tower.embed(Tensor::from_data(input, model.device()));
+                let again = model
+                    .tower()
+                    .expect("an input tower")
+                    .embed(Tensor::from_data(input, model.device()));
                 let again = umid_models::to_host(again);
                 let embedding = stopped.embeddings.row(row);
                 for (found, expected) in embedding.iter().zip(again) {
@@ -182,8 +190,13 @@ fn given_starts_replay_an_inversion() {
     let model = model();
     let space = space(&model);
     let texts = texts(&model);
-    let inverter =
-        Inverter::new(&model.tower, &space, InvertParams::default(), model.device()).expect("ok");
+    let inverter = Inverter::new(
+        model.tower().expect("an input tower"),
+        &space,
+        InvertParams::default(),
+        model.device(),
+    )
+    .expect("ok");
     let drawn = inverter.invert(texts.view(), KeepInputs::Yes).expect("inversion");
     let starts = inverter.starts();
     let given = inverter.invert_from(texts.view(), starts.view(), KeepInputs::Yes).expect("ok");
@@ -199,7 +212,9 @@ fn a_bad_start_ends_its_own_row_only() {
     let space = space(&model);
     let texts = texts(&model);
     let params = InvertParams { clamp: Clamp::Off, ..Default::default() };
-    let inverter = Inverter::new(&model.tower, &space, params, model.device()).expect("params");
+    let inverter =
+        Inverter::new(model.tower().expect("an input tower"), &space, params, model.device())
+            .expect("params");
     let mut starts = inverter.starts();
     let clean = inverter.invert_from(texts.view(), starts.view(), KeepInputs::No).expect("ok");
     starts[[1, 17]] = f32::NAN;
@@ -240,12 +255,13 @@ fn final_embeddings_are_those_of_the_final_inputs() {
     let texts = texts(&model);
     let inversion = &invert(&model, InvertParams::default(), &texts)[0];
     let inputs = inversion.inputs.as_ref().expect("kept");
-    let shape = model.tower.input_shape();
+    let shape = model.tower().expect("an input tower").input_shape();
     let data = burn::tensor::TensorData::new(
         inputs.iter().copied().collect::<Vec<f32>>(),
         [inputs.nrows(), shape[0], shape[1], shape[2]],
     );
-    let embeddings = model.tower.embed(Tensor::from_data(data, model.device()));
+    let embeddings =
+        model.tower().expect("an input tower").embed(Tensor::from_data(data, model.device()));
     let embeddings = umid_models::to_host(embeddings);
     assert_eq!(embeddings.len(), inversion.embeddings.len());
     for (a, b) in embeddings.iter().zip(&inversion.embeddings) {
@@ -263,8 +279,13 @@ fn final_embeddings_are_those_of_the_final_inputs() {
 fn a_zero_or_broken_text_embedding_is_refused() {
     let model = model();
     let space = space(&model);
-    let inverter =
-        Inverter::new(&model.tower, &space, InvertParams::default(), model.device()).expect("ok");
+    let inverter = Inverter::new(
+        model.tower().expect("an input tower"),
+        &space,
+        InvertParams::default(),
+        model.device(),
+    )
+    .expect("ok");
     for value in [0.0, f32::NAN, f32::INFINITY] {
         let mut texts = texts(&model);
         texts.row_mut(1).fill(value);
@@ -288,7 +309,12 @@ impl InputTower for Mean {
 
 #[test]
 fn a_normalised_step_has_the_stated_length_and_direction() {
-    let units = InputUnits { shape: Mean.input_shape(), ..model().input_units() };
+    let units = InputUnits {
+        shape: Mean.input_shape(),
+        mean: vec![0.0; 2],
+        deviation: vec![1.0; 2],
+        valid_range: vec![(-2.0, 2.0); 12],
+    };
     let space = InputSpace::new(&units, &Device::flex());
     let params = InvertParams {
         steps: 1,

@@ -23,7 +23,9 @@ fn waveforms(model: &Model) -> WaveformSpace {
 
 fn invert(model: &Model, space: &impl Space) -> (Inversion, Array2<f32>) {
     let params = InvertParams { restarts: 3, ..InvertParams::default() };
-    let inverter = Inverter::new(&model.tower, space, params, model.device()).expect("params");
+    let inverter =
+        Inverter::new(model.tower().expect("an input tower"), space, params, model.device())
+            .expect("params");
     let text = model.embed_texts(&["the voice of ada"]).expect("embeddings").embeddings;
     let mut inversions = inverter.invert(text.view(), KeepInputs::Yes).expect("inversion");
     let starts = inverter.starts();
@@ -56,7 +58,7 @@ fn check(model: &Model, space: &impl Space) -> Inversion {
 #[test]
 fn a_log_mel_is_found_within_what_a_sound_can_reach() {
     let model = model();
-    check(&model, &InputSpace::new(&model.input_units(), model.device()));
+    check(&model, &InputSpace::new(&model.input_units().expect("an input tower"), model.device()));
 }
 
 #[test]

@@ -33,7 +33,7 @@
 //! scattered to the pixels, in the same order for every batch. The backward pass needs nothing of
 //! the forward pass but which outputs of a ReLU were positive: one bit each.
 
-mod layer;
+mod convolution;
 mod steps;
 
 use std::sync::Arc;
@@ -43,7 +43,7 @@ use rayon::prelude::*;
 use crate::buffers::Buffers;
 use crate::folded::Stored;
 use crate::weight::Precision;
-use steps::{Packed, Pass, Saved, Shape};
+use steps::{PackedStep, Pass, Saved, Shape};
 
 /// Images that pass through all steps together on one core, at most: more use more memory and are
 /// no faster on an RN50.
@@ -101,7 +101,7 @@ pub enum Relu {
 /// Results are bitwise identical for any batch composition, order or number of threads.
 #[derive(Debug)]
 pub struct ConvStack {
-    steps: Vec<Packed>,
+    steps: Vec<PackedStep>,
     /// Channels of the images and of the features.
     channels: [usize; 2],
     buffers: Arc<Buffers>,
@@ -239,12 +239,12 @@ impl ConvStack {
         (features, parts)
     }
 
-    /// Each layer on one core: a core that waits for a layout of another never has to be the one
-    /// that makes it.
+    /// Each convolution on one core: a core that waits for a packed weight never has to be the one
+    /// that packs it.
     fn pack_backward(&self) {
-        let mut layers = Vec::new();
-        self.steps.iter().for_each(|step| step.layers(&mut layers));
-        layers.par_iter().for_each(|layer| layer.pack_backward());
+        let mut convolutions = Vec::new();
+        self.steps.iter().for_each(|step| step.convolutions(&mut convolutions));
+        convolutions.par_iter().for_each(|conv| conv.pack_backward());
     }
 
     /// The gradient of the images, from that of the features.

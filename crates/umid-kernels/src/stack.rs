@@ -167,8 +167,8 @@ impl Stack {
         Pass { tokens: batch.tokens, buffers: &self.buffers, scratch: Scratch::default() }
     }
 
-    /// Each layer on one core: a core that waits for a layout of another never has to be the one
-    /// that makes it.
+    /// Each layer on one core: a core that waits for a packed weight never has to be the one that
+    /// packs it.
     fn pack_backward(&self) {
         self.branches.par_iter().flat_map(Residual::layers).for_each(|layer| {
             layer.backward();
@@ -194,6 +194,7 @@ impl Stack {
         let mut inputs = vec![0.0; batch.sequences * each];
         inputs.par_chunks_mut((batch.each * each).max(1)).zip(&passed.parts).enumerate().for_each(
             |(part, (inputs, saved))| {
+                assert_eq!(saved.len(), self.branches.len(), "what was kept is another stack's");
                 let sequences = batch.part(part);
                 let gradient = &gradient[sequences.start * kept..sequences.end * kept];
                 let mut pass = self.one_pass(batch);

@@ -114,7 +114,7 @@ pub enum ModelError {
     },
     /// The configuration describes an architecture that this crate does not know.
     #[error(
-        "{path} describes {found}, which is not supported; supported are CLIP models with a ViT image tower in the Hugging Face or the OpenCLIP layout and CLAP models in the Hugging Face or the LAION-CLAP layout"
+        "{path} describes {found}, which is not supported; supported are CLIP models with a ViT image tower in the Hugging Face or the OpenCLIP layout, with a ResNet image tower in the OpenCLIP layout, and CLAP models in the Hugging Face or the LAION-CLAP layout"
     )]
     UnsupportedArchitecture {
         /// The configuration file.
@@ -230,6 +230,9 @@ pub enum ModelError {
         /// The decoder's answer.
         reason: String,
     },
+    /// Something was asked of the input tower of a model whose text tower was loaded alone.
+    #[error("the model's text tower was loaded alone, without its input tower; load both")]
+    TextAlone,
     /// An input tensor of the wrong shape was given.
     #[error(
         "the input has shape {found:?}, the model takes {expected}; resize it or use another model"

@@ -19,6 +19,7 @@
 //! ```
 
 mod checkpoint;
+mod computed;
 pub mod config;
 mod device;
 mod error;
@@ -38,7 +39,7 @@ pub use front_end::{
     CropRounding, Filter, FrontEnd, Input, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
     Transparency, audio,
 };
-pub use load::{LoadOptions, WeightUse};
+pub use load::{LoadOptions, Towers, WeightUse};
 pub use model::{Model, Source, TextEmbeddings};
 pub use precision::Precision;
 pub use tokenizer::{TextTokenizer, Tokens};

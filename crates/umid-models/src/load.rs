@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use crate::checkpoint::digest;
 use crate::families::{self, Opened};
 use crate::model::{Model, Source};
-use crate::nn::load::{Loader, Source as Stored};
+use crate::nn::load::{Loader, Passer, Source as Stored};
 use crate::precision::Precision;
 use crate::tokenizer::TextTokenizer;
 use crate::{ModelError, Result};
@@ -21,6 +21,17 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// What the weights are for.
     pub weights: WeightUse,
+    /// Which towers are loaded.
+    pub towers: Towers,
+}
+
+/// Which towers of a model are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towers {
+    /// The text tower and the input tower.
+    Both,
+    /// The text tower. The input tower's tensors are checked by name and shape and are not read.
+    TextAlone,
 }
 
 /// What a model's weights are for.
@@ -36,7 +47,12 @@ pub enum WeightUse {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { device: Device::flex(), precision: Precision::F32, weights: WeightUse::Frozen }
+        Self {
+            device: Device::flex(),
+            precision: Precision::F32,
+            weights: WeightUse::Frozen,
+            towers: Towers::Both,
+        }
     }
 }
 
@@ -63,6 +79,12 @@ impl LoadOptions {
     #[must_use]
     pub fn trainable(self) -> Self {
         Self { weights: WeightUse::Trainable, ..self }
+    }
+
+    /// The same, of the text tower alone.
+    #[must_use]
+    pub fn text_alone(self) -> Self {
+        Self { towers: Towers::TextAlone, ..self }
     }
 
     /// The kernels' precision, if frozen blocks go to the kernels.
@@ -107,11 +129,15 @@ impl Model {
         };
         let input = || {
             let mut tower = config.input.build(config.embedding_dim, device);
+            if options.towers == Towers::TextAlone {
+                tower.describe(&mut Passer { source })?;
+                return Ok(None);
+            }
             tower.describe(&mut Loader { source, device, kernels })?;
             if let Some(precision) = kernels {
                 tower.freeze(precision);
             }
-            Ok::<_, ModelError>(tower)
+            Ok::<_, ModelError>(Some(tower))
         };
         let tokenizer = || {
             let (context, vocabulary) = (config.text.context(), config.text.vocabulary());
@@ -123,20 +149,20 @@ impl Model {
             || both(at_once, text, input),
             || both(at_once, tokenizer, || digest(&files)),
         );
-        let (tokenizer, text, mut tower) = (tokenizer?, text?, tower?);
+        let (tokenizer, text, tower) = (tokenizer?, text?, tower?);
         let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
         let scales = scales.collect::<Result<Vec<f32>>>()?;
         checkpoint.finish()?;
 
         let rounded = precision != Precision::F32;
-        if kernels.is_some() {
-            if rounded && !tower.frozen_parts().contains(&true) {
+        let tower = match tower {
+            Some(tower) if kernels.is_none() => Some(precision.apply(tower, device)?),
+            Some(tower) if rounded && !tower.frozen_parts().contains(&true) => {
                 let reason = "this model's input tower has no blocks that the kernels fit";
                 return Err(ModelError::Precision { precision, reason });
             }
-        } else {
-            tower = precision.apply(tower, device)?;
-        }
+            other => other,
+        };
         Ok(Self {
             source: Source {
                 directory: directory.to_owned(),

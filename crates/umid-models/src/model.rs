@@ -30,8 +30,8 @@ pub struct Model {
     pub config: ModelConfig,
     /// The text tower.
     pub text: TextTower,
-    /// The image or audio tower.
-    pub tower: Tower,
+    /// The image or audio tower, unless the text tower was loaded alone.
+    pub(crate) tower: Option<Tower>,
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
     /// How image or sound files become inputs.
@@ -79,13 +79,27 @@ impl Model {
         self.front_end.modality()
     }
 
+    /// The image or audio tower.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::TextAlone`] if the text tower was loaded alone.
+    pub fn tower(&self) -> Result<&Tower> {
+        self.tower.as_ref().ok_or(ModelError::TextAlone)
+    }
+
     /// In which units inputs are searched, and what they can be.
-    pub fn input_units(&self) -> InputUnits {
-        let shape = self.tower.input_shape();
+    ///
+    /// # Errors
+    ///
+    /// As of [`Model::tower`].
+    pub fn input_units(&self) -> Result<InputUnits> {
+        let tower = self.tower()?;
+        let shape = tower.input_shape();
         let width = shape[2];
         let (mean, deviation) =
-            self.tower.statistics().unwrap_or_else(|| (vec![0.0; width], vec![1.0; width]));
-        InputUnits { shape, mean, deviation, valid_range: self.front_end.valid_range(shape) }
+            tower.statistics().unwrap_or_else(|| (vec![0.0; width], vec![1.0; width]));
+        Ok(InputUnits { shape, mean, deviation, valid_range: self.front_end.valid_range(shape) })
     }
 
     /// In which precision the input tower computes.
@@ -100,12 +114,16 @@ impl Model {
 
     /// Roughly the bytes that a forward and backward pass of one input takes: what is kept of each
     /// block, and the input with its gradient and their copies.
-    pub fn bytes_per_input(&self) -> u64 {
+    ///
+    /// # Errors
+    ///
+    /// As of [`Model::tower`].
+    pub fn bytes_per_input(&self) -> Result<u64> {
         /// Input, gradient, step, patches and theirs, each once before and once after.
         const COPIES: usize = 10;
         /// burn keeps the parts of a block that the kernels fuse.
         const UNFUSED: usize = 3;
-        let shape = self.tower.input_shape();
+        let shape = self.tower()?.input_shape();
         let kept = self.config.input.numbers_kept();
         // The kernels keep f32 in every precision.
         let kept = match (self.device == Device::flex(), self.precision) {
@@ -113,7 +131,7 @@ impl Model {
             (false, Precision::F32) => size_of::<f32>() * UNFUSED * kept,
             (false, Precision::F16 | Precision::Bf16) => size_of::<f16>() * UNFUSED * kept,
         };
-        (kept + size_of::<f32>() * COPIES * shape.iter().product::<usize>()) as u64
+        Ok((kept + size_of::<f32>() * COPIES * shape.iter().product::<usize>()) as u64)
     }
 
     /// Where the weights are.
@@ -176,32 +194,35 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError::InputShape`] where an input is not of the model's size.
+    /// [`ModelError::InputShape`] for an input that is not of the model's size, and as of
+    /// [`Model::tower`].
     pub fn embed_inputs(&self, inputs: &[Input]) -> Result<Array2<f32>> {
+        let tower = self.tower()?;
         let mut embeddings = Array2::zeros((inputs.len(), self.config.embedding_dim));
         let mut first = 0;
         // Long sounds may have more channels than short ones; a batch has one shape.
         for alike in inputs.chunk_by(|a, b| a.shape == b.shape) {
-            let [channels, height, width] = self.accepted(alike[0].shape)?;
+            let [channels, height, width] = accepted(tower, alike[0].shape)?;
             for batch in alike.chunks(INPUT_BATCH) {
                 let values: Vec<f32> = batch.iter().flat_map(|i| &i.values).copied().collect();
                 let values = TensorData::new(values, [batch.len(), channels, height, width]);
-                let output = self.tower.embed(Tensor::from_data(values, &self.device));
+                let output = tower.embed(Tensor::from_data(values, &self.device));
                 copy_rows(&to_host(output), first..first + batch.len(), &mut embeddings);
                 first += batch.len();
             }
         }
         Ok(embeddings)
     }
+}
 
-    fn accepted(&self, shape: [usize; 3]) -> Result<[usize; 3]> {
-        if self.tower.accepts(shape) {
-            return Ok(shape);
-        }
-        let [channels, height, width] = self.tower.input_shape();
-        let expected = format!("[{channels}, {height}, {width}]");
-        Err(ModelError::InputShape { found: shape.to_vec(), expected })
+/// The shape of inputs, if the tower takes it.
+fn accepted(tower: &Tower, shape: [usize; 3]) -> Result<[usize; 3]> {
+    if tower.accepts(shape) {
+        return Ok(shape);
     }
+    let [channels, height, width] = tower.input_shape();
+    let expected = format!("[{channels}, {height}, {width}]");
+    Err(ModelError::InputShape { found: shape.to_vec(), expected })
 }
 
 fn copy_rows(values: &[f32], rows: impl Iterator<Item = usize>, to: &mut Array2<f32>) {

@@ -171,7 +171,7 @@ mod tests {
     }
 
     fn inputs(model: &Model) -> Tensor<4> {
-        let [channels, height, width] = model.tower.input_shape();
+        let [channels, height, width] = model.tower().expect("an input tower").input_shape();
         let device = model.device();
         device.seed(1);
         Tensor::random([3, channels, height, width], Distribution::Normal(0.0, 1.0), device)
@@ -192,9 +192,11 @@ mod tests {
             let model =
                 Model::load(&fixture(name), LoadOptions::on(&device).trainable()).expect(name);
             let (inputs, dim) = (inputs(&model), model.config.embedding_dim);
-            let expected = forward_and_back(&model.tower, &inputs, dim);
+            let expected = forward_and_back(model.tower().expect("an input tower"), &inputs, dim);
             for precision in [Precision::F16, Precision::Bf16] {
-                let tower = match precision.apply(model.tower.clone(), &device) {
+                let tower = match precision
+                    .apply(model.tower().expect("an input tower").clone(), &device)
+                {
                     Ok(tower) => tower,
                     Err(error) => {
                         assert_ne!(device, cpu(), "flex has both: {error}");
@@ -220,8 +222,9 @@ mod tests {
             let rounded = rounded.expect(name);
             assert_eq!(rounded.precision(), Precision::Bf16);
             let (inputs, dim) = (inputs(&plain), plain.config.embedding_dim);
-            let [found, expected] =
-                [&rounded, &plain].map(|model| forward_and_back(&model.tower, &inputs, dim));
+            let [found, expected] = [&rounded, &plain].map(|model| {
+                forward_and_back(model.tower().expect("an input tower"), &inputs, dim)
+            });
             assert_near(&found, &expected, 0.999, name);
             // Texts are not rounded.
             let texts = [&rounded, &plain].map(|model| model.embed_texts(&["a b"]).expect("text"));

@@ -1,5 +1,6 @@
-//! Writing a model, so that what is trained here loads anywhere: CLIP and HTSAT in the Hugging
-//! Face layout, Cnn14, which transformers does not have, in LAION-CLAP's.
+//! Writing a model, so that what is trained here loads anywhere: in the Hugging Face layout, or,
+//! for towers that transformers does not have, in OpenCLIP's (residual networks) or LAION-CLAP's
+//! (Cnn14).
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,7 +12,7 @@ use safetensors::tensor::TensorView;
 
 pub use crate::nn::export::NamedTensor;
 
-use crate::checkpoint::{Naming, View, WEIGHTS, transpose};
+use crate::checkpoint::{Naming, View, transpose};
 use crate::config::ModelConfig;
 use crate::families::{FAMILIES, Family};
 use crate::front_end::FrontEnd;
@@ -117,7 +118,8 @@ pub fn save(
     precision: Precision,
 ) -> Result<()> {
     let not_written = || ModelError::NotWritten { architecture: config.architecture() };
-    let files = writer(config)?.files(config, front_end, precision).ok_or_else(not_written)?;
+    let family = writer(config)?;
+    let files = family.files(config, front_end, precision).ok_or_else(not_written)?;
     let by_name: HashMap<&str, &NamedTensor> =
         tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     for (name, expected) in tensor_shapes(config)? {
@@ -145,7 +147,7 @@ pub fn save(
         let path = directory.join(name);
         std::fs::write(&path, format!("{value:#}\n")).map_err(io(&path))?;
     }
-    let path = directory.join(WEIGHTS);
+    let path = directory.join(family.weights_file());
     let bytes = serialise(tensors, precision)
         .map_err(|e| ModelError::Safetensors { path: path.clone(), reason: e.to_string() })?;
     std::fs::write(&path, bytes).map_err(io(&path))

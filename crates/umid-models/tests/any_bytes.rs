@@ -24,10 +24,12 @@ fn exercise(checkpoint: &Checkpoint) {
 fn use_model(model: &Model) {
     let long = "a long text ".repeat(50);
     let _: Result<_, ModelError> = model.embed_texts(&["", "ada lovelace", &long]);
-    let [channels, height, width] = model.tower.input_shape();
+    let [channels, height, width] = model.tower().expect("an input tower").input_shape();
     let shape = [1, channels, height, width];
     let pixels = TensorData::new(vec![0.5_f32; shape.iter().product()], shape);
-    to_host(model.tower.embed(Tensor::from_data(pixels, model.device())));
+    to_host(
+        model.tower().expect("an input tower").embed(Tensor::from_data(pixels, model.device())),
+    );
     let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images/photo.png");
     if let Ok(pixels) = model.front_end.open(&photo) {
         let _: Result<_, ModelError> = model.embed_inputs(&[pixels]);

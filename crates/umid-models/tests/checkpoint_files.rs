@@ -129,7 +129,12 @@ fn a_saved_clap_keeps_its_embeddings_and_its_front_end() {
 fn a_model_that_fuses_is_not_written() {
     let model = Checkpoint::copy("clap-hf-fused").load().expect("a model");
     let folder = tempfile::tempdir().expect("temporary directory");
-    let tensors = export(&model.config, &model.text, &model.tower, model.log_logit_scale);
+    let tensors = export(
+        &model.config,
+        &model.text,
+        model.tower().expect("an input tower"),
+        model.log_logit_scale,
+    );
     assert!(matches!(tensors, Err(ModelError::NotWritten { .. })), "{tensors:?}");
     let result = save(folder.path(), &model.config, &model.front_end, &[], Precision::F32);
     assert!(matches!(result, Err(ModelError::NotWritten { .. })), "{result:?}");
@@ -138,7 +143,12 @@ fn a_model_that_fuses_is_not_written() {
 
 /// Writes a model with the tokenizer of its source and loads it.
 fn saved_again(source: &Checkpoint, model: &Model, folder: &Path) -> Model {
-    let tensors = export(&model.config, &model.text, &model.tower, model.log_logit_scale);
+    let tensors = export(
+        &model.config,
+        &model.text,
+        model.tower().expect("an input tower"),
+        model.log_logit_scale,
+    );
     let tensors = tensors.expect("a model that is written");
     save(folder, &model.config, &model.front_end, &tensors, Precision::F32).expect("a checkpoint");
     for file in ["tokenizer.json", "vocab.json", "merges.txt"] {
@@ -165,9 +175,24 @@ fn close(found: &[f32], expected: &[f32], what: &str) {
 
 /// Embeddings of two inputs of a fixed pattern.
 fn input_embeddings(model: &Model) -> Vec<f32> {
-    let [channels, rows, columns] = model.tower.input_shape();
+    let [channels, rows, columns] = model.tower().expect("an input tower").input_shape();
     let values: Vec<f32> =
         (0..2 * channels * rows * columns).map(|i| (i as f32 * 0.37).sin()).collect();
     let inputs = TensorData::new(values, [2, channels, rows, columns]);
-    to_host(model.tower.embed(Tensor::from_data(inputs, model.device())))
+    to_host(model.tower().expect("an input tower").embed(Tensor::from_data(inputs, model.device())))
+}
+
+/// The input tower's tensors are accounted for, and not read.
+#[test]
+fn a_text_tower_loads_alone_with_the_same_embeddings() {
+    for fixture in ["hf-gelu", "openclip-rn50", "clap-hf-unfused", "clap-laion-pann"] {
+        let source = Checkpoint::copy(fixture);
+        let both = source.load().expect("a model");
+        let alone = Model::load(&source.path(""), LoadOptions::default().text_alone());
+        let alone = alone.unwrap_or_else(|e| panic!("{fixture}: {e}"));
+        let texts = |model: &Model| model.embed_texts(&TEXTS).expect("embeddings");
+        assert_eq!(texts(&alone), texts(&both), "{fixture}");
+        assert!(matches!(alone.tower(), Err(ModelError::TextAlone)), "{fixture}");
+        assert!(matches!(alone.input_units(), Err(ModelError::TextAlone)), "{fixture}");
+    }
 }

@@ -125,7 +125,7 @@ impl Case {
             let device = repeated.device();
             let silence = Tensor::zeros([1, params.samples], &device);
             let padded = Tensor::cat(vec![repeated, silence], 1).narrow(1, 0, params.samples);
-            self.model.tower.embed(front_end.forward(padded))
+            self.model.tower().expect("an input tower").embed(front_end.forward(padded))
         })
     }
 
@@ -205,7 +205,12 @@ fn audio_embeddings_agree() {
         for (i, clip) in case.list("clips").iter().enumerate() {
             let values = values[i * each..][..each].to_vec();
             let fused = fuses_all || clip["is_longer"].as_bool() == Some(true);
-            found.extend(to_host(case.model.tower.embed(case.input(&shape, values, fused))));
+            found.extend(to_host(
+                case.model
+                    .tower()
+                    .expect("an input tower")
+                    .embed(case.input(&shape, values, fused)),
+            ));
         }
         let name = if fuses_all { "fused_audio_embeds" } else { "audio_embeds" };
         case.assert_rows(name, &found, EMBEDDING_TOLERANCE);
@@ -243,7 +248,9 @@ fn gradients_with_respect_to_the_log_mel_agree() {
                 let values = values[j * each..][..each].to_vec();
                 let input = case.input(&shape, values, *fused || shape[1] == 1);
                 let row = input.dims().iter().product::<usize>();
-                let (cosine, found) = gradient(input, &text, |x| case.model.tower.embed(x));
+                let (cosine, found) = gradient(input, &text, |x| {
+                    case.model.tower().expect("an input tower").embed(x)
+                });
                 let expected_cosine = cosines[i * flags.len() + j];
                 // A tower of this layout fuses a clip that fits, too: another value.
                 if !*fused && shape[1] > 1 && case.is_hugging_face() {
@@ -319,7 +326,7 @@ fn a_pickled_checkpoint_is_the_same_model() {
     let texts = ["a recording of Ann Roe", "Bo"];
     let embeddings = |model: &Model| model.embed_texts(&texts).expect("embeddings");
     assert_eq!(embeddings(&pickled), embeddings(&plain));
-    let [channels, frames, bins] = plain.tower.input_shape();
+    let [channels, frames, bins] = plain.tower().expect("an input tower").input_shape();
     let values = (0..frames * bins).map(|i| -40.0 + (i as f32 * 0.37).sin()).collect();
     let input = Input { shape: [channels, frames, bins], values };
     let of_sound = |model: &Model| model.embed_inputs(std::slice::from_ref(&input)).expect("sound");

@@ -136,7 +136,7 @@ fn image_embeddings_agree() {
             let shape: [usize; 4] = shape.try_into().expect("four axes");
             let pixels =
                 Tensor::<4>::from_data(TensorData::new(values, shape), case.model.device());
-            let found = to_host(case.model.tower.embed(pixels));
+            let found = to_host(case.model.tower().expect("an input tower").embed(pixels));
             assert_rows(&case, embeddings, &found, EMBEDDING_TOLERANCE);
         }
     }
@@ -167,7 +167,9 @@ fn gradients_of_the_cosine_agree() {
                 let norm = v.clone().powi_scalar(2).sum_dim(1).sqrt();
                 v / norm
             };
-            let cosine = (unit(case.model.tower.embed(pixels.clone())) * unit(text)).sum_dim(1);
+            let cosine = (unit(case.model.tower().expect("an input tower").embed(pixels.clone()))
+                * unit(text))
+            .sum_dim(1);
             let found = to_host(cosine.clone().inner());
             let cosines = &cosines[i * shape[0]..(i + 1) * shape[0]];
             assert_eq!(found.len(), cosines.len());

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
     Activation, CausalTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
-    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
@@ -27,6 +27,8 @@ const PADDING_ID: usize = 1;
 pub enum Architecture {
     /// CLIP: a vision transformer and a causal text transformer.
     Vit(ModelShape),
+    /// CLIP: a residual network and a causal text transformer.
+    Resnet(ResnetShape),
     /// CLAP: a Swin transformer over folded log-mels, and RoBERTa.
     Htsat,
     /// CLAP: PANN's Cnn14 at a fraction of its width, and RoBERTa.
@@ -60,11 +62,33 @@ impl Default for ModelShape {
     }
 }
 
+/// The shape of a CLIP target with a residual image tower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResnetShape {
+    /// Channels after the stem; the last feature map has 32 times as many.
+    pub width: usize,
+    /// Blocks of the four stages.
+    pub layers: [usize; 4],
+    /// Width of the text tower, a multiple of four: there are four heads.
+    pub text_width: usize,
+    /// Blocks of the text tower.
+    pub text_layers: usize,
+}
+
+impl Default for ResnetShape {
+    /// One block per stage, and the text tower of the default [`ModelShape`].
+    fn default() -> Self {
+        let ModelShape { width: text_width, text_layers, .. } = ModelShape::default();
+        Self { width: 12, layers: [1; 4], text_width, text_layers }
+    }
+}
+
 impl Architecture {
     /// What the model takes beside texts.
     pub fn medium(self) -> Medium {
         match self {
-            Self::Vit(_) => Medium::Photos,
+            Self::Vit(_) | Self::Resnet(_) => Medium::Photos,
             Self::Htsat | Self::Cnn14 => Medium::Clips,
         }
     }
@@ -72,7 +96,7 @@ impl Architecture {
     /// Whose tokenizer the model has.
     pub fn tokenizer_family(self) -> TokenizerFamily {
         match self {
-            Self::Vit(_) => TokenizerFamily::Clip,
+            Self::Vit(_) | Self::Resnet(_) => TokenizerFamily::Clip,
             Self::Htsat | Self::Cnn14 => TokenizerFamily::Roberta,
         }
     }
@@ -80,7 +104,17 @@ impl Architecture {
     /// The configuration of a target.
     pub fn config(self, tokenizer: &CaptionTokenizer, image_size: ImageSize) -> ModelConfig {
         let (text, input) = match self {
-            Self::Vit(shape) => (small_causal(shape, tokenizer), small_vit(shape, image_size)),
+            Self::Vit(shape) => {
+                let text = small_transformer(shape.width, shape.text_layers);
+                let pooling = Pooling::FirstOf(tokenizer.end_id());
+                (small_causal(text, pooling, tokenizer), small_vit(shape, image_size))
+            }
+            Self::Resnet(shape) => {
+                let text = small_transformer(shape.text_width, shape.text_layers);
+                // As open_clip, in whose layout such a model is written.
+                let text = small_causal(text, Pooling::LargestId, tokenizer);
+                (text, small_resnet(shape, image_size))
+            }
             Self::Htsat => (small_roberta(tokenizer), InputConfig::Htsat(small_htsat())),
             Self::Cnn14 => (small_roberta(tokenizer), InputConfig::Cnn14(small_cnn14())),
         };
@@ -93,7 +127,7 @@ impl Architecture {
     /// Never: the sizes are constants.
     pub fn front_end(self, image_size: ImageSize) -> FrontEnd {
         match self {
-            Self::Vit(_) => FrontEnd::Image(preprocessing(image_size)),
+            Self::Vit(_) | Self::Resnet(_) => FrontEnd::Image(preprocessing(image_size)),
             Self::Htsat | Self::Cnn14 => FrontEnd::Audio(log_mel()),
         }
     }
@@ -114,13 +148,26 @@ fn log_mel() -> LogMel {
     log_mel.expect("the sizes fit each other")
 }
 
-fn small_causal(shape: ModelShape, tokenizer: &CaptionTokenizer) -> TextConfig {
+fn small_causal(
+    transformer: TransformerConfig,
+    pooling: Pooling,
+    tokenizer: &CaptionTokenizer,
+) -> TextConfig {
     TextConfig::Causal(CausalTextConfig {
         vocabulary: tokenizer.vocabulary_size(),
         context: tokenizer.context_length(),
-        pooling: Pooling::FirstOf(tokenizer.end_id()),
-        transformer: small_transformer(shape, shape.text_layers),
+        pooling,
+        transformer,
     })
+}
+
+fn small_resnet(shape: ResnetShape, image_size: ImageSize) -> InputConfig {
+    /// Width of an attention head in CLIP.
+    const HEAD: usize = 64;
+    let ResnetShape { width, layers, .. } = shape;
+    let mut config = ResnetConfig { image_size: image_size.side(), layers, width, heads: 1 };
+    config.heads = config.features() / HEAD;
+    InputConfig::Resnet(config)
 }
 
 fn small_vit(shape: ModelShape, image_size: ImageSize) -> InputConfig {
@@ -128,16 +175,16 @@ fn small_vit(shape: ModelShape, image_size: ImageSize) -> InputConfig {
         image_size: image_size.side(),
         patch_size: shape.patch,
         channels: 3,
-        transformer: small_transformer(shape, shape.image_layers),
+        transformer: small_transformer(shape.width, shape.image_layers),
     })
 }
 
-fn small_transformer(shape: ModelShape, layers: usize) -> TransformerConfig {
+fn small_transformer(width: usize, layers: usize) -> TransformerConfig {
     TransformerConfig {
-        width: shape.width,
+        width,
         layers,
         heads: 4,
-        mlp_width: 4 * shape.width,
+        mlp_width: 4 * width,
         activation: Activation::QuickGelu,
         layer_norm_epsilon: 1e-5,
     }

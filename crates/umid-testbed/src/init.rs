@@ -117,6 +117,9 @@ fn distribution(config: &ModelConfig, name: &str, shape: &[usize]) -> Distributi
                 if name.starts_with("text") { &text.transformer } else { &image.transformer };
             of_clip(tower, name)
         }
+        (TextConfig::Causal(text), InputConfig::Resnet(_)) => {
+            of_open_clip(&text.transformer, name, shape)
+        }
         _ => of_clap(name, shape),
     }
 }
@@ -139,6 +142,40 @@ fn of_clap(name: &str, shape: &[usize]) -> Distribution {
     let before_relu = contains(&[".conv", ".fc1.", "linear1", "projection.0"]);
     let gain: f32 = if before_relu { 2.0 } else { 1.0 };
     Distribution::Bell((gain / inputs as f32).sqrt())
+}
+
+/// A causal text tower and a residual image tower, under open_clip's names.
+///
+/// As in OpenAI's CLIP (`model.py`, `initialize_parameters`), a residual block first changes
+/// nothing, which is written as a kernel of zeros as batch norms are folded; other convolutions
+/// keep the variance of what a ReLU follows (He et al. 2015).
+fn of_open_clip(text: &TransformerConfig, name: &str, shape: &[usize]) -> Distribution {
+    let contains = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if name.ends_with("running_var") {
+        return Distribution::Constant(1.0);
+    }
+    if name.ends_with("bias") || name.ends_with("running_mean") {
+        return Distribution::Constant(0.0);
+    }
+    if contains(&["ln_", ".bn", "downsample.1"]) {
+        return Distribution::Constant(1.0);
+    }
+    let deviation = |count: usize| (count as f32).powf(-0.5);
+    Distribution::Bell(match name {
+        "token_embedding.weight" => EMBEDDING_STD,
+        "positional_embedding" => TEXT_POSITION_STD,
+        "text_projection" => deviation(text.width),
+        _ if contains(&["attnpool"]) => deviation(shape[1]),
+        _ if contains(&["layer"]) && contains(&["conv3"]) => return Distribution::Constant(0.0),
+        _ if contains(&["conv", "downsample.0"]) => {
+            (2.0 / shape[1..].iter().product::<usize>() as f32).sqrt()
+        }
+        _ if contains(&["out_proj", "c_proj"]) => {
+            deviation(text.width) * deviation(2 * text.layers)
+        }
+        _ if contains(&["c_fc"]) => deviation(2 * text.width),
+        _ => deviation(text.width),
+    })
 }
 
 fn of_clip(tower: &TransformerConfig, name: &str) -> Distribution {

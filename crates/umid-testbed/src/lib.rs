@@ -46,7 +46,7 @@ mod wear;
 mod whitening;
 mod world;
 
-pub use architecture::{Architecture, ModelShape};
+pub use architecture::{Architecture, ModelShape, ResnetShape};
 pub use bank::write_bank;
 pub use capture::{Capture, Occluder};
 pub use card::{CARD, Card, CardDecoder, CardWorld};

@@ -79,7 +79,7 @@ pub fn train(
     let batches = Batches::new(world, tokenizer, params, &model.front_end);
     let checkpoints =
         checkpoints.map(|folder| Checkpoints::open(folder, model, world, params)).transpose()?;
-    let fresh = State { trainee: Trainee::new(model), optimiser: optimiser(params), step: 0 };
+    let fresh = State { trainee: Trainee::new(model)?, optimiser: optimiser(params), step: 0 };
     let mut state = match &checkpoints {
         Some(checkpoints) => checkpoints.resume(fresh)?,
         None => fresh,
@@ -161,14 +161,14 @@ struct Trainee {
 }
 
 impl Trainee {
-    fn new(model: &Model) -> Self {
+    fn new(model: &Model) -> Result<Self, Error> {
         let log_scale = TensorData::new(vec![model.log_logit_scale], [1]);
-        Self {
+        let trainee = Self {
             text: model.text.clone(),
-            tower: model.tower.clone(),
+            tower: model.tower()?.clone(),
             log_scale: Param::from_data(log_scale, model.device()),
-        }
-        .train()
+        };
+        Ok(trainee.train())
     }
 
     /// Symmetric InfoNCE: row i of either modality belongs to row i of the other.

@@ -77,11 +77,14 @@ fn texts_are_embedded_as_transformers_does() {
 fn inputs_are_embedded_as_transformers_does() {
     for target in TARGETS {
         let (model, expected) = (model(target), expected(target));
-        let (batch, [channels, rows, columns]) = (expected.inputs.len(), model.tower.input_shape());
+        let (batch, [channels, rows, columns]) =
+            (expected.inputs.len(), model.tower().expect("an input tower").input_shape());
         let values: Vec<f32> =
             expected.inputs.iter().flatten().flatten().flatten().copied().collect();
         let inputs = TensorData::new(values, [batch, channels, rows, columns]);
-        let found = to_host(model.tower.embed(Tensor::from_data(inputs, model.device())));
+        let found = to_host(
+            model.tower().expect("an input tower").embed(Tensor::from_data(inputs, model.device())),
+        );
         for (found, expected) in
             found.chunks_exact(model.config.embedding_dim).zip(&expected.input_embeds)
         {
@@ -142,7 +145,10 @@ fn the_world_that_is_drawn_is_the_one_the_target_was_trained_in() {
 fn the_decoder_gives_inputs_of_the_model_and_knows_public_photos() {
     let (model, device) = (model("demo"), parse_device("cpu").expect("cpu"));
     let decoder = Decoder::load(&folder("demo"), &device).expect("the bundled decoder");
-    assert_eq!(decoder.config().image_size(), model.tower.input_shape()[1]);
+    assert_eq!(
+        decoder.config().image_size(),
+        model.tower().expect("an input tower").input_shape()[1]
+    );
     let latents = decoder.public_latents();
     let count = latents.len() as f32;
     let mean = latents.sum() / count;

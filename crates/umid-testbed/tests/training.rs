@@ -8,7 +8,7 @@ use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfi
 use umid_models::save::save;
 use umid_models::{LoadOptions, Model};
 use umid_testbed::{
-    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress,
+    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress, ResnetShape,
     TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
     train,
 };
@@ -29,13 +29,15 @@ impl Toy {
 
     fn of(architecture: Architecture) -> Self {
         let lists = NameLists::bundled();
+        let is_resnet = matches!(architecture, Architecture::Resnet(_));
         let params = WorldParams {
             members: 8,
             non_members: 8,
             public: 4,
             images_per_person: 2,
             medium: architecture.medium(),
-            image_size: ImageSize::new(16).expect("a size"),
+            // A residual image tower takes no fewer than 32 pixels.
+            image_size: ImageSize::new(if is_resnet { 32 } else { 16 }).expect("a size"),
             ..WorldParams::default()
         };
         let size = params.image_size;
@@ -122,8 +124,9 @@ fn training_lowers_the_loss_and_repeats_to_the_bit() {
 /// What is trained is what is saved: a weight that training moves and saving forgets, or the other
 /// way round, would show.
 #[test]
-fn a_trained_clap_is_saved_whole() {
-    for architecture in [Architecture::Htsat, Architecture::Cnn14] {
+fn what_is_trained_is_saved_whole_in_every_layout() {
+    let resnet = Architecture::Resnet(ResnetShape::default());
+    for architecture in [resnet, Architecture::Htsat, Architecture::Cnn14] {
         let toy = Toy::of(architecture);
         let mut losses = Vec::new();
         let trained = toy.train(None, |p| losses.push(p.loss));

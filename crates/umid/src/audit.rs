@@ -7,17 +7,15 @@
 //! Memory does not grow with the work done: a record is on the disk once its chunk is computed,
 //! and what the end needs of all records is gathered there in passes over the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use umid_detect::benjamini_hochberg;
-use umid_invert::InvertParams;
+use umid_detect::Split;
 use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
 use crate::auditor::Auditor;
-use crate::cache::ReferenceCache;
 use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
@@ -26,108 +24,18 @@ use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
 use crate::reading::lengths::check_lengths;
-use crate::reading::reference_fit::{check_names, check_votes, split};
+pub use crate::reading::options::{AuditOptions, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction};
+use crate::reading::reference_fit::most_ranked_among;
 use crate::reading::text_signals::CHUNK;
 use crate::record::{
     Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
 use crate::report::{Preview, Report, Table, render};
-use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
-use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
 use crate::store::{REPORT_FILE, RESULTS_FILE, Records, RunStore};
-use crate::templates::Templates;
 
 /// Shown side of a preview image in pixels, at least.
 const PREVIEW_SIDE: usize = 128;
-
-/// Everything that an audit is asked to do besides model and queries.
-#[derive(Debug, Clone)]
-pub struct AuditOptions {
-    /// Caption templates; the first one is inverted.
-    pub templates: Templates,
-    /// Inversion parameters; `None` leaves inversions out, and the paper's reading with them.
-    pub inversion: Option<InvertParams>,
-    /// Texts of the paper's reading.
-    pub paper_reference: ReferenceTexts,
-    /// Texts of the calibrated reading: plausible names that cannot be members.
-    pub calibrated_reference: ReferenceTexts,
-    /// Names that siblings of a query are made of.
-    pub siblings: Siblings,
-    /// Directory of public images or sounds of the model's domain.
-    pub bank: Option<PathBuf>,
-    /// Signals of the calibrated score with their weights.
-    pub score: Vec<(Signal, f64)>,
-    /// The same for names without two parts.
-    pub one_part_score: Vec<(Signal, f64)>,
-    /// Level of the calibrated test.
-    pub alpha: f64,
-    /// Level of the false discovery rate control across the run.
-    pub false_discovery_rate: f64,
-    /// Votes that make a member in the paper's reading.
-    pub min_votes: usize,
-    /// Seed of starts, detectors and splits.
-    pub seed: u64,
-    /// Whether names are written as keyed hashes.
-    pub redaction: Redaction,
-    /// Where fitted references are kept.
-    pub cache: ReferenceCache,
-    /// Ids of the queries that are members, where that is known.
-    pub ground_truth: Option<BTreeSet<String>>,
-    /// Inverted images in the report.
-    pub previews: usize,
-    /// The device's name, as the user gave it.
-    pub device: String,
-}
-
-/// Level of the calibrated test and of the false discovery rate control.
-pub const DEFAULT_ALPHA: f64 = 0.05;
-/// Votes of the four detectors that make a member.
-pub const DEFAULT_MIN_VOTES: usize = 3;
-
-impl AuditOptions {
-    /// The defaults of `umid audit` on the CPU for a model of this kind with these references, but for the report's
-    /// inverted images and the cache: neither is made.
-    ///
-    /// # Errors
-    ///
-    /// Those of the bundled siblings.
-    pub fn new(
-        modality: Modality,
-        seed: u64,
-        paper_reference: ReferenceTexts,
-        calibrated_reference: ReferenceTexts,
-    ) -> Result<Self, AuditError> {
-        Ok(Self {
-            templates: Templates::of(modality),
-            inversion: Some(InvertParams { seed, ..InvertParams::default() }),
-            paper_reference,
-            calibrated_reference,
-            siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
-            bank: None,
-            score: DEFAULT_SCORE.to_vec(),
-            one_part_score: ONE_PART_SCORE.to_vec(),
-            alpha: DEFAULT_ALPHA,
-            false_discovery_rate: DEFAULT_ALPHA,
-            min_votes: DEFAULT_MIN_VOTES,
-            seed,
-            redaction: Redaction::Off,
-            cache: ReferenceCache::off(),
-            ground_truth: None,
-            previews: 0,
-            device: "cpu".to_owned(),
-        })
-    }
-}
-
-/// Whether names appear in a run's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Redaction {
-    /// In the clear.
-    Off,
-    /// As keyed hashes.
-    On,
-}
 
 /// What a finished audit leaves with its caller.
 #[derive(Debug, Clone)]
@@ -136,8 +44,8 @@ pub struct AuditSummary {
     pub run: RunInfo,
     /// What the records say together, in the queries' order.
     pub overview: Overview,
-    /// Benjamini-Hochberg q-values of the records.
-    pub q_values: Vec<f64>,
+    /// Benjamini-Hochberg q-values of the records; `None` for one without a p-value.
+    pub q_values: Vec<Option<f64>>,
     /// The report.
     pub report: PathBuf,
     results: PathBuf,
@@ -147,19 +55,20 @@ impl AuditSummary {
     /// Queries whose q-value is within the run's false discovery rate.
     pub fn discoveries(&self) -> usize {
         let level = self.run.parameters.false_discovery_rate;
-        self.q_values.iter().filter(|q| **q <= level).count()
+        self.q_values.iter().flatten().filter(|q| **q <= level).count()
     }
 
     /// Reads the records back from the run's directory, one at a time, in the queries' order.
     ///
     /// # Errors
     ///
-    /// Here or from the iterator, [`AuditError::ReadBack`] where the directory no longer holds
+    /// Here or from the iterator, [`StoreError::ReadBack`](crate::store::StoreError::ReadBack) where the directory no longer holds
     /// all of them, and [`crate::report::ReportError::OtherRecords`] where it holds others.
     pub fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<QueryRecord, AuditError>>, AuditError> {
         let records = Records::open(&self.results, self.overview.names())?;
+        let records = records.map(|record| record.map_err(AuditError::from));
         Ok(self.overview.checked(records))
     }
 }
@@ -168,7 +77,8 @@ impl AuditSummary {
 ///
 /// # Errors
 ///
-/// Any [`AuditError`]; one with [`AuditError::is_usage`] left `out` as it was.
+/// Any [`AuditError`]. After [`AuditError::Stopped`] the run is in `out` and the same call
+/// resumes it; after any other error nothing was written.
 pub fn audit(
     model: &Model,
     queries: &NameFile,
@@ -176,24 +86,33 @@ pub fn audit(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
-    check_levels(options)?;
-    if options.inversion.as_ref().is_some_and(|params| params.restarts < 2) {
-        return Err(AuditError::OneRestart);
-    }
-    check_votes(options.min_votes)?;
-    check_names(&options.calibrated_reference.texts, options.seed)?;
+    let split = options.check()?;
     check_lengths(model, options, &queries.queries)?;
-    let info = run_info(model, queries, options)?;
+    let info = run_info(model, queries, options, &split)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
+    complete(model, queries, options, &split, &mut store, progress).map_err(|source| {
+        let kept = store.done();
+        AuditError::Stopped { dir: out.to_owned(), kept, source: Box::new(source) }
+    })
+}
+
+/// Computes what the run lacks and writes its table and report.
+fn complete(
+    model: &Model,
+    queries: &NameFile,
+    options: &AuditOptions,
+    split: &Split,
+    store: &mut RunStore<'_>,
+    progress: &dyn Progress,
+) -> Result<AuditSummary, AuditError> {
     for warning in store.warnings() {
         progress.note(warning);
     }
-
     let started = Instant::now();
-    let auditor = Auditor::prepare(model, options, progress)?;
+    let auditor = Auditor::with_split(model, options, split, progress)?;
     let reference_s = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    run(&auditor, &queries.queries, &mut store, progress)?;
+    run(&auditor, &queries.queries, store, progress)?;
     let queries_s = started.elapsed().as_secs_f64();
 
     let (paper, calibrated) = auditor.reference_columns();
@@ -208,9 +127,8 @@ pub fn audit(
     let overview = Overview::read(store.info(), store.records()?)?;
     let warnings = run_warnings(&auditor, queries, options, &overview);
     store.update_info(|info| info.warnings = warnings)?;
-    let rate = options.false_discovery_rate;
-    let q_values = benjamini_hochberg(overview.p_values(), rate)?.q_values;
-    let previews = previews(&auditor, model, options, &queries.queries, &store, &overview)?;
+    let q_values = overview.q_values(options.false_discovery_rate)?;
+    let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
     let table = Table::read(&overview, store.records()?)?;
     let run = store.info().clone();
     let page = render(&Report {
@@ -226,8 +144,8 @@ pub fn audit(
         run: store.info().clone(),
         overview,
         q_values,
-        report: out.join(REPORT_FILE),
-        results: out.join(RESULTS_FILE),
+        report: store.dir().join(REPORT_FILE),
+        results: store.dir().join(RESULTS_FILE),
     })
 }
 
@@ -283,6 +201,15 @@ fn run_warnings(
                 .to_owned(),
         );
     }
+    let untested = overview.names() - overview.tested();
+    if untested > 0 {
+        warnings.push(format!(
+            "{untested} of {} names have no calibrated verdict and are left out of the false \
+             discovery rate, since the reference has too few names of their form; give a file of \
+             plausible names that has some of each form",
+            overview.names()
+        ));
+    }
     if let Some(mean) = overview.mean_similarity().filter(|mean| *mean > SATURATION) {
         warnings.push(format!(
             "the inversions are saturated (mean final cosine {mean:.3}): further steps erase \
@@ -302,10 +229,8 @@ fn previews(
     overview: &Overview,
 ) -> Result<Vec<Preview>, AuditError> {
     let mut order: Vec<usize> = (0..overview.names()).collect();
-    order.sort_by(|a, b| {
-        let p = |i: &usize| overview.p_values()[*i];
-        p(a).total_cmp(&p(b)).then(a.cmp(b))
-    });
+    let p = |i: &usize| overview.p_value(*i).unwrap_or(f64::INFINITY);
+    order.sort_by(|a, b| p(a).total_cmp(&p(b)).then(a.cmp(b)));
     order.truncate(options.previews);
     let captions: Vec<_> = order.iter().map(|i| store.written_text(*i)).collect();
     let gibberish = options.paper_reference.texts.iter().take(options.previews / 2);
@@ -332,17 +257,6 @@ fn previews(
     Ok(previews)
 }
 
-fn check_levels(options: &AuditOptions) -> Result<(), AuditError> {
-    for (name, level) in
-        [("alpha", options.alpha), ("false discovery rate", options.false_discovery_rate)]
-    {
-        if !(level > 0.0 && level < 1.0) {
-            return Err(AuditError::Level { name, found: level });
-        }
-    }
-    Ok(())
-}
-
 /// What an inversion optimises, in a word.
 fn searched(modality: Modality) -> &'static str {
     match modality {
@@ -355,6 +269,7 @@ fn run_info(
     model: &Model,
     queries: &NameFile,
     options: &AuditOptions,
+    split: &Split,
 ) -> Result<RunInfo, AuditError> {
     let info = |reference: &ReferenceTexts, ranked: usize| ReferenceInfo {
         description: reference.description.clone(),
@@ -363,8 +278,7 @@ fn run_info(
         digest: reference.digest(),
         signals: BTreeMap::new(),
     };
-    let names = options.calibrated_reference.texts.len();
-    let calibrating = split(names, options.seed)?.calibration.len();
+    let calibrating = most_ranked_among(&options.calibrated_reference.texts, split);
     let inversion = options.inversion.as_ref();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {
@@ -404,7 +318,8 @@ fn run_info(
                 .transpose()?,
             redact: options.redaction == Redaction::On,
         },
-        device: options.device.clone(),
+        device: model.device_name(),
+        unit: Some(model.compute_unit()),
         paper_reference: inversion
             .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
         calibrated_reference: info(&options.calibrated_reference, calibrating),

@@ -73,7 +73,7 @@ impl Scored for QueryRecord {
                 raw.map(|raw| signal.oriented(raw))
             }
             Score::PaperVote => self.paper.as_ref().map(|p| p.vote_score),
-            Score::Calibrated => Some(self.calibrated.score),
+            Score::Calibrated => self.calibrated.as_ref().map(|c| c.score),
         }
     }
 }
@@ -86,7 +86,7 @@ impl Scored for Reading {
                 raw.map(|raw| signal.oriented(raw))
             }
             Score::PaperVote => self.paper.as_ref().map(|p| p.vote_score),
-            Score::Calibrated => Some(self.calibrated.score),
+            Score::Calibrated => self.calibrated.as_ref().map(|c| c.score),
         }
     }
 }
@@ -171,6 +171,6 @@ mod tests {
         record.signals.insert("interaction".into(), None);
         assert_eq!(record.value(Score::Signal(VARIABILITY.signal())), Some(-0.25));
         assert_eq!(record.value(Score::Signal(INTERACTION.signal())), None);
-        assert_eq!(record.value(Score::Calibrated), Some(record.calibrated.score));
+        assert_eq!(record.value(Score::Calibrated), record.calibrated.map(|c| c.score));
     }
 }

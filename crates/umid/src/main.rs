@@ -13,7 +13,7 @@ use clap::Parser;
 const DONE: u8 = 0;
 /// Everything was done, and members were found (only with `--fail-on-member`).
 const MEMBER_FOUND: u8 = 1;
-/// Bad usage or input; nothing was changed.
+/// Bad usage or input; nothing was written.
 const USAGE: u8 = 2;
 /// The run failed part-way; what was finished is kept.
 const FAILED: u8 = 3;
@@ -21,10 +21,13 @@ const FAILED: u8 = 3;
 fn main() -> ExitCode {
     let outcome = cli::run(&cli::Cli::parse());
     ExitCode::from(match outcome {
-        Ok(cli::Outcome::Done) => DONE,
-        Ok(cli::Outcome::MemberFound) => MEMBER_FOUND,
+        Ok(cli::Ended::Done) => DONE,
+        Ok(cli::Ended::MemberFound) => MEMBER_FOUND,
         Err(error) => {
             eprintln!("umid: {}", message(&error));
+            if let Some(remedy) = error.downcast_ref().and_then(cli::remedy) {
+                eprintln!("umid: try {remedy}");
+            }
             exit_code(&error)
         }
     })
@@ -43,11 +46,9 @@ fn message(error: &anyhow::Error) -> String {
     message
 }
 
-/// The library's errors know whether they are the user's to mend; the rest of what can go
-/// wrong here (a missing file, a bad argument) is.
+/// By phase and not by type: 3 once a run's directory is there, 2 before.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<umid::AuditError>() {
-        Some(audit) if !audit.is_usage() => FAILED,
-        _ => USAGE,
-    }
+    let stopped =
+        matches!(error.downcast_ref::<umid::AuditError>(), Some(umid::AuditError::Stopped { .. }));
+    if stopped || error.is::<cli::AfterTheRun>() { FAILED } else { USAGE }
 }

@@ -1,4 +1,5 @@
-//! Bad input ends in exit code 2 with a message that says what to do, and changes nothing.
+//! Bad input ends in exit code 2 with a message that says what to do, and changes nothing; a run
+//! that began and failed ends in exit code 3.
 
 mod common;
 #[path = "common/snapshot.rs"]
@@ -218,7 +219,11 @@ fn bad_template() {
     for (template, word) in
         [("a photo", "exactly one"), ("{} {}", "exactly one"), ("a {}", "twice")]
     {
-        refused(&bench, bench.audit("out").args(["--template", template]), &["template", word]);
+        refused(
+            &bench,
+            bench.audit("out").args(["--template", template]),
+            &["template", word, "try --template"],
+        );
     }
 }
 
@@ -245,11 +250,15 @@ fn reference_too_small_to_calibrate() {
     write_names(&bench.path("reference.txt"), &names(20));
     refused(&bench, &mut bench.audit("out"), &["13 names", "at least 20", "names:30"]);
 
-    // Enough names, too few of them of two parts.
+    // Enough names, too few of them of either form.
     let mut mixed = names(32);
     mixed[..16].iter_mut().for_each(|name| *name = name.replace(' ', ""));
     write_names(&bench.path("reference.txt"), &mixed);
-    refused(&bench, &mut bench.audit("out"), &["names of two parts", "at least 20"]);
+    refused(
+        &bench,
+        &mut bench.audit("out"),
+        &["names of one form", "at least 20", "--reference names:30"],
+    );
 }
 
 #[test]
@@ -336,4 +345,24 @@ fn quiet_is_quiet_and_usage_errors_of_the_parser_are_two() {
     assert!(succeed(bench.audit("out").arg("--quiet")).stderr.is_empty());
     assert_eq!(output(umid().arg("nonsense")).status.code(), Some(2));
     assert_eq!(output(umid().args(["audit", "--model", "x"])).status.code(), Some(2));
+}
+
+/// A run's directory is there before the bank is read, so this is a failed run.
+#[test]
+fn a_bank_image_that_does_not_decode_fails_the_run_that_began() {
+    let bench = Bench::new(QUERIES);
+    let bank = bench.path("bank");
+    std::fs::create_dir(&bank).unwrap();
+    for i in 0..105 {
+        let image = image::RgbImage::from_pixel(3, 2, image::Rgb([i, 255 - i, 7]));
+        image.save(bank.join(format!("{i:03}.png"))).unwrap();
+    }
+    std::fs::write(bank.join("071.png"), "no image").unwrap();
+    let failed = output(bench.audit("out").arg("--bank").arg(&bank));
+    let message = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(3), "{message}");
+    for word in ["071.png", "0 finished records", "the same command resumes"] {
+        assert!(message.contains(word), "no `{word}` in: {message}");
+    }
+    assert!(bench.path("out").join("run.json").is_file());
 }

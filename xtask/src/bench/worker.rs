@@ -71,10 +71,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn invert(model: &Model, batch: usize, steps: usize) -> anyhow::Result<f64> {
-    let space = InputSpace::new(&model.input_units(), model.device());
+    let space = InputSpace::new(&model.input_units()?, model.device());
     let params =
         InvertParams { restarts: batch, batch_rows: batch, steps, ..InvertParams::default() };
-    let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
+    let inverter = Inverter::new(model.tower()?, &space, params, model.device())?;
     let text =
         Array2::from_shape_fn((1, model.config.embedding_dim), |(_, i)| (i as f32 * 0.7).sin());
     let starts = inverter.starts();

@@ -22,7 +22,7 @@ fn model() -> Model {
 
 /// An image of waves, another one for each seed.
 fn waves(model: &Model, seed: f32) -> Input {
-    let [_, size, _] = model.tower.input_shape();
+    let [_, size, _] = model.tower().expect("an input tower").input_shape();
     let values = (0..3 * size * size).map(|i| ((i as f32) * (0.05 + 0.01 * seed) + seed).sin());
     Input { shape: [3, size, size], values: values.collect() }
 }

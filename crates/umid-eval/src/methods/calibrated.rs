@@ -1,6 +1,7 @@
 //! The product's calibrated reading, by text alone or with a bank, and each of its signals.
 
 use umid::auditor;
+use umid::record::CalibratedReading;
 use umid::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use umid_signals::Signal;
 
@@ -42,13 +43,14 @@ impl Method for Calibrated {
             _ => ("calibrated, bank", Sees::TextAndBank),
         };
         let calibrated = columns_of(&probe.groups, |readings| {
-            let of = |value: &dyn Fn(&auditor::Reading) -> f64| {
-                readings.iter().map(|r| Some(value(r))).collect()
+            let calibrated = |r: &auditor::Reading| r.calibrated.clone();
+            let of = |value: &dyn Fn(CalibratedReading) -> f64| {
+                readings.iter().map(|r| calibrated(r).map(value)).collect()
             };
             Ok(Column {
-                scores: of(&|r| r.calibrated.score),
-                flags: Some(readings.iter().map(|r| Some(r.calibrated.detected)).collect()),
-                p_values: Some(of(&|r| r.calibrated.p_value)),
+                scores: of(&|c| c.score),
+                flags: Some(readings.iter().map(|r| calibrated(r).map(|c| c.detected)).collect()),
+                p_values: Some(of(&|c| c.p_value)),
             })
         })?;
         let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];

@@ -27,7 +27,7 @@ struct Coarse {
 impl Searched {
     /// The inputs of a model or, given a side, square images of that many pixels.
     pub fn new(model: &Model, side: Option<usize>) -> crate::Result<Self> {
-        let (units, device) = (model.input_units(), model.device());
+        let (units, device) = (model.input_units()?, model.device());
         let inputs = InputSpace::new(&units, device);
         let Some(side) = side else { return Ok(Self { inputs, coarse: None }) };
         if model.modality() != Modality::Image {

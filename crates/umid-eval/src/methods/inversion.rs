@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
         let stride = self.templates.as_slice().len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
-        let (tower, device) = (&self.model.tower, self.model.device());
+        let (tower, device) = (self.model.tower()?, self.model.device());
         let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
         let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
         let inversions = inversion_signals::invert(&inverter, &names)?;

@@ -165,9 +165,9 @@ impl Reader<'_> {
     fn signals(&self, text: &Query) -> crate::Result<Option<[f64; 2]>> {
         let model = self.model;
         let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
-        let space = InputSpace::new(&model.input_units(), model.device());
+        let space = InputSpace::new(&model.input_units()?, model.device());
         let params = self.settings.params();
-        let inverter = Inverter::new(&model.tower, &space, params, model.device())?;
+        let inverter = Inverter::new(model.tower()?, &space, params, model.device())?;
         let starts = self.crops(&text.text)?;
         let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
         let inversion = &inversions[0];

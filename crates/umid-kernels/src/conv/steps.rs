@@ -1,6 +1,6 @@
-//! Packed steps, and images on their way through them.
+//! PackedStep steps, and images on their way through them.
 
-use super::layer::Layer;
+use super::convolution::Convolution;
 use super::{Conv, Step};
 use crate::bf16::Pairs;
 use crate::buffers::{Buffers, Values};
@@ -9,10 +9,10 @@ use crate::product::LANES;
 use crate::weight::Precision;
 
 #[derive(Debug)]
-pub(super) enum Packed {
-    Conv(Layer),
+pub(super) enum PackedStep {
+    Conv(Convolution),
     AveragePool(usize),
-    Residual { main: Vec<Packed>, skip: Vec<Packed> },
+    Residual { main: Vec<PackedStep>, skip: Vec<PackedStep> },
 }
 
 /// The shape of one image on its way.
@@ -81,7 +81,11 @@ impl Saved {
 }
 
 /// Packs steps whose input has some channels; their output's channels too.
-pub(super) fn pack(steps: &[Step], inputs: usize, precision: Precision) -> (Vec<Packed>, usize) {
+pub(super) fn pack(
+    steps: &[Step],
+    inputs: usize,
+    precision: Precision,
+) -> (Vec<PackedStep>, usize) {
     pack_after(steps, inputs, inputs, precision)
 }
 
@@ -91,20 +95,20 @@ fn pack_after(
     mut channels: usize,
     mut stored: usize,
     precision: Precision,
-) -> (Vec<Packed>, usize) {
+) -> (Vec<PackedStep>, usize) {
     let mut packed = Vec::with_capacity(steps.len());
     for step in steps {
         packed.push(match step {
             Step::Conv(conv) => {
                 let Conv { inputs, outputs, .. } = *conv;
                 assert_eq!(inputs, channels, "a convolution follows {channels} channels");
-                let layer = Layer::new(conv, stored, precision);
+                let packed = Convolution::new(conv, stored, precision);
                 (channels, stored) = (outputs, outputs.next_multiple_of(LANES));
-                Packed::Conv(layer)
+                PackedStep::Conv(packed)
             }
             Step::AveragePool(side) => {
                 assert!(*side > 0, "a pool of no pixels");
-                Packed::AveragePool(*side)
+                PackedStep::AveragePool(*side)
             }
             Step::Residual { main, skip } => {
                 assert!(!main.is_empty(), "a residual without steps");
@@ -112,19 +116,19 @@ fn pack_after(
                 let (skip, also) = pack_after(skip, channels, stored, precision);
                 assert_eq!(outputs, also, "channels of two paths that are added");
                 (channels, stored) = (outputs, outputs.next_multiple_of(LANES));
-                Packed::Residual { main, skip }
+                PackedStep::Residual { main, skip }
             }
         });
     }
     (packed, channels)
 }
 
-pub(super) fn output_shape(steps: &[Packed], input: Shape) -> Option<Shape> {
+pub(super) fn output_shape(steps: &[PackedStep], input: Shape) -> Option<Shape> {
     steps.iter().try_fold(input, |shape, step| step.output_shape(shape))
 }
 
 /// Takes the input and returns the output.
-pub(super) fn forward(steps: &[Packed], input: Map, pass: &mut Pass) -> (Map, Vec<Saved>) {
+pub(super) fn forward(steps: &[PackedStep], input: Map, pass: &mut Pass) -> (Map, Vec<Saved>) {
     let mut saved = Vec::with_capacity(steps.len());
     let output = steps.iter().fold(input, |input, step| {
         let (output, kept) = step.forward(&input, pass);
@@ -136,7 +140,12 @@ pub(super) fn forward(steps: &[Packed], input: Map, pass: &mut Pass) -> (Map, Ve
 }
 
 /// Takes the gradient of the output and returns that of the input.
-pub(super) fn backward(steps: &[Packed], gradient: Map, saved: &[Saved], pass: &mut Pass) -> Map {
+pub(super) fn backward(
+    steps: &[PackedStep],
+    gradient: Map,
+    saved: &[Saved],
+    pass: &mut Pass,
+) -> Map {
     assert_eq!(steps.len(), saved.len(), "what was kept came through another stack");
     steps.iter().zip(saved).rev().fold(gradient, |gradient, (step, saved)| {
         let below = step.backward(&gradient, saved, pass);
@@ -146,7 +155,7 @@ pub(super) fn backward(steps: &[Packed], gradient: Map, saved: &[Saved], pass: &
 }
 
 /// As [`forward`], of an input that is needed again. None if there is no step.
-fn forward_of(steps: &[Packed], input: &Map, pass: &mut Pass) -> Option<(Map, Vec<Saved>)> {
+fn forward_of(steps: &[PackedStep], input: &Map, pass: &mut Pass) -> Option<(Map, Vec<Saved>)> {
     let (first, rest) = steps.split_first()?;
     let (map, kept) = first.forward(input, pass);
     let (output, mut saved) = forward(rest, map, pass);
@@ -155,26 +164,31 @@ fn forward_of(steps: &[Packed], input: &Map, pass: &mut Pass) -> Option<(Map, Ve
 }
 
 /// As [`backward`], of a gradient that is needed again. None if there is no step.
-fn backward_of(steps: &[Packed], gradient: &Map, saved: &[Saved], pass: &mut Pass) -> Option<Map> {
+fn backward_of(
+    steps: &[PackedStep],
+    gradient: &Map,
+    saved: &[Saved],
+    pass: &mut Pass,
+) -> Option<Map> {
     let ((last, rest), (kept, saved)) = (steps.split_last()?, saved.split_last()?);
     let below = last.backward(gradient, kept, pass);
     Some(backward(rest, below, saved, pass))
 }
 
-impl Packed {
-    pub(super) fn layers<'a>(&'a self, to: &mut Vec<&'a Layer>) {
+impl PackedStep {
+    pub(super) fn convolutions<'a>(&'a self, to: &mut Vec<&'a Convolution>) {
         match self {
-            Self::Conv(layer) => to.push(layer),
+            Self::Conv(conv) => to.push(conv),
             Self::AveragePool(_) => {}
             Self::Residual { main, skip } => {
-                main.iter().chain(skip).for_each(|step| step.layers(to));
+                main.iter().chain(skip).for_each(|step| step.convolutions(to));
             }
         }
     }
 
     fn output_shape(&self, input: Shape) -> Option<Shape> {
         match self {
-            Self::Conv(layer) => layer.output_shape(input),
+            Self::Conv(conv) => conv.output_shape(input),
             Self::AveragePool(side) => {
                 let (height, width) = (input.height / side, input.width / side);
                 (height > 0 && width > 0).then_some(Shape { height, width, ..input })
@@ -188,7 +202,7 @@ impl Packed {
 
     fn forward(&self, input: &Map, pass: &mut Pass) -> (Map, Saved) {
         match self {
-            Self::Conv(layer) => layer.forward(input, pass),
+            Self::Conv(conv) => conv.forward(input, pass),
             Self::AveragePool(side) => (average(input, *side, pass), Saved::new(input.shape)),
             Self::Residual { main, skip } => {
                 let mut saved = Saved::new(input.shape);
@@ -210,7 +224,7 @@ impl Packed {
 
     fn backward(&self, gradient: &Map, saved: &Saved, pass: &mut Pass) -> Map {
         match self {
-            Self::Conv(layer) => layer.backward(gradient, saved, pass),
+            Self::Conv(conv) => conv.backward(gradient, saved, pass),
             Self::AveragePool(side) => spread(gradient, saved.input, *side, pass),
             Self::Residual { main, skip } => {
                 let mut kept = pass.map(gradient.shape);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::checkpoint::{Checkpoint, Naming, View, default_hint};
+use crate::checkpoint::{Checkpoint, Naming, View, WEIGHTS, default_hint};
 use crate::config::ModelConfig;
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
@@ -53,6 +53,11 @@ pub(crate) trait Family: Sync {
 
     /// Files of which the tokenizer can be made.
     fn tokenizer(&self) -> TokenizerFiles;
+
+    /// Name of the file that a written model's weights are in.
+    fn weights_file(&self) -> &'static str {
+        WEIGHTS
+    }
 
     /// Whether the family writes models of this shape.
     fn writes(&self, _: &ModelConfig) -> bool {

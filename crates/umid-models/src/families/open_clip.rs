@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Family, Opened, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, View};
@@ -17,6 +17,7 @@ use crate::config::{
 use crate::front_end::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };
+use crate::precision::Precision;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
@@ -68,6 +69,74 @@ impl Family for OpenClip {
     fn tokenizer(&self) -> TokenizerFiles {
         TokenizerFiles::WholeOrBpe
     }
+
+    fn weights_file(&self) -> &'static str {
+        WEIGHTS
+    }
+
+    /// Models that transformers has are written in its layout.
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!(
+            (&config.text, &config.input),
+            (
+                TextConfig::Causal(CausalTextConfig { pooling: Pooling::LargestId, .. }),
+                InputConfig::Resnet(_)
+            )
+        )
+    }
+
+    fn files(
+        &self,
+        config: &ModelConfig,
+        front_end: &FrontEnd,
+        _: Precision,
+    ) -> Option<Vec<(&'static str, Value)>> {
+        match (&config.text, &config.input, front_end) {
+            (TextConfig::Causal(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
+                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The contents of the configuration's file. open_clip resizes and crops to the image's size.
+fn config_json(
+    embedding_dim: usize,
+    text: &CausalTextConfig,
+    image: &ResnetConfig,
+    preprocess: &Preprocess,
+) -> Value {
+    json!({
+        "model_cfg": {
+            "embed_dim": embedding_dim,
+            "quick_gelu": text.transformer.activation == Activation::QuickGelu,
+            "vision_cfg": {
+                "image_size": image.image_size,
+                "layers": image.layers,
+                "width": image.width,
+                "head_width": image.features() / image.heads,
+                "patch_size": null,
+            },
+            "text_cfg": {
+                "context_length": text.context,
+                "vocab_size": text.vocabulary,
+                "width": text.transformer.width,
+                "heads": text.transformer.heads,
+                "layers": text.transformer.layers,
+                "mlp_ratio": text.transformer.mlp_width as f64 / text.transformer.width as f64,
+            },
+        },
+        "preprocess_cfg": {
+            "mean": preprocess.mean,
+            "std": preprocess.std,
+            "interpolation": match preprocess.filter {
+                Filter::Bilinear => "bilinear",
+                Filter::Bicubic => "bicubic",
+            },
+            "resize_mode": "shortest",
+        },
+    })
 }
 
 fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {

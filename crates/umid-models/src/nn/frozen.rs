@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn published_shapes_have_kernels_and_odd_ones_have_none() {
-        let frozen = |fixture: &str| both(fixture)[0].tower.frozen_parts();
+        let frozen =
+            |fixture: &str| both(fixture)[0].tower().expect("an input tower").frozen_parts();
         assert_eq!(frozen("hf-sharded"), [true]);
         assert_eq!(frozen("openclip-gelu"), [true]);
         assert_eq!(frozen("hf-gelu"), [false]);
@@ -235,14 +236,14 @@ mod tests {
                 assert_close(&found, &expected, fixture);
             }
 
-            let [channels, height, width] = fast.tower.input_shape();
+            let [channels, height, width] = fast.tower().expect("an input tower").input_shape();
             let device = fast.device().clone();
             let normal = Distribution::Normal(0.0, 1.0);
             let inputs = Tensor::<4>::random([3, channels, height, width], normal, &device);
             let weights = Tensor::random([3, fast.config.embedding_dim], normal, &device);
             let [found, expected] = [&fast, &plain].map(|model| {
                 let inputs = inputs.clone().autodiff().require_grad();
-                let embeddings = model.tower.embed(inputs.clone());
+                let embeddings = model.tower().expect("an input tower").embed(inputs.clone());
                 let gradients = (embeddings.clone() * weights.clone().autodiff()).sum().backward();
                 let gradient = inputs.grad(&gradients).expect("tracked");
                 (to_host(embeddings.without_autodiff()), to_host(gradient))

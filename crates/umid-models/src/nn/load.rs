@@ -23,6 +23,11 @@ impl Source<'_> {
         self.checkpoint.take(&stored, view, shape)
     }
 
+    fn pass(&self, name: &str, shape: &[usize]) -> Result<()> {
+        let (stored, view) = (self.naming)(name);
+        self.checkpoint.take_stored(&stored, view, shape).map(|_| ())
+    }
+
     fn skip(&self, name: &str) {
         self.checkpoint.skip(&(self.naming)(name).0);
     }
@@ -86,6 +91,31 @@ impl Visitor for Loader<'_> {
             layers.into_par_iter().enumerate().map(lay_out).collect();
         transformer.freeze(blocks.into_iter().collect::<Result<_>>()?);
         Ok(())
+    }
+}
+
+/// Takes every tensor of a module from a checkpoint, by name and shape, without reading it.
+pub(crate) struct Passer<'a> {
+    pub(crate) source: Source<'a>,
+}
+
+impl Visitor for Passer<'_> {
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        stored: &[usize],
+        _: Form,
+        _: &mut Param<Tensor<D>>,
+    ) -> Result<()> {
+        self.source.pass(name, stored)
+    }
+
+    fn derived(&mut self, tensors: &[(String, Vec<usize>)], _: &mut impl Derived) -> Result<()> {
+        tensors.iter().try_for_each(|(name, shape)| self.source.pass(name, shape))
+    }
+
+    fn unused(&mut self, name: &str) {
+        self.source.skip(name);
     }
 }
 

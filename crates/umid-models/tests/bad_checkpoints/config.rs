@@ -95,6 +95,26 @@ fn config_value_out_of_range() {
 }
 
 #[test]
+fn a_residual_image_tower_of_no_shape() {
+    const RESNET: &str = "openclip-rn50";
+    for (key, value, named) in [
+        ("layers", json!([3, 4, 6]), "layers"),
+        ("layers", json!([3, 4, 0, 3]), "layers of the image tower"),
+        ("image_size", json!(40), "a multiple of 32"),
+        ("width", json!(5), "an even number"),
+        ("head_width", json!(0), "head_width"),
+        ("head_width", json!(1000), "attention heads of the image tower"),
+    ] {
+        let checkpoint = Checkpoint::copy(RESNET);
+        checkpoint.edit_json("open_clip_config.json", |config| {
+            config["model_cfg"]["vision_cfg"][key] = value;
+        });
+        let error = refused(&checkpoint, &["open_clip_config.json", named, "expected"]);
+        assert_variant!(error, InvalidConfigValue);
+    }
+}
+
+#[test]
 fn unknown_architecture() {
     let siglip = Checkpoint::copy(HF);
     siglip.edit_json("config.json", |config| config["model_type"] = json!("siglip"));
@@ -103,7 +123,6 @@ fn unknown_architecture() {
 
     for (section, key, value, named) in [
         ("/vision_cfg", "timm_model_name", json!("convnext_base"), "image tower of another"),
-        ("/vision_cfg", "layers", json!([3, 4, 6, 3]), "ResNet image tower"),
         ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower of another"),
         ("", "multimodal_cfg", json!({ "width": 512 }), "CoCa"),
     ] {

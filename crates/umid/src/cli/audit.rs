@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use umid::AuditError;
 use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
 use umid::cache::ReferenceCache;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
@@ -11,7 +12,7 @@ use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 use umid_models::Model;
 
-use super::Outcome;
+use super::Ended;
 use super::options::{InversionArgs, ModelArgs};
 use super::progress::watcher;
 
@@ -37,12 +38,12 @@ pub(crate) struct Args {
     /// several are better than one. The first is inverted
     #[arg(long, value_name = "TEXT")]
     template: Vec<String>,
-    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N or
-    /// file:PATH, plausible names that cannot be members, for the calibrated reading
-    /// [default: names:600]; repeatable
+    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N (of
+    /// each form of name) or file:PATH, plausible names that cannot be members, for the calibrated
+    /// reading [default: names:600]; repeatable
     #[arg(long, value_name = "SPEC")]
     reference: Vec<ReferenceSpec>,
-    /// Do not take names of two words apart
+    /// Treat every name as one unit: no siblings
     #[arg(long)]
     no_split: bool,
     /// Directory of public images or sounds of the model's domain, none of a person asked about; at
@@ -58,10 +59,10 @@ pub(crate) struct Args {
     /// Siblings' last parts, one a line, instead of the bundled ones
     #[arg(long, value_name = "FILE", requires = "sibling_first")]
     sibling_last: Option<PathBuf>,
-    /// Level of the calibrated test, a name
+    /// Per-name significance level of the calibrated test
     #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "P")]
     alpha: f64,
-    /// Level of the false discovery rate control, across the run
+    /// Level of the false discovery rate control across the run
     #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "Q")]
     fdr: f64,
     /// Votes of the four detectors that make a member in the paper's reading
@@ -92,8 +93,8 @@ pub(crate) struct Args {
     inversion: InversionArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
+    let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
     let model = args.model.load()?;
     let options = options(args, &queries, &model)?;
@@ -105,9 +106,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         print_summary(&summary);
     }
     if args.fail_on_member && summary.discoveries() > 0 {
-        return Ok(Outcome::MemberFound);
+        return Ok(Ended::MemberFound);
     }
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {
@@ -116,11 +117,11 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
     let templates = if args.template.is_empty() {
         Templates::of(modality)
     } else {
-        Templates::new(args.template.clone())?
+        Templates::new(args.template.clone()).map_err(AuditError::from)?
     };
     let siblings = match (&args.sibling_first, &args.sibling_last) {
-        (Some(first), Some(last)) => Siblings::from_files(first, last)?,
-        _ => Siblings::bundled(args.siblings)?,
+        (Some(first), Some(last)) => Siblings::from_files(first, last).map_err(AuditError::from)?,
+        _ => Siblings::bundled(args.siblings).map_err(AuditError::from)?,
     };
     Ok(AuditOptions {
         templates,
@@ -133,7 +134,6 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
         redaction: if args.redact { Redaction::On } else { Redaction::Off },
         cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
         previews: args.previews,
-        device: args.model.device.device.clone(),
         ..AuditOptions::new(modality, args.seed, paper, calibrated)?
     })
 }
@@ -148,7 +148,7 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
                 (&mut calibrated, choose_reference(args.seed, *count, &queries.queries)?)
             }
             ReferenceSpec::File(path) => {
-                let parts = if args.no_split { PartRule::None } else { PartRule::TwoWords };
+                let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
                 let texts = from_file(path, QueryOptions { parts }, &queries.queries)?;
                 (&mut calibrated, texts)
             }

@@ -16,10 +16,10 @@ use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid_detect::{Bootstrap, Interval};
 use umid_models::Model;
 
-use super::Outcome;
 use super::audit::{GIBBERISH, NAMES, print_summary};
 use super::options::DeviceArgs;
 use super::progress::watcher;
+use super::{AfterTheRun, Ended};
 
 /// Names of each group that are audited unless `--all` is given.
 const NAMES_OF_EACH_GROUP: usize = 60;
@@ -98,7 +98,7 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
     let bundle = match args.modality {
         Kind::Image => IMAGE,
@@ -119,7 +119,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         cache: ReferenceCache::at(&directory.path().join("cache")),
         ground_truth: Some(member_ids.clone()),
         previews: 6,
-        device: args.device.device.clone(),
         ..AuditOptions::new(model.modality(), SEED, gibberish(SEED, GIBBERISH)?, names)?
     };
     println!(
@@ -133,9 +132,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     print_summary(&summary);
     print_verdicts(&summary, &member_ids);
-    let rows = compare(&model, &options, &summary, &member_ids, &non_member_ids)?;
+    let rows =
+        compare(&model, &options, &summary, &member_ids, &non_member_ids).context(AfterTheRun)?;
     print_table(&rows);
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 /// A bundled model, unpacked into `directory`.
@@ -186,8 +186,8 @@ fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
     };
     let total = |member| count(&|_| true, member);
     println!("\nright and wrong, membership being known:");
-    let calibrated = |i: usize| summary.q_values[i] <= level;
-    let single = |i: usize| overview.p_values()[i] <= alpha;
+    let calibrated = |i: usize| summary.q_values[i].is_some_and(|q| q <= level);
+    let single = |i: usize| overview.p_value(i).is_some_and(|p| p <= alpha);
     let paper = |i: usize| overview.is_voted_member(i) == Some(true);
     let rows: [(String, &dyn Fn(usize) -> bool); 3] = [
         (format!("calibrated, false discovery rate {} %", level * 100.0), &calibrated),

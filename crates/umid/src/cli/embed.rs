@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 use umid_models::{Input, InputTower, Modality, Model};
 
-use super::Outcome;
+use super::Ended;
 use super::options::ModelArgs;
 use super::tensors;
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let model = args.model.load()?;
     let (names, embeddings) = if !args.text.is_empty() {
         (args.text.clone(), model.embed_texts(&args.text)?.embeddings)
@@ -63,12 +63,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             println!("{name}: norm {norm:.4}, {} numbers, {} ...", row.len(), shown.join(" "));
         }
     }
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn inputs(model: &Model, path: &std::path::Path) -> anyhow::Result<Vec<Input>> {
     let tensor = tensors::read(path, "inputs")?;
-    let shape = model.tower.input_shape();
+    let shape = model.tower()?.input_shape();
     let [channels, height, width] = shape;
     match tensor.shape.as_slice() {
         [_, rest @ ..] if rest == shape => Ok(tensor

@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use serde_json::json;
 use umid_models::{FrontEnd, Model};
 
-use super::Outcome;
+use super::Ended;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let model = Model::load(&args.model, &umid_models::parse_device("cpu")?)?;
     let front_end = match &model.front_end {
         FrontEnd::Image(preprocess) => json!(preprocess),
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     });
     if args.json {
         println!("{description:#}");
-        return Ok(Outcome::Done);
+        return Ok(Ended::Done);
     }
     println!("{:<14}{}", "architecture", model.config.architecture());
     println!("{:<14}{}", "layout", model.source.layout);
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (context, vocabulary) = (model.tokenizer.context(), model.config.text.vocabulary());
     println!("{:<14}context {context}, vocabulary {vocabulary}", "tokenizer");
     println!("{:<14}{}", "preprocessing", compact(&front_end));
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn compact(value: &impl serde::Serialize) -> String {

@@ -10,7 +10,7 @@ use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs, Spa
 use umid_models::audio::WaveformSpace;
 use umid_models::{FrontEnd, InputTower, Model};
 
-use super::Outcome;
+use super::Ended;
 use super::options::{InversionArgs, ModelArgs};
 use super::tensors::{self, HostTensor};
 
@@ -55,7 +55,7 @@ enum SearchSpace {
     Waveform,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let model = args.model.load()?;
     let params = args
         .inversion
@@ -63,8 +63,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .ok_or_else(|| anyhow::anyhow!("--restarts is 0, expected at least 1"))?;
     match (args.space, &model.front_end) {
         (SearchSpace::Input, _) => {
-            let space = InputSpace::new(&model.input_units(), model.device());
-            let input = model.tower.input_shape();
+            let space = InputSpace::new(&model.input_units()?, model.device());
+            let input = model.tower()?.input_shape();
             let found = search(args, &model, &space, params, &input)?;
             finish(args, &model, found, None)
         }
@@ -95,7 +95,7 @@ fn search(
     params: InvertParams,
     start: &[usize],
 ) -> anyhow::Result<Found> {
-    let inverter = Inverter::new(&model.tower, space, params, model.device())?;
+    let inverter = Inverter::new(model.tower()?, space, params, model.device())?;
     let starts = match &args.init {
         None => inverter.starts(),
         Some(path) => {
@@ -134,9 +134,9 @@ fn finish(
     model: &Model,
     Found { starts, inversion }: Found,
     waveforms: Option<(&Array2<f32>, usize)>,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Ended> {
     let mut inputs = matrix("inputs", inversion.inputs.as_ref().expect("inputs were asked for"));
-    inputs.shape.splice(1.., model.tower.input_shape());
+    inputs.shape.splice(1.., model.tower()?.input_shape());
     let gradient_norms = HostTensor {
         name: "gradient_norms",
         shape: vec![inversion.gradient_norms.len()],
@@ -154,7 +154,7 @@ fn finish(
     if let Some(path) = &args.preview {
         preview(model, &inversion, waveforms, path)?;
     }
-    Ok(Outcome::Done)
+    Ok(Ended::Done)
 }
 
 fn is_wav(path: &Path) -> bool {

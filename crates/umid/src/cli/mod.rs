@@ -7,6 +7,7 @@ mod inspect;
 mod invert;
 mod options;
 mod progress;
+mod remedy;
 mod tensors;
 
 use clap::{Parser, Subcommand};
@@ -39,12 +40,19 @@ enum Command {
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum Ended {
     Done,
     MemberFound,
 }
 
-pub(crate) fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+pub(crate) use remedy::remedy;
+
+/// Said of an error that came after the run was finished.
+#[derive(Debug, thiserror::Error)]
+#[error("the run is finished, what was to follow it failed")]
+pub(crate) struct AfterTheRun;
+
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<Ended> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Audit(args) => audit::run(args),

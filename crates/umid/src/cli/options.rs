@@ -41,11 +41,11 @@ impl ModelArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Inversion")]
 pub(crate) struct InversionArgs {
-    /// Random starts a text, for an audit at least 2; variability needs several. 0 leaves inversions out, and the
-    /// paper's reading with them
+    /// Random starts per text, at least 2 for an audit, since variability needs several. 0 leaves
+    /// out inversions and with them the paper's reading
     #[arg(long, default_value_t = 4, value_name = "N")]
     pub(crate) restarts: usize,
-    /// Optimiser steps a start. More is not better: saturated inversions tell nothing
+    /// Optimiser steps per start. More is not better: saturated inversions tell nothing
     #[arg(long, default_value_t = 20, value_name = "N")]
     steps: usize,
     /// A start that has reached this cosine takes no more steps
@@ -94,7 +94,7 @@ impl InversionArgs {
         }
         let batch_rows = match self.batch {
             Some(rows) => rows,
-            None => rows_that_fit(self.max_memory, model.bytes_per_input())?,
+            None => rows_that_fit(self.max_memory, model.bytes_per_input()?)?,
         };
         let optimiser = match self.optimiser {
             OptimiserName::NormalisedGradient => {

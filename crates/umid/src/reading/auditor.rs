@@ -1,15 +1,15 @@
-//! A model with its references, ready to read names: the part of an audit that needs no files.
+//! A model with its references, ready to read names: the part of an audit that needs no run
+//! directory. It reads the bank's files and, where there is one, the cache of references.
 //!
 //! Data flows one way: names to embeddings to inversions to signals; the references' signals
 //! fit the readers; each name is then read by them. Nothing is fitted on a name under test.
 
 use std::collections::BTreeMap;
 
+use umid_detect::Split;
 use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
 use umid_models::{Model, Tower};
-use umid_signals::{
-    Bank, Basis, SignalRow, TextReader, inversion_signal_versions, text_signal_versions,
-};
+use umid_signals::{Bank, Basis, SignalRow, TextReader};
 
 use crate::audit::AuditOptions;
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
@@ -18,9 +18,13 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::Query;
 use crate::reading::bank::{fingerprint, load_bank};
-use crate::reading::reference_fit::{CalibratedReader, PaperReader, ReferenceSignals, split};
+use crate::reading::computed::ComputedBy;
+use crate::reading::form::Form;
+use crate::reading::reference_fit::{
+    CalibratedReader, MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals,
+};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
-use crate::record::{CalibratedReading, PaperReading, SCHEMA_VERSION};
+use crate::record::{CalibratedReading, PaperReading};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +33,8 @@ pub struct Reading {
     pub signals: SignalRow,
     /// The ensemble's vote; `None` without inversions, or where they failed.
     pub paper: Option<PaperReading>,
-    /// The calibrated test's outcome.
-    pub calibrated: CalibratedReading,
+    /// The calibrated test's result; `None` if the reference has too few names of this form.
+    pub calibrated: Option<CalibratedReading>,
     /// What a reader must know about this name.
     pub warnings: Vec<String>,
 }
@@ -67,8 +71,17 @@ impl<'a> Auditor<'a> {
         options: &'a AuditOptions,
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
+        Self::with_split(model, options, &options.check()?, progress)
+    }
+
+    /// [`Self::prepare`] with the split that the options' check gave.
+    pub(crate) fn with_split(
+        model: &'a Model,
+        options: &'a AuditOptions,
+        split: &Split,
+        progress: &dyn Progress,
+    ) -> Result<Self, AuditError> {
         let names = &options.calibrated_reference.texts;
-        let split = split(names.len(), options.seed)?;
         let bank: Option<Bank> = options
             .bank
             .as_deref()
@@ -83,7 +96,13 @@ impl<'a> Auditor<'a> {
             .as_deref()
             .map(|directory| fingerprint(directory, model.modality()))
             .transpose()?;
-        let key = cache_key(model, options, &("calibrated", bank, &split.fit), names);
+        let key = cache_key(
+            model,
+            options,
+            &ComputedBy::texts(model),
+            &("calibrated", bank, &split.fit),
+            names,
+        );
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
             progress.stage("reference names", names.len());
             let mut rows = Vec::with_capacity(names.len());
@@ -99,10 +118,11 @@ impl<'a> Auditor<'a> {
         })?;
         let calibrated = CalibratedReader::fit(
             &calibrated_signals,
+            names,
+            split,
             &options.score,
             &options.one_part_score,
             options.alpha,
-            &split,
         )?;
         let paper = match &options.inversion {
             None => None,
@@ -144,19 +164,18 @@ impl<'a> Auditor<'a> {
         signals: SignalRow,
         mut warnings: Vec<String>,
     ) -> Result<Reading, AuditError> {
-        let calibrated = self.calibrated.read(&signals)?;
-        if name.parts.is_none() {
+        let form = Form::of(name);
+        let calibrated = self.calibrated.read(form, &signals)?;
+        if calibrated.is_none() {
+            warnings.push(format!(
+                "no calibrated verdict: the reference has fewer than {MIN_NAMES_OF_A_FORM} names \
+                 of {form}, so this name cannot be ranked among names like it; give a file of \
+                 plausible names of that form as the reference"
+            ));
+        } else if !form.has_parts() {
             warnings.push(
-                "not a name of two parts, so the part-interaction residual does not apply; the \
-                 score rests on weaker signals, and its p-value holds only as far as the \
-                 reference's names are like this one (give some with --reference file:PATH)"
-                    .to_owned(),
-            );
-        } else if !self.calibrated.has_two_part_test() {
-            warnings.push(
-                "the reference's names mostly lack two parts, so the part-interaction residual \
-                 of this one is not used and its score rests on weaker signals; give names like \
-                 it with --reference file:PATH"
+                "not a name of two parts, so the part-interaction residual does not apply and \
+                 the score rests on weaker signals"
                     .to_owned(),
             );
         }
@@ -180,7 +199,8 @@ impl<'a> Auditor<'a> {
         let Some(paper) = &self.paper else { return Ok(Vec::new()) };
         let embeddings = self.model.embed_texts(texts)?.embeddings;
         let params = InvertParams { restarts: 1, ..paper.params.clone() };
-        let inverter = Inverter::new(&self.model.tower, &paper.space, params, self.model.device())?;
+        let inverter =
+            Inverter::new(self.model.tower()?, &paper.space, params, self.model.device())?;
         Ok(inverter.invert(embeddings.view(), KeepInputs::Yes)?)
     }
 
@@ -217,10 +237,11 @@ impl Paper {
         progress: &dyn Progress,
     ) -> Result<Self, AuditError> {
         let names = &options.paper_reference.texts;
-        let space = InputSpace::new(&model.input_units(), model.device());
-        let key = cache_key(model, options, &("paper", params), names);
+        let space = InputSpace::new(&model.input_units()?, model.device());
+        let key =
+            cache_key(model, options, &ComputedBy::inversions(model), &("paper", params), names);
         let signals = cached(&options.cache, &key, cache_warnings, || {
-            let inverter = Inverter::new(&model.tower, &space, params.clone(), model.device())?;
+            let inverter = Inverter::new(model.tower()?, &space, params.clone(), model.device())?;
             progress.stage("reference gibberish", names.len());
             let mut rows = Vec::with_capacity(names.len());
             for chunk in names.chunks(CHUNK) {
@@ -239,7 +260,7 @@ impl Paper {
         &'b self,
         model: &'b Model,
     ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
-        Ok(Inverter::new(&model.tower, &self.space, self.params.clone(), model.device())?)
+        Ok(Inverter::new(model.tower()?, &self.space, self.params.clone(), model.device())?)
     }
 }
 
@@ -272,23 +293,16 @@ fn chunk_signals(
     Ok((rows, inversions.iter().map(inversion_signals::warnings).collect()))
 }
 
-/// Key of a reference: the model, what all references share, what this one adds, its texts.
+/// Key of a reference: the model, what computed it, what all references share, what this one adds,
+/// its texts.
 fn cache_key(
     model: &Model,
     options: &AuditOptions,
+    by: &ComputedBy,
     more: &impl serde::Serialize,
     names: &[Query],
 ) -> CacheKey {
-    let shared = (
-        SCHEMA_VERSION,
-        text_signal_versions(),
-        inversion_signal_versions(),
-        env!("CARGO_PKG_VERSION"),
-        options.templates.as_slice(),
-        options.siblings.describe(),
-        &options.device,
-        model.precision(),
-    );
+    let shared = (by, options.templates.as_slice(), options.siblings.describe());
     CacheKey::new(&model.source.digest, &(shared, more), names)
 }
 

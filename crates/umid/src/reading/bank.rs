@@ -14,9 +14,8 @@ use umid_signals::Bank;
 use crate::cache::{CacheKey, Lookup, ReferenceCache};
 use crate::error::AuditError;
 use crate::progress::Progress;
-use crate::record::SCHEMA_VERSION;
 
-/// File endings that are taken for images; other files are passed over.
+/// File endings that are taken for images; other files are ignored.
 const IMAGE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
 /// File endings that are taken for sounds.
 const SOUND_ENDINGS: [&str; 5] = ["wav", "flac", "mp3", "ogg", "oga"];
@@ -41,7 +40,7 @@ fn plural(modality: Modality) -> &'static str {
     }
 }
 
-/// Embeddings as they are cached: one row an input.
+/// Embeddings as they are cached: one row per input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Cached {
     rows: Vec<Vec<f32>>,
@@ -60,18 +59,8 @@ pub(crate) fn load_bank(
     progress: &dyn Progress,
 ) -> Result<Bank, AuditError> {
     let files = files(directory, model.modality())?;
-    let device = format!("{:?}", model.device());
-    let key = CacheKey::new(
-        &model.source.digest,
-        &(
-            SCHEMA_VERSION,
-            "bank",
-            fingerprint(directory, model.modality())?,
-            device,
-            model.precision(),
-        ),
-        &[],
-    );
+    let bank = fingerprint(directory, model.modality())?;
+    let key = CacheKey::new(&model.source.digest, &("bank", bank, model.computed_by()), &[]);
     let found = cache.load::<Cached>(&key);
     if let Lookup::Damaged(warning) = &found {
         progress.note(warning);
@@ -140,7 +129,7 @@ fn files(directory: &Path, modality: Modality) -> Result<Vec<PathBuf>, AuditErro
         let kind = plural(modality);
         let found = format!(
             "it holds {} {kind} and at least {LEAST} are needed; add public {kind} of the model's \
-             domain (files ending in {}; subdirectories are not read), or leave --bank out",
+             domain (files ending in {}; subdirectories are not read), or do without a bank",
             files.len(),
             endings(modality).join(", ")
         );
@@ -198,9 +187,12 @@ mod tests {
         let dir = bank_of(LEAST - 1);
         std::fs::write(dir.path().join("notes.txt"), "no image").unwrap();
         let error = fingerprint(dir.path(), Modality::Image).unwrap_err();
-        assert!(matches!(error, AuditError::Bank { .. }) && error.is_usage());
+        assert!(matches!(error, AuditError::Bank { .. }));
         let message = error.to_string();
-        assert!(message.contains("99 images") && message.contains("leave --bank out"), "{message}");
+        assert!(
+            message.contains("99 images") && message.contains("do without a bank"),
+            "{message}"
+        );
         write_image(dir.path(), "last.PNG", 200);
         assert!(fingerprint(dir.path(), Modality::Image).is_ok());
         // Images are no bank of a model that reads sound.

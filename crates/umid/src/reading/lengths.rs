@@ -29,7 +29,7 @@ pub(crate) fn check_lengths(
                 what: format!("the reference text `{}`", shown(&name.text)),
                 tokens,
                 context,
-                remedy: "or give shorter names with --reference file:PATH",
+                remedy: "or give shorter names",
             });
         }
     }
@@ -63,8 +63,7 @@ fn check_sibling_lengths(
                 what: "a name with a sibling's part".to_owned(),
                 tokens,
                 context: model.tokenizer.context(),
-                remedy: "give shorter parts with --sibling-first and --sibling-last, or use \
-                         --no-split",
+                remedy: "give shorter sibling parts, or do not take names apart",
             });
         }
     }

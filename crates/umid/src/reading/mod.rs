@@ -4,9 +4,12 @@
 
 pub mod auditor;
 pub(crate) mod bank;
+pub(crate) mod computed;
+pub(crate) mod form;
 pub mod inversion_signals;
 pub(crate) mod lengths;
 pub mod names;
+pub(crate) mod options;
 pub mod queries;
 pub mod reference;
 pub(crate) mod reference_fit;

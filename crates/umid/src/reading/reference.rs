@@ -8,6 +8,7 @@
 //! `i`), and differs from all items before it. A longer reference therefore starts with the
 //! shorter one.
 
+mod error;
 mod recombine;
 
 use std::collections::HashSet;
@@ -17,10 +18,10 @@ use std::str::FromStr;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::AuditError;
 use crate::queries::{Query, QueryOptions, name_key, names_digest, read_names};
 use crate::shown::shown;
 
+pub use error::ReferenceError;
 pub use recombine::{choose_reference, recombined};
 
 /// Fewest texts of a reference: below, no scaler or detector can be fitted with any sense.
@@ -55,7 +56,7 @@ impl ReferenceTexts {
 ///
 /// # Errors
 /// A `count` outside [`MIN_REFERENCE`] to [`MAX_REFERENCE`].
-pub fn gibberish(seed: u64, count: usize) -> Result<ReferenceTexts, AuditError> {
+pub fn gibberish(seed: u64, count: usize) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
     let mut seen = HashSet::with_capacity(count);
     let mut texts = Vec::with_capacity(count);
@@ -91,7 +92,7 @@ pub fn from_file(
     path: &Path,
     options: QueryOptions,
     queries: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     let file = read_names(path, options, "reference file")?;
     let count = file.queries.len();
     check_count(count)?;
@@ -127,10 +128,10 @@ pub enum ReferenceSpec {
 }
 
 impl FromStr for ReferenceSpec {
-    type Err = AuditError;
+    type Err = ReferenceError;
 
-    fn from_str(spec: &str) -> Result<Self, AuditError> {
-        let unknown = || AuditError::ReferenceSpec { found: shown(spec) };
+    fn from_str(spec: &str) -> Result<Self, ReferenceError> {
+        let unknown = || ReferenceError::ReferenceSpec { found: shown(spec) };
         let (kind, value) = spec.split_once(':').ok_or_else(unknown)?;
         let count = || value.parse::<usize>().map_err(|_| unknown()).and_then(check_count);
         match kind {
@@ -142,11 +143,11 @@ impl FromStr for ReferenceSpec {
     }
 }
 
-fn check_count(count: usize) -> Result<usize, AuditError> {
+fn check_count(count: usize) -> Result<usize, ReferenceError> {
     if (MIN_REFERENCE..=MAX_REFERENCE).contains(&count) {
         Ok(count)
     } else {
-        Err(AuditError::ReferenceCount { found: count, min: MIN_REFERENCE, max: MAX_REFERENCE })
+        Err(ReferenceError::ReferenceCount { found: count, min: MIN_REFERENCE, max: MAX_REFERENCE })
     }
 }
 
@@ -210,7 +211,7 @@ mod tests {
     fn reference_spec_error() {
         for bad in ["", "gibberish", "gibberish:", "gibberish:x", "gibberish:-5", "file:", "x:9"] {
             let error = bad.parse::<ReferenceSpec>().unwrap_err();
-            assert!(matches!(error, AuditError::ReferenceSpec { .. }), "{error}");
+            assert!(matches!(error, ReferenceError::ReferenceSpec { .. }), "{error}");
         }
     }
 
@@ -218,7 +219,7 @@ mod tests {
     fn reference_count_error() {
         for bad in ["gibberish:0", "names:9", "gibberish:1000001"] {
             let error = bad.parse::<ReferenceSpec>().unwrap_err();
-            assert!(matches!(error, AuditError::ReferenceCount { .. }), "{error}");
+            assert!(matches!(error, ReferenceError::ReferenceCount { .. }), "{error}");
         }
         assert!(gibberish(0, 0).is_err());
     }
@@ -239,6 +240,6 @@ mod tests {
 
         std::fs::write(&path, "name\nAnn Lee\n").unwrap();
         let error = from_file(&path, QueryOptions::default(), &[]).unwrap_err();
-        assert!(matches!(error, AuditError::ReferenceCount { found: 1, .. }), "{error}");
+        assert!(matches!(error, ReferenceError::ReferenceCount { found: 1, .. }), "{error}");
     }
 }

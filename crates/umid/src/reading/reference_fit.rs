@@ -3,25 +3,27 @@
 //!
 //! Both are computed from the reference alone and can be kept in the user's cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
-    CalibratedTest, DEFAULT_FIT_FRACTION, DetectError, Ensemble, EnsembleParams,
-    MIN_CALIBRATION_ROWS, Split,
+    CalibratedTest, DetectError, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
 };
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 use umid_signals::score::oriented;
-use umid_signals::text::INTERACTION;
 use umid_signals::{Signal, SignalRow};
 
 use crate::error::AuditError;
 use crate::queries::Query;
+use crate::reading::form::{self, Form};
 use crate::record::{CalibratedReading, PaperReading};
 use crate::score::weights;
+
+/// Names of a form below which too few of them calibrate, since a third sets the scales.
+pub(crate) const MIN_NAMES_OF_A_FORM: usize = MIN_CALIBRATION_ROWS * 3 / 2;
 
 /// Signals of a reference's texts, in the texts' order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,40 +47,35 @@ impl ReferenceSignals {
     }
 }
 
-/// The rows of a reference that set scales and neighbours, and those that calibrate p-values.
-pub(crate) fn split(count: usize, seed: u64) -> Result<Split, AuditError> {
-    Ok(Split::new(count, DEFAULT_FIT_FRACTION, seed)?)
-}
-
-/// Refuses, before anything is computed, names that could not calibrate a p-value.
+/// Splits the names of a calibrated reference, and refuses those that could rank no name.
 ///
 /// # Errors
 ///
 /// [`AuditError::CalibrationNames`].
-pub(crate) fn check_names(names: &[Query], seed: u64) -> Result<(), AuditError> {
-    // Too few names to split are too few to calibrate with.
-    let calibration = split(names.len(), seed).map_or_else(|_| vec![], |split| split.calibration);
-    let ask = (MIN_CALIBRATION_ROWS as f64 / (1.0 - DEFAULT_FIT_FRACTION)).ceil() as usize;
-    let check = |kind, found| {
-        let needed = MIN_CALIBRATION_ROWS;
-        if found < needed {
-            return Err(AuditError::CalibrationNames { kind, found, needed, ask });
-        }
-        Ok(())
-    };
-    check("names", calibration.len())?;
-    if mostly_two_parts(names.iter().map(|name| name.parts.is_some())) {
-        let two_parts = calibration.iter().filter(|row| names[**row].parts.is_some());
-        check("names of two parts", two_parts.count())?;
+pub(crate) fn split_names(names: &[Query], seed: u64) -> Result<Split, AuditError> {
+    let split = form::split(names, seed)?;
+    let found = most_ranked_among(names, &split);
+    if found < MIN_CALIBRATION_ROWS {
+        let one_form = names.windows(2).all(|pair| Form::of(&pair[0]) == Form::of(&pair[1]));
+        return Err(AuditError::CalibrationNames {
+            kind: if one_form { "names" } else { "names of one form" },
+            found,
+            needed: MIN_CALIBRATION_ROWS,
+            ask: MIN_NAMES_OF_A_FORM,
+        });
     }
-    Ok(())
+    Ok(split)
 }
 
-/// Whether names like these calibrate the score of names with two parts. Half is a matter of
-/// judgement: below it, the reference is of another kind of name.
-pub(crate) fn mostly_two_parts(names: impl ExactSizeIterator<Item = bool>) -> bool {
-    let count = names.len();
-    names.filter(|has_parts| *has_parts).count() * 2 >= count
+/// How many names of the reference a query is ranked among, at most: names of its form.
+pub(crate) fn most_ranked_among(names: &[Query], split: &Split) -> usize {
+    let ranked = |form| form::rows_for(form, names, split).calibration.len();
+    forms_served(names).into_iter().map(ranked).max().unwrap_or(0)
+}
+
+/// Forms of names that a reference has names for, were they enough.
+fn forms_served(names: &[Query]) -> BTreeSet<Form> {
+    names.iter().map(Form::of).flat_map(|form| [form, form.without_parts()]).collect()
 }
 
 /// Refuses votes that the paper's detectors cannot give.
@@ -152,10 +149,9 @@ fn paper_row(row: &SignalRow) -> Option<[f64; 2]> {
     Some([value(PAPER_SIGNALS[0])?, value(PAPER_SIGNALS[1])?])
 }
 
-/// The calibrated reading: one test for names of two parts, one for the others.
+/// The calibrated reading: a test for each form of name that the reference has enough names of.
 pub(crate) struct CalibratedReader {
-    two_parts: Option<Test>,
-    one_part: Test,
+    tests: BTreeMap<Form, Test>,
     alpha: f64,
 }
 
@@ -165,55 +161,51 @@ struct Test {
 }
 
 impl CalibratedReader {
-    /// Fits both tests on the reference's names, the first on those that have two parts.
-    ///
-    /// # Errors
-    ///
-    /// Those of the test, such as a reference that is too small.
-    pub(crate) fn fit(
-        reference: &ReferenceSignals,
-        score: &[(Signal, f64)],
-        one_part_score: &[(Signal, f64)],
-        alpha: f64,
-        split: &Split,
-    ) -> Result<Self, AuditError> {
-        let one_part = Test::fit(reference, one_part_score, split)?;
-        let two_parts = if mostly_two_parts(reference.rows.iter().map(has_parts)) {
-            Some(Test::fit(reference, score, split)?)
-        } else {
-            None
-        };
-        Ok(Self { two_parts, one_part, alpha })
-    }
-
-    /// Whether names of two parts are tested by their own score.
-    pub(crate) fn has_two_part_test(&self) -> bool {
-        self.two_parts.is_some()
-    }
-
-    /// Tests a query by its row of signals.
+    /// Fits each form's test on the reference's names of that form: names with two parts by one
+    /// score, names without by another.
     ///
     /// # Errors
     ///
     /// Those of the test.
-    pub(crate) fn read(&self, row: &SignalRow) -> Result<CalibratedReading, AuditError> {
-        let Test { score, test } = match &self.two_parts {
-            Some(two_parts) if has_parts(row) => two_parts,
-            _ => &self.one_part,
-        };
+    pub(crate) fn fit(
+        reference: &ReferenceSignals,
+        names: &[Query],
+        split: &Split,
+        score: &[(Signal, f64)],
+        one_part_score: &[(Signal, f64)],
+        alpha: f64,
+    ) -> Result<Self, AuditError> {
+        let mut tests = BTreeMap::new();
+        for form in forms_served(names) {
+            let rows = form::rows_for(form, names, split);
+            if rows.calibration.len() >= MIN_CALIBRATION_ROWS {
+                let score = if form.has_parts() { score } else { one_part_score };
+                tests.insert(form, Test::fit(reference, score, &rows)?);
+            }
+        }
+        Ok(Self { tests, alpha })
+    }
+
+    /// Tests a query by its row of signals; `None` if the reference has too few names of its
+    /// form.
+    ///
+    /// # Errors
+    ///
+    /// Those of the test.
+    pub(crate) fn read(
+        &self,
+        form: Form,
+        row: &SignalRow,
+    ) -> Result<Option<CalibratedReading>, AuditError> {
+        let Some(Test { score, test }) = self.tests.get(&form) else { return Ok(None) };
         let outcome = test.test(&oriented(score, row))?;
-        Ok(CalibratedReading {
+        Ok(Some(CalibratedReading {
             score: outcome.score,
             p_value: outcome.p_value,
             signals_used: outcome.signals_used,
             detected: outcome.p_value <= self.alpha,
-        })
+        }))
     }
-}
-
-/// Whether the row is of a name with two parts.
-fn has_parts(row: &SignalRow) -> bool {
-    matches!(row.get(&INTERACTION.signal()), Some(Some(_)))
 }
 
 impl Test {
@@ -222,14 +214,14 @@ impl Test {
         score: &[(Signal, f64)],
         split: &Split,
     ) -> Result<Self, DetectError> {
-        // Signals that the whole run lacks (no bank, one template) are not part of its score.
-        let present: Vec<(Signal, f64)> = score
-            .iter()
-            .filter(|(signal, _)| {
-                reference.rows.iter().any(|r| matches!(r.get(signal), Some(Some(_))))
-            })
-            .copied()
-            .collect();
+        // Signals that names of this form lack altogether (no bank, one template) are not part of
+        // their score.
+        let of_form =
+            || split.fit.iter().chain(&split.calibration).map(|row| &reference.rows[*row]);
+        let is_present =
+            |signal: &Signal| of_form().any(|row| matches!(row.get(signal), Some(Some(_))));
+        let present: Vec<(Signal, f64)> =
+            score.iter().filter(|(signal, _)| is_present(signal)).copied().collect();
         let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&present, row)).collect();
         let test = CalibratedTest::fit(&weights(&present), &rows, split)?;
         Ok(Self { test, score: present })
@@ -239,9 +231,9 @@ impl Test {
 #[cfg(test)]
 mod tests {
     use umid_signals::text::{
-        RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED, RESPONSE_COHERENCE_CALIBRATED,
-        RESPONSE_INTERACTION, RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT,
-        TEXT_NORM,
+        INTERACTION, RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED,
+        RESPONSE_COHERENCE_CALIBRATED, RESPONSE_INTERACTION, RESPONSE_NORM,
+        RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT, TEXT_NORM,
     };
 
     use super::*;
@@ -250,9 +242,11 @@ mod tests {
     const ALPHA: f64 = 0.05;
     const SEED: u64 = 3;
 
+    /// A name of two words, or of one.
     fn name(i: usize, has_parts: bool) -> Query {
         let parts = has_parts.then(|| (format!("A{i}"), format!("B{i}")));
-        Query { id: i.to_string(), text: format!("A{i} B{i}"), parts }
+        let text = if has_parts { format!("A{i} B{i}") } else { format!("A{i}") };
+        Query { id: i.to_string(), text, parts }
     }
 
     /// A row whose signals are spread over the reference without a pattern.
@@ -278,69 +272,88 @@ mod tests {
         ReferenceSignals { rows: (0..count).map(|i| row(i, two_parts(i))).collect() }
     }
 
-    fn calibrated(reference: &ReferenceSignals) -> CalibratedReader {
-        let split = split(reference.rows.len(), SEED).unwrap();
-        CalibratedReader::fit(reference, &DEFAULT_SCORE, &ONE_PART_SCORE, ALPHA, &split).unwrap()
+    fn names(count: usize, two_parts: impl Fn(usize) -> bool) -> Vec<Query> {
+        (0..count).map(|i| name(i, two_parts(i))).collect()
+    }
+
+    fn calibrated(reference: &ReferenceSignals, names: &[Query]) -> CalibratedReader {
+        let split = split_names(names, SEED).unwrap();
+        let scores = (&DEFAULT_SCORE, &ONE_PART_SCORE);
+        CalibratedReader::fit(reference, names, &split, scores.0, scores.1, ALPHA).unwrap()
     }
 
     #[test]
-    fn neighbours_and_scales_come_from_the_same_part() {
+    fn scales_come_from_the_fit_part_and_p_values_from_the_other() {
         // A row of the fit part moves the score of a query, one of the calibration part its
         // p-value alone.
-        let query = row(1000, true);
-        let before = calibrated(&reference(60, |_| true)).read(&query).unwrap();
-        let fit = split(60, SEED).unwrap().fit;
+        let (query, names) = (row(1000, true), names(60, |_| true));
+        let read = |reference: &ReferenceSignals| {
+            calibrated(reference, &names).read(Form::TWO_WORDS, &query).unwrap().unwrap()
+        };
+        let before = read(&reference(60, |_| true));
+        let fit = split_names(&names, SEED).unwrap().fit;
         for moved in 0..60 {
             let mut changed = reference(60, |_| true);
             changed.rows[moved].insert(RESPONSE_INTERACTION.signal(), Some(50.0));
-            let after = calibrated(&changed).read(&query).unwrap();
             let in_fit_part = fit.binary_search(&moved).is_ok();
-            assert_eq!(after.score.to_bits() != before.score.to_bits(), in_fit_part, "{moved}");
+            let moves = read(&changed).score.to_bits() != before.score.to_bits();
+            assert_eq!(moves, in_fit_part, "{moved}");
         }
     }
 
     #[test]
-    fn a_name_of_one_part_is_tested_by_its_own_score_and_the_whole_reference() {
-        let reader = calibrated(&reference(60, |i| i % 4 != 0));
-        assert!(reader.has_two_part_test());
-        let two = reader.read(&row(1000, true)).unwrap();
+    fn a_name_is_tested_by_the_score_and_the_names_of_its_form() {
+        let has_parts = |i: usize| !i.is_multiple_of(3);
+        let (reference, names) = (reference(120, has_parts), names(120, has_parts));
+        let reader = calibrated(&reference, &names);
+        let one_word = Form::of(&name(1, false));
+        let two = reader.read(Form::TWO_WORDS, &row(1000, true)).unwrap().unwrap();
         assert!(two.signals_used.contains(&"response_interaction".to_owned()));
         // No bank: its term is not part of the score.
         assert_eq!(two.signals_used.len(), 4);
-        let one = reader.read(&row(1000, false)).unwrap();
+        let one = reader.read(one_word, &row(1000, false)).unwrap().unwrap();
         assert_eq!(one.signals_used, ["response_norm", "response_agreement"]);
-        // Ranked among the 40 of the calibration part that have these signals: all of them.
-        let rank = one.p_value * 41.0;
-        assert!((rank - rank.round()).abs() < 1e-9, "{rank}");
+        // 40 names of one word, of which 27 calibrate; 80 of two, of which 53 do.
+        for (reading, ranked) in [(&one, 27.0), (&two, 53.0)] {
+            let rank = reading.p_value * (ranked + 1.0);
+            assert!((rank - rank.round()).abs() < 1e-9, "{rank}");
+        }
+        // What names of another form look like does not matter.
+        let mut changed = reference.clone();
+        for (row, name) in changed.rows.iter_mut().zip(&names) {
+            if name.parts.is_some() {
+                let moved = row[&RESPONSE_NORM.signal()].map(|value| 50.0 - 3.0 * value);
+                row.insert(RESPONSE_NORM.signal(), moved);
+            }
+        }
+        let again = calibrated(&changed, &names).read(one_word, &row(1000, false)).unwrap();
+        assert_eq!(again.unwrap(), one);
+        // No reference names of three words: no verdict.
+        let three = Query { text: "A van B".into(), parts: None, ..names[0].clone() };
+        assert_eq!(reader.read(Form::of(&three), &row(1000, false)).unwrap(), None);
     }
 
     #[test]
-    fn a_reference_of_one_part_names_tests_all_names_by_their_score() {
-        let reader = calibrated(&reference(60, |i| i % 4 == 0));
-        assert!(!reader.has_two_part_test());
-        let two = reader.read(&row(1000, true)).unwrap();
-        assert_eq!(two.signals_used, ["response_norm", "response_agreement"]);
+    fn names_without_parts_are_tested_among_all_of_as_many_words() {
+        let reader = calibrated(&reference(60, |_| true), &names(60, |_| true));
+        let unsplit = Form::TWO_WORDS.without_parts();
+        let reading = reader.read(unsplit, &row(1000, false)).unwrap().unwrap();
+        assert_eq!(reading.signals_used, ["response_norm", "response_agreement"]);
     }
 
     #[test]
     fn names_that_cannot_calibrate_are_refused_before_anything_is_computed() {
-        let names = |count: usize, two_parts: fn(usize) -> bool| -> Vec<Query> {
-            (0..count).map(|i| name(i, two_parts(i))).collect()
-        };
-        for count in [0, 1, 2, 29] {
-            let error = check_names(&names(count, |_| true), SEED).unwrap_err();
-            assert!(error.is_usage(), "{error}");
-            assert!(error.to_string().contains("names:30"), "{error}");
+        for count in [2, 3, 29] {
+            let error = split_names(&names(count, |_| true), SEED).unwrap_err();
+            assert!(error.to_string().contains("30 names of one form"), "{error}");
         }
-        assert!(check_names(&names(30, |_| true), SEED).is_ok());
-        assert!(check_names(&names(30, |_| false), SEED).is_ok());
-        // Half have two parts, some 13 of the 27 that calibrate.
-        let error = check_names(&names(40, |i| i % 2 == 0), SEED).unwrap_err();
-        assert!(error.to_string().contains("names of two parts"), "{error}");
+        // 20 names of each form.
+        let error = split_names(&names(40, |i| i % 2 == 0), SEED).unwrap_err();
+        assert!(error.to_string().contains("names of one form"), "{error}");
         // What passes here also fits and reads.
-        for count in [30, 31, 47] {
-            let reader = calibrated(&reference(count, |_| true));
-            assert!(reader.read(&row(1000, true)).is_ok());
+        for count in [MIN_NAMES_OF_A_FORM, 31, 47] {
+            let reader = calibrated(&reference(count, |_| true), &names(count, |_| true));
+            assert!(reader.read(Form::TWO_WORDS, &row(1000, true)).unwrap().is_some());
         }
     }
 

@@ -1,12 +1,15 @@
 //! Public names to form siblings with: the parts that stand in for a query's own in the
 //! part-interaction residual.
 
+mod error;
+
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::error::AuditError;
 use crate::names::NameList;
 use crate::queries::{PartRule, QueryOptions, name_key, read_names};
+
+pub use error::SiblingError;
 
 /// Siblings of each kind where none are given. More are better and cost proportionally.
 pub const DEFAULT_SIBLINGS: usize = 16;
@@ -29,12 +32,12 @@ impl Siblings {
     ///
     /// # Errors
     ///
-    /// [`AuditError::SiblingCount`] where `count` is below 3 or above the lists' length.
-    pub fn bundled(count: usize) -> Result<Self, AuditError> {
-        let take = |list: NameList| -> Result<Vec<String>, AuditError> {
+    /// [`SiblingError::SiblingCount`] where `count` is below 3 or above the lists' length.
+    pub fn bundled(count: usize) -> Result<Self, SiblingError> {
+        let take = |list: NameList| -> Result<Vec<String>, SiblingError> {
             let names = list.names();
             if !(MIN_SIBLINGS..=names.len()).contains(&count) {
-                return Err(AuditError::SiblingCount { found: count, most: names.len() });
+                return Err(SiblingError::SiblingCount { found: count, most: names.len() });
             }
             Ok(names.into_iter().take(count).collect())
         };
@@ -60,18 +63,18 @@ impl Siblings {
     ///
     /// # Errors
     ///
-    /// What [`crate::queries::read_queries`] refuses, and [`AuditError::TooFewSiblings`] for
+    /// What [`crate::queries::read_queries`] refuses, and [`SiblingError::TooFewSiblings`] for
     /// fewer than 3 names.
-    pub fn from_files(first: &Path, last: &Path) -> Result<Self, AuditError> {
+    pub fn from_files(first: &Path, last: &Path) -> Result<Self, SiblingError> {
         const WHAT: &str = "list of siblings";
-        let read = |path: &Path| -> Result<Vec<String>, AuditError> {
+        let read = |path: &Path| -> Result<Vec<String>, SiblingError> {
             let file = read_names(path, QueryOptions { parts: PartRule::None }, WHAT)?;
             let mut seen = HashSet::with_capacity(file.queries.len());
             let mut names: Vec<String> = file.queries.into_iter().map(|query| query.text).collect();
             names.retain(|name| seen.insert(name_key(name)));
             if names.len() < MIN_SIBLINGS {
                 let (path, found) = (path.to_owned(), names.len());
-                return Err(AuditError::TooFewSiblings { what: WHAT, path, found });
+                return Err(SiblingError::TooFewSiblings { what: WHAT, path, found });
             }
             Ok(names)
         };
@@ -83,7 +86,7 @@ impl Siblings {
 mod tests {
     use super::*;
 
-    fn from_lists(first: &str, last: &str) -> Result<Siblings, AuditError> {
+    fn from_lists(first: &str, last: &str) -> Result<Siblings, SiblingError> {
         let dir = tempfile::tempdir().unwrap();
         let paths = ["first.txt", "last.txt"].map(|name| dir.path().join(name));
         std::fs::write(&paths[0], first).unwrap();
@@ -103,7 +106,7 @@ mod tests {
     fn sibling_count_error() {
         for bad in [0, 2, usize::MAX] {
             let error = Siblings::bundled(bad).unwrap_err();
-            assert!(matches!(error, AuditError::SiblingCount { found, .. } if found == bad));
+            assert!(matches!(error, SiblingError::SiblingCount { found, .. } if found == bad));
         }
     }
 
@@ -117,10 +120,9 @@ mod tests {
     #[test]
     fn too_few_siblings_error_names_the_file() {
         let error = from_lists("Ann\nBo\nCy\n", "Ash\nash\nBly\n").unwrap_err();
-        let AuditError::TooFewSiblings { ref path, found, .. } = error else { panic!("{error}") };
+        let SiblingError::TooFewSiblings { ref path, found, .. } = error else { panic!("{error}") };
         assert!(path.ends_with("last.txt"));
         assert_eq!(found, 2);
-        assert!(error.is_usage());
         let missing = Siblings::from_files(Path::new("absent"), Path::new("absent")).unwrap_err();
         assert!(missing.to_string().contains("list of siblings"), "{missing}");
     }

@@ -2,12 +2,15 @@
 //! holds for its templates only, and signals fade on templates that training never used, so
 //! for a checkpoint of one's own they should be those of its training captions.
 
+mod error;
+
 use std::collections::HashSet;
 
 use umid_models::Modality;
 
-use crate::error::AuditError;
 use crate::shown::shown;
+
+pub use error::TemplateError;
 
 /// Captions of photos: those under which the bundled image-text target saw its names, the same six
 /// as in the testbed that trained it, which no crate of the product depends on.
@@ -47,26 +50,29 @@ impl Templates {
     /// # Errors
     /// No template, a template twice, or one that is overlong, unprintable, or without
     /// exactly one `{}`.
-    pub fn new(templates: Vec<String>) -> Result<Self, AuditError> {
+    pub fn new(templates: Vec<String>) -> Result<Self, TemplateError> {
         if templates.is_empty() {
-            return Err(AuditError::NoTemplates);
+            return Err(TemplateError::NoTemplates);
         }
         let mut seen = HashSet::with_capacity(templates.len());
         for template in &templates {
             let (bytes, limit) = (template.len(), MAX_TEMPLATE_BYTES);
             if bytes > limit {
-                return Err(AuditError::TemplateTooLong { bytes, limit });
+                return Err(TemplateError::TemplateTooLong { bytes, limit });
             }
             if let Some(control) = template.chars().find(|c| c.is_control()) {
                 let (template, code) = (shown(template), u32::from(control));
-                return Err(AuditError::TemplateControlCharacter { template, code });
+                return Err(TemplateError::TemplateControlCharacter { template, code });
             }
             let found = template.matches(PLACE).count();
             if found != 1 {
-                return Err(AuditError::TemplatePlaceholders { template: shown(template), found });
+                return Err(TemplateError::TemplatePlaceholders {
+                    template: shown(template),
+                    found,
+                });
             }
             if !seen.insert(template.as_str()) {
-                return Err(AuditError::DuplicateTemplate { template: shown(template) });
+                return Err(TemplateError::DuplicateTemplate { template: shown(template) });
             }
         }
         Ok(Self(templates))
@@ -105,7 +111,7 @@ fn fill(template: &str, text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn templates(list: &[&str]) -> Result<Templates, AuditError> {
+    fn templates(list: &[&str]) -> Result<Templates, TemplateError> {
         Templates::new(list.iter().map(|&t| t.to_owned()).collect())
     }
 
@@ -124,14 +130,16 @@ mod tests {
 
     #[test]
     fn no_templates_error() {
-        assert!(matches!(templates(&[]), Err(AuditError::NoTemplates)));
+        assert!(matches!(templates(&[]), Err(TemplateError::NoTemplates)));
     }
 
     #[test]
     fn template_placeholders_error_for_none_and_two() {
         for (bad, count) in [("a photo", 0), ("{} and {}", 2), ("a photo of {name}", 0), ("", 0)] {
             let error = templates(&["a {}", bad]).unwrap_err();
-            let AuditError::TemplatePlaceholders { found, .. } = error else { panic!("{error}") };
+            let TemplateError::TemplatePlaceholders { found, .. } = error else {
+                panic!("{error}")
+            };
             assert_eq!(found, count);
         }
     }
@@ -139,25 +147,28 @@ mod tests {
     #[test]
     fn duplicate_template_error() {
         let error = templates(&["a {}", "b {}", "a {}"]).unwrap_err();
-        assert!(matches!(error, AuditError::DuplicateTemplate { .. }), "{error}");
+        assert!(matches!(error, TemplateError::DuplicateTemplate { .. }), "{error}");
     }
 
     #[test]
     fn template_too_long_error() {
         let long = format!("{{}}{}", "x".repeat(MAX_TEMPLATE_BYTES));
         let error = templates(&[&long]).unwrap_err();
-        assert!(matches!(error, AuditError::TemplateTooLong { .. }), "{error}");
+        assert!(matches!(error, TemplateError::TemplateTooLong { .. }), "{error}");
     }
 
     #[test]
     fn template_control_character_error() {
         let error = templates(&["a\nphoto of {}"]).unwrap_err();
-        assert!(matches!(error, AuditError::TemplateControlCharacter { code: 10, .. }), "{error}");
+        assert!(
+            matches!(error, TemplateError::TemplateControlCharacter { code: 10, .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn messages_show_the_braces() {
-        assert!(AuditError::NoTemplates.to_string().contains("\"a photo of {}\""));
+        assert!(TemplateError::NoTemplates.to_string().contains("\"a photo of {}\""));
         let error = templates(&["a photo"]).unwrap_err();
         assert!(error.to_string().contains("0 `{}`"), "{error}");
     }

@@ -106,6 +106,10 @@ fn environment_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
         ("Checkpoint layout", escape(&run.model.layout)),
         ("Device", escape(&run.device)),
         (
+            "Products of the input tower",
+            run.unit.as_deref().map_or_else(|| missing("not recorded"), escape),
+        ),
+        (
             "Wall-clock time",
             if wall.is_empty() { missing("not recorded") } else { wall.join(", ") },
         ),

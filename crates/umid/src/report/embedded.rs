@@ -41,7 +41,7 @@ pub(super) struct Embedded<'a> {
 #[derive(Debug)]
 struct Rows<'a> {
     table: &'a Table,
-    q_values: &'a [f64],
+    q_values: &'a [Option<f64>],
     ground_truth: Option<&'a BTreeSet<String>>,
 }
 
@@ -49,9 +49,9 @@ struct Rows<'a> {
 struct Row<'a> {
     id: &'a str,
     text: &'a str,
-    p: f64,
+    p: Option<f64>,
     q: Option<f64>,
-    score: f64,
+    score: Option<f64>,
     detected: bool,
     signals: &'a [Option<f64>],
     used: &'a [usize],
@@ -68,7 +68,7 @@ impl Serialize for Rows<'_> {
             id: &row.id,
             text: &row.text,
             p: row.p,
-            q: self.q_values.get(row.position).copied(),
+            q: self.q_values.get(row.position).copied().flatten(),
             score: row.score,
             detected: row.detected,
             signals: &row.signals,
@@ -155,8 +155,9 @@ mod tests {
             .map(|i| {
                 let mut record = record.clone();
                 record.id = i.to_string();
-                record.calibrated.p_value = 1.0 / (i as f64 + 1.0);
-                record.calibrated.detected = record.calibrated.p_value <= 0.05;
+                let calibrated = record.calibrated.as_mut().unwrap();
+                calibrated.p_value = 1.0 / (i as f64 + 1.0);
+                calibrated.detected = calibrated.p_value <= 0.05;
                 record
             })
             .collect();
@@ -169,7 +170,7 @@ mod tests {
         assert!(rows.iter().all(|row| row.id != "0"), "the largest p-value is left out");
         assert!(embedded.note().contains("20,000 names"));
         // Counts are over all: p = 1/20 and below.
-        let outcome = crate::report::outcome::Outcome::of(&report);
+        let outcome = crate::report::findings::Findings::of(&report);
         assert_eq!((embedded.total, outcome.names), (MAX_ROWS + 1, MAX_ROWS + 1));
         assert_eq!(outcome.detected_at_level, MAX_ROWS + 1 - 19);
         assert!(crate::report::p_values::figure(&run, &drawn.overview).contains("of 20,001 names"));

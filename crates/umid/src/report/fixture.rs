@@ -30,7 +30,7 @@ impl Drawn {
     }
 
     /// A report without images and truth.
-    pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [f64]) -> Report<'a> {
+    pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [Option<f64>]) -> Report<'a> {
         let Self { overview, table } = self;
         Report { run, overview, table, q_values, previews: &[], ground_truth: None }
     }
@@ -71,6 +71,7 @@ pub fn run(reference: usize) -> RunInfo {
             redact: false,
         },
         device: "cpu".to_owned(),
+        unit: Some("f32 (avx2)".to_owned()),
         paper_reference: Some(self::reference("gibberish strings", reference / 2, -2.5)),
         calibrated_reference: self::reference(
             "new combinations of the bundled name lists",
@@ -111,12 +112,12 @@ pub fn records(n: usize, member_every: usize) -> Vec<QueryRecord> {
                     vote_score: votes as f64 + 0.5,
                     member: votes >= 3,
                 }),
-                calibrated: CalibratedReading {
+                calibrated: Some(CalibratedReading {
                     score,
                     p_value,
                     signals_used: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
                     detected: p_value <= 0.05,
-                },
+                }),
                 warnings: Vec::new(),
             }
         })

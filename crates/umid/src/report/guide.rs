@@ -1,11 +1,11 @@
 //! How to read the report, in plain words.
 
+use super::findings::Findings;
 use super::markup::{count, escape, percent, trimmed};
-use super::outcome::Outcome;
 use crate::record::RunInfo;
 
 /// The guide as a definition list.
-pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
+pub(super) fn section(run: &RunInfo, outcome: &Findings) -> String {
     let parameters = &run.parameters;
     let level = percent(parameters.alpha);
     let rate = percent(parameters.false_discovery_rate);

@@ -31,7 +31,7 @@ pub struct Imagined {
 /// [`ReportError::PreviewShape`] for another number of values.
 pub fn imagined(model: &Model, input: &[f32], side: usize) -> Result<Imagined, ReportError> {
     use umid_models::InputTower as _;
-    let [_, height, width] = model.tower.input_shape();
+    let [_, height, width] = model.tower()?.input_shape();
     match &model.front_end {
         FrontEnd::Image(preprocess) => {
             let png = png_from_chw(&preprocess.denormalise(input), height, width, side)?;

@@ -19,12 +19,12 @@ mod audited;
 mod axes;
 mod distribution;
 mod embedded;
+mod findings;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod guide;
 pub mod imagined;
 mod markup;
-mod outcome;
 mod p_values;
 pub mod preview;
 mod readings;
@@ -42,9 +42,9 @@ use crate::overview::{Overview, main_signal};
 use crate::record::RunInfo;
 pub use axes::Axis;
 use embedded::Embedded;
+use findings::Findings;
 pub use markup::{count, escape};
 use markup::{data_uri, fill};
-use outcome::Outcome;
 pub use table::{MAX_ROWS, Table};
 
 const PAGE: &str = include_str!("report.html");
@@ -64,7 +64,7 @@ pub struct Report<'a> {
     pub table: &'a Table,
     /// Benjamini-Hochberg q-values, one for each record in the overview's order; empty when no
     /// false discovery rate was computed, which the report then says.
-    pub q_values: &'a [f64],
+    pub q_values: &'a [Option<f64>],
     /// Images for the inversions section; may be empty.
     pub previews: &'a [Preview],
     /// Ids of the queries that are members, where that is known: the report then says how many
@@ -87,6 +87,9 @@ pub struct Preview {
 /// Why a report could not be drawn.
 #[derive(Debug, Error)]
 pub enum ReportError {
+    /// The model refused something.
+    #[error(transparent)]
+    Model(#[from] umid_models::ModelError),
     /// There are q-values, but not one for each record.
     #[error(
         "{found} q-values for {expected} records; give one for each record in the same order, \
@@ -169,7 +172,7 @@ pub fn render<'a>(report: &Report<'a>) -> Result<Page<'a>, ReportError> {
     if !report.table.is_of(report.overview) {
         return Err(ReportError::OtherTable);
     }
-    let outcome = Outcome::of(report);
+    let outcome = Findings::of(report);
     let embedded = Embedded::new(report);
     let parts = vec![
         ("nonce", nonce(report.run)),

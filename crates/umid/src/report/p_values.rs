@@ -1,7 +1,7 @@
 //! Histogram of the p-values with the line that they would follow by chance.
 
 use super::axes::{Axis, Frame};
-use super::markup::{count, finite, names, percent, trimmed};
+use super::markup::{count, names, percent, trimmed};
 use crate::overview::Overview;
 use crate::record::RunInfo;
 
@@ -12,7 +12,7 @@ const FINE_FROM: usize = 60;
 
 /// The figure, or a sentence when there is nothing to draw.
 pub(super) fn figure(run: &RunInfo, overview: &Overview) -> String {
-    let p_values: Vec<f64> = overview.p_values().iter().copied().filter_map(finite).collect();
+    let p_values: Vec<f64> = overview.p_values().collect();
     if p_values.is_empty() {
         return "<figure><h3>P-values of the calibrated reading</h3><p class=\"figure-note\">There \
                 are no p-values to draw yet.</p></figure>\n"

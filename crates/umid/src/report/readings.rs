@@ -2,13 +2,13 @@
 //! the truth is known.
 
 use super::Report;
+use super::findings::{Findings, expected};
 use super::markup::{count, names, percent, probability};
-use super::outcome::{Outcome, expected};
 use crate::overview::Votes;
 use crate::record::RunInfo;
 
 /// Both readings as two panels.
-pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
+pub(super) fn section(run: &RunInfo, outcome: &Findings) -> String {
     let paper = match outcome.paper {
         Some(paper) => paper_panel(run, &paper),
         None => no_paper_panel(run),
@@ -16,12 +16,12 @@ pub(super) fn section(run: &RunInfo, outcome: &Outcome) -> String {
     format!("<div class=\"panels\">\n{}{paper}</div>\n", calibrated_panel(run, outcome))
 }
 
-fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
+fn calibrated_panel(run: &RunInfo, outcome: &Findings) -> String {
     let level = percent(run.parameters.alpha);
     let rate = percent(run.parameters.false_discovery_rate);
     let headline = match outcome.detected_at_fdr {
-        Some(detected) => figure(detected, outcome.names, &format!("detected at FDR {rate}")),
-        None => figure(outcome.detected_at_level, outcome.names, &format!("detected at {level}")),
+        Some(detected) => figure(detected, outcome.tested, &format!("detected at FDR {rate}")),
+        None => figure(outcome.detected_at_level, outcome.tested, &format!("detected at {level}")),
     };
     let needed = match outcome.names_needed_for_fdr {
         _ if outcome.detected_at_fdr.is_none() => String::new(),
@@ -29,7 +29,7 @@ fn calibrated_panel(run: &RunInfo, outcome: &Outcome) -> String {
         n => format!(
             "With {}, that is too coarse for fewer than {} to pass FDR {rate} together; a larger \
              reference helps.",
-            names(outcome.names),
+            names(outcome.tested),
             count(n as u64)
         ),
     };
@@ -93,7 +93,7 @@ fn figure(n: usize, of: usize, what: &str) -> String {
 }
 
 /// How many verdicts were right, where the truth is known; empty otherwise.
-pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
+pub(super) fn truth(report: &Report<'_>, outcome: &Findings) -> String {
     let Some(members) = report.ground_truth else {
         return String::new();
     };
@@ -120,7 +120,9 @@ pub(super) fn truth(report: &Report<'_>, outcome: &Outcome) -> String {
         let rate = parameters.false_discovery_rate;
         rows += &row(
             format!("Calibrated, FDR {}", percent(rate)),
-            all.clone().map(|i| (is_member(i), report.q_values[i] <= rate)).collect(),
+            all.clone()
+                .map(|i| (is_member(i), report.q_values[i].is_some_and(|q| q <= rate)))
+                .collect(),
         );
     }
     rows += &row(
@@ -169,13 +171,13 @@ mod tests {
         let mut records = fixture::records(4, 1);
         for (i, record) in records.iter_mut().enumerate() {
             record.id = i.to_string();
-            record.calibrated.detected = i < 3;
+            record.calibrated.as_mut().unwrap().detected = i < 3;
             record.paper = None;
         }
         let members: BTreeSet<String> = ["0", "1"].map(String::from).into();
         let drawn = fixture::Drawn::of(&run, &records);
         let report = Report { ground_truth: Some(&members), ..drawn.report(&run, &[]) };
-        let html = truth(&report, &Outcome::of(&report)).replace('\u{a0}', " ");
+        let html = truth(&report, &Findings::of(&report)).replace('\u{a0}', " ");
         let cell = |n, share| format!("<td>{n} of 2 <span class=\"muted\">({share} %)</span></td>");
         assert!(html.contains(&(cell(2, 100) + &cell(1, 50))), "{html}");
         assert!(html.contains("3 of 4 <span class=\"muted\">(75 %)"), "{html}");
@@ -192,7 +194,7 @@ mod tests {
         }
         let drawn = fixture::Drawn::of(&run, &records);
         let report = drawn.report(&run, &[]);
-        let html = section(&run, &Outcome::of(&report));
+        let html = section(&run, &Findings::of(&report));
         assert!(html.contains("made without inversions"));
     }
 }

@@ -148,7 +148,9 @@ fn series(report: &Report<'_>) -> Vec<Series> {
     let mut at_fdr = Vec::new();
     for i in 0..overview.names() {
         let Some(point) = point(overview.similarity(i), overview.variability(i)) else { continue };
-        let passes_fdr = q_values.get(i).is_some_and(|q| *q <= run.parameters.false_discovery_rate);
+        let passes_fdr = q_values
+            .get(i)
+            .is_some_and(|q| q.is_some_and(|q| q <= run.parameters.false_discovery_rate));
         if passes_fdr {
             at_fdr.push(point);
         } else if overview.is_detected(i) {
@@ -213,7 +215,7 @@ mod tests {
         records[0].signals.insert(SIMILARITY.to_owned(), Some(f64::NAN));
         records[1].signals.insert(VARIABILITY.to_owned(), None);
         for record in &mut records {
-            record.calibrated.detected = false;
+            record.calibrated.as_mut().unwrap().detected = false;
         }
         let html = figure(&fixture::Drawn::of(&run, &records).report(&run, &[]));
         assert!(!html.contains("NaN"));

@@ -23,8 +23,8 @@ pub(super) struct Row {
     pub position: usize,
     pub id: String,
     pub text: String,
-    pub p: f64,
-    pub score: f64,
+    pub p: Option<f64>,
+    pub score: Option<f64>,
     pub detected: bool,
     /// In the order of the overview's signals.
     pub signals: Box<[Option<f64>]>,
@@ -84,14 +84,15 @@ impl Row {
     fn of(position: usize, record: QueryRecord, overview: &Overview) -> Self {
         let signals = overview.signals();
         let place = |name: &String| signals.iter().position(|signal| signal == name);
+        let calibrated = record.calibrated.as_ref();
         let value = |name: &String| record.signals.get(name).copied().flatten();
         Self {
             position,
-            p: record.calibrated.p_value,
-            score: record.calibrated.score,
-            detected: record.calibrated.detected,
+            p: calibrated.map(|c| c.p_value),
+            score: calibrated.map(|c| c.score),
+            detected: calibrated.is_some_and(|c| c.detected),
             signals: signals.iter().map(value).collect(),
-            used: record.calibrated.signals_used.iter().filter_map(place).collect(),
+            used: calibrated.iter().flat_map(|c| &c.signals_used).filter_map(place).collect(),
             paper: record.paper.as_ref().map(|paper| Vote::of(paper, overview)),
             id: record.id,
             text: record.text,
@@ -126,7 +127,7 @@ mod tests {
     fn rows_are_the_records_by_p_value() {
         let mut records = fixture::records(30, 3);
         records[4].signals.remove("text_norm");
-        records[4].calibrated.signals_used = vec!["text_norm".to_owned()];
+        records[4].calibrated.as_mut().unwrap().signals_used = vec!["text_norm".to_owned()];
         let read = fixture::Drawn::of(&fixture::run(40), &records);
         let order = read.overview.by_p_value();
         assert!(read.table.rows.iter().map(|row| row.position).eq(order));
@@ -138,7 +139,7 @@ mod tests {
             }
             let used: Vec<&String> =
                 row.used.iter().filter_map(|&i| read.overview.signals().iter().nth(i)).collect();
-            assert!(used.into_iter().eq(&record.calibrated.signals_used));
+            assert!(used.into_iter().eq(&record.calibrated.as_ref().unwrap().signals_used));
             let (vote, paper) = (row.paper.as_ref().unwrap(), record.paper.as_ref().unwrap());
             assert!(vote.flags.iter().copied().flatten().eq(paper.flags.values().copied()));
         }
@@ -149,7 +150,7 @@ mod tests {
         let records = fixture::records(5, 2);
         let overview = fixture::Drawn::of(&fixture::run(40), &records).overview;
         let mut changed = records.clone();
-        changed[3].calibrated.score += 1.0;
+        changed[3].calibrated.as_mut().unwrap().score += 1.0;
         let longer = [&records[..], &records[..1]].concat();
         for (other, at) in [(&records[..4], 4), (&longer, 5), (&changed, 3)] {
             let error = read(&overview, other).unwrap_err();

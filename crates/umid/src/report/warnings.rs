@@ -1,14 +1,14 @@
 //! What the reader must know before believing anything below, each with its remedy.
 
 use super::Report;
+use super::findings::Findings;
 use super::markup::{count, escape, names, percent, probability};
-use super::outcome::Outcome;
 
 /// Kinds of query warnings that are listed; the table shows all of them.
 const LISTED: usize = 8;
 
 /// The section, or nothing when there is no warning.
-pub(super) fn section(report: &Report<'_>, outcome: &Outcome) -> String {
+pub(super) fn section(report: &Report<'_>, outcome: &Findings) -> String {
     let mut items: Vec<String> = own_warnings(report, outcome)
         .iter()
         .chain(&report.run.warnings)
@@ -27,7 +27,7 @@ pub(super) fn section(report: &Report<'_>, outcome: &Outcome) -> String {
 }
 
 /// What follows from the counts alone.
-fn own_warnings(report: &Report<'_>, outcome: &Outcome) -> Vec<String> {
+fn own_warnings(report: &Report<'_>, outcome: &Findings) -> Vec<String> {
     let mut warnings = Vec::new();
     let counts = report.run.counts;
     if counts.done < counts.queries {
@@ -96,7 +96,7 @@ mod tests {
         }
         let drawn = fixture::Drawn::of(&run, &records);
         let report = drawn.report(&run, &[]);
-        assert_eq!(section(&report, &Outcome::of(&report)), "");
+        assert_eq!(section(&report, &Findings::of(&report)), "");
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let run = fixture::run(10);
         let drawn = fixture::Drawn::of(&run, &[]);
         let report = drawn.report(&run, &[]);
-        let html = section(&report, &Outcome::of(&report));
+        let html = section(&report, &Findings::of(&report));
         assert!(html.contains("Use at least 19 reference texts."), "{html}");
     }
 
@@ -117,7 +117,7 @@ mod tests {
         }
         let drawn = fixture::Drawn::of(&run, &records);
         let report = drawn.report(&run, &[]);
-        let html = section(&report, &Outcome::of(&report));
+        let html = section(&report, &Findings::of(&report));
         assert!(html.contains("<li>3 names: &lt;b&gt; saturated</li>"), "{html}");
     }
 
@@ -128,6 +128,6 @@ mod tests {
         run.counts.done = 2;
         let drawn = fixture::Drawn::of(&run, &[]);
         let report = drawn.report(&run, &[]);
-        assert!(section(&report, &Outcome::of(&report)).contains("2 of 5 names are answered"));
+        assert!(section(&report, &Findings::of(&report)).contains("2 of 5 names are answered"));
     }
 }

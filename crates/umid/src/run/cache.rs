@@ -52,7 +52,7 @@ impl CacheKey {
         let texts = names_digest(texts);
         let schema = SCHEMA_VERSION.to_string();
         let mut hasher = blake3::Hasher::new_derive_key("umid 2026 reference cache");
-        // The version stands for the code that computes the value.
+        // Besides the versions that `parameters` holds: any release computes again.
         for field in [&schema, env!("CARGO_PKG_VERSION"), model_digest, &parameters, &texts] {
             hasher.update(&(field.len() as u64).to_le_bytes());
             hasher.update(field.as_bytes());

@@ -1,4 +1,4 @@
-//! `results.csv`: the run as a table, one row a query in the order of the queries, for a
+//! `results.csv`: the run as a table, one row per query in the order of the queries, for a
 //! spreadsheet or a data frame. It repeats `results.jsonl` and adds the one column that needs
 //! the whole run, `q_value`. A missing value is an empty cell.
 //!
@@ -51,7 +51,7 @@ impl<'a, W: Write> TableWriter<'a, W> {
     /// # Errors
     /// A failed write, or a record with a signal that has no column
     /// ([`io::ErrorKind::InvalidInput`]).
-    pub fn write(&mut self, record: &QueryRecord, q_value: f64) -> io::Result<()> {
+    pub fn write(&mut self, record: &QueryRecord, q_value: Option<f64>) -> io::Result<()> {
         if let Some(name) = record.signals.keys().find(|name| !self.signals.contains(*name)) {
             let message = format!("the signal `{name}` has no column; name it in the header");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -68,20 +68,20 @@ impl<'a, W: Write> TableWriter<'a, W> {
     }
 }
 
-fn row(record: &QueryRecord, q_value: f64, signals: &BTreeSet<String>) -> Vec<String> {
+fn row(record: &QueryRecord, q_value: Option<f64>, signals: &BTreeSet<String>) -> Vec<String> {
     let [first, last] = record.parts.clone().unwrap_or_default();
-    let calibrated = &record.calibrated;
+    let calibrated = record.calibrated.as_ref();
     let paper = record.paper.as_ref();
     let mut row = vec![
         record.id.clone(),
         record.text.clone(),
         first,
         last,
-        calibrated.detected.to_string(),
-        calibrated.p_value.to_string(),
-        q_value.to_string(),
-        calibrated.score.to_string(),
-        calibrated.signals_used.join(" "),
+        cell(calibrated.map(|calibrated| calibrated.detected)),
+        cell(calibrated.map(|calibrated| calibrated.p_value)),
+        cell(q_value),
+        cell(calibrated.map(|calibrated| calibrated.score)),
+        cell(calibrated.map(|calibrated| calibrated.signals_used.join(" "))),
         cell(paper.map(|paper| paper.member)),
         cell(paper.map(|paper| paper.votes)),
         cell(paper.map(|paper| paper.vote_score)),
@@ -105,7 +105,7 @@ mod tests {
         let mut table = Vec::new();
         let mut writer = TableWriter::new(&mut table, &signals).unwrap();
         for (record, q_value) in records.iter().zip(q_values) {
-            writer.write(record, *q_value).unwrap();
+            writer.write(record, Some(*q_value)).unwrap();
         }
         writer.finish().unwrap();
         table
@@ -150,7 +150,7 @@ mod tests {
     fn a_signal_without_a_column_is_refused_and_not_dropped() {
         let signals = BTreeSet::from(["similarity".to_owned()]);
         let mut writer = TableWriter::new(Vec::new(), &signals).unwrap();
-        let error = writer.write(&record("a", "Ann Lee"), 1.0).unwrap_err();
+        let error = writer.write(&record("a", "Ann Lee"), Some(1.0)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().contains("`missing`"), "{error}");
     }

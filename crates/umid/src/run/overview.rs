@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use umid_detect::{DetectError, benjamini_hochberg};
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 
 use crate::error::AuditError;
@@ -14,8 +15,8 @@ use crate::report::ReportError;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overview {
     ids: Ids,
-    p_values: Vec<f64>,
-    scores: Vec<f64>,
+    p_values: Column,
+    scores: Column,
     detected: Vec<bool>,
     voted_member: Vec<Option<bool>>,
     similarity: Column,
@@ -63,9 +64,10 @@ impl Overview {
     fn add(&mut self, record: &QueryRecord) {
         let value = |name: &str| record.signals.get(name).copied().flatten();
         self.ids.push(&record.id);
-        self.p_values.push(record.calibrated.p_value);
-        self.scores.push(record.calibrated.score);
-        self.detected.push(record.calibrated.detected);
+        let calibrated = record.calibrated.as_ref();
+        self.p_values.push(calibrated.map(|c| c.p_value));
+        self.scores.push(calibrated.map(|c| c.score));
+        self.detected.push(calibrated.is_some_and(|c| c.detected));
         self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
         self.similarity.push(value(SIMILARITY.card().name));
         self.variability.push(value(VARIABILITY.card().name));
@@ -86,7 +88,7 @@ impl Overview {
 
     /// Number of records.
     pub fn names(&self) -> usize {
-        self.p_values.len()
+        self.detected.len()
     }
 
     /// Id of record number `index`.
@@ -97,12 +99,33 @@ impl Overview {
         self.ids.get(index)
     }
 
-    /// P-values of the calibrated reading.
-    pub fn p_values(&self) -> &[f64] {
-        &self.p_values
+    /// The p-value of the calibrated reading; `None` for a record without one.
+    pub fn p_value(&self, index: usize) -> Option<f64> {
+        self.p_values.get(index)
     }
 
-    /// Whether a record is detected at the level of the calibrated test.
+    /// The p-values that there are.
+    pub fn p_values(&self) -> impl Iterator<Item = f64> {
+        self.p_values.values()
+    }
+
+    /// Records with a p-value.
+    pub fn tested(&self) -> usize {
+        self.p_values().count()
+    }
+
+    /// Benjamini-Hochberg q-values over the records with a p-value, for all records.
+    ///
+    /// # Errors
+    /// Those of [`benjamini_hochberg`].
+    pub fn q_values(&self, rate: f64) -> Result<Vec<Option<f64>>, DetectError> {
+        let p_values: Vec<f64> = self.p_values().collect();
+        let mut q_values = benjamini_hochberg(&p_values, rate)?.q_values.into_iter();
+        Ok((0..self.names()).map(|i| self.p_value(i).and_then(|_| q_values.next())).collect())
+    }
+
+    /// Whether a record is detected at the level of the calibrated test; one without a p-value is
+    /// not.
     pub fn is_detected(&self, index: usize) -> bool {
         self.detected[index]
     }
@@ -172,7 +195,7 @@ impl Overview {
 
     /// Mean of the signal `similarity` over the records that have it; `None` without any.
     pub fn mean_similarity(&self) -> Option<f64> {
-        let values = || self.similarity.0.iter().filter(|value| value.is_finite());
+        let values = || self.similarity.values();
         let count = values().count();
         (count > 0).then(|| values().sum::<f64>() / count as f64)
     }
@@ -182,10 +205,10 @@ impl Overview {
     pub fn by_p_value(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.names()).collect();
         order.sort_by(|&a, &b| {
-            let (p, q) = (self.p_values[a], self.p_values[b]);
+            let (p, q) = (self.p_values.0[a], self.p_values.0[b]);
             (p.is_nan().cmp(&q.is_nan()))
                 .then(p.total_cmp(&q))
-                .then(self.scores[b].total_cmp(&self.scores[a]))
+                .then(self.scores.0[b].total_cmp(&self.scores.0[a]))
                 .then_with(|| self.id(a).cmp(self.id(b)))
         });
         order
@@ -215,11 +238,11 @@ impl Overview {
 
     /// Whether `record` is the one that was read at this position.
     fn agrees_with(&self, index: usize, record: &QueryRecord) -> bool {
-        let bits = f64::to_bits;
+        let calibrated = record.calibrated.as_ref();
         index < self.names()
             && self.id(index) == record.id
-            && bits(self.p_values[index]) == bits(record.calibrated.p_value)
-            && bits(self.scores[index]) == bits(record.calibrated.score)
+            && self.p_values.holds(index, calibrated.map(|c| c.p_value))
+            && self.scores.holds(index, calibrated.map(|c| c.score))
             && record.signals.keys().all(|name| self.signals.contains(name))
     }
 }
@@ -259,6 +282,15 @@ impl Column {
 
     fn get(&self, index: usize) -> Option<f64> {
         Some(self.0[index]).filter(|value| value.is_finite())
+    }
+
+    fn values(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied().filter(|value| value.is_finite())
+    }
+
+    /// Whether the value at `index` is this one, bit by bit.
+    fn holds(&self, index: usize, value: Option<f64>) -> bool {
+        self.0[index].to_bits() == value.unwrap_or(f64::NAN).to_bits()
     }
 }
 
@@ -305,6 +337,7 @@ mod tests {
         records[7].id = String::new();
         records[9].warnings = vec!["one".to_owned(), "two".to_owned()];
         records[12].warnings = vec!["one".to_owned()];
+        records[13].calibrated = None;
         let overview = overview(&records);
         assert_eq!(overview.names(), records.len());
         assert_eq!(overview.main_signal(), Some("part_interaction"));
@@ -312,8 +345,9 @@ mod tests {
             let value =
                 |name| record.signals.get(name).copied().flatten().filter(|v: &f64| v.is_finite());
             assert_eq!(overview.id(i), record.id);
-            assert_eq!(overview.p_values()[i].to_bits(), record.calibrated.p_value.to_bits());
-            assert_eq!(overview.is_detected(i), record.calibrated.detected);
+            let calibrated = record.calibrated.as_ref();
+            assert_eq!(overview.p_value(i), calibrated.map(|c| c.p_value));
+            assert_eq!(overview.is_detected(i), calibrated.is_some_and(|c| c.detected));
             assert_eq!(overview.is_voted_member(i), record.paper.as_ref().map(|p| p.member));
             assert_eq!(overview.similarity(i), value("similarity"));
             assert_eq!(overview.variability(i), value("variability"));
@@ -325,7 +359,8 @@ mod tests {
         let votes = overview.votes().unwrap();
         assert_eq!((votes.voted_on, votes.detectors), (49, 4));
         assert_eq!(votes.members, voted.iter().filter(members).count());
-        let detected = |r: &&&QueryRecord| r.calibrated.detected;
+        let detected = |r: &&&QueryRecord| r.calibrated.as_ref().is_some_and(|c| c.detected);
+        assert_eq!(overview.tested(), 49);
         assert_eq!(votes.members_detected, voted.iter().filter(members).filter(detected).count());
         assert_eq!(overview.with_warnings(), 2);
         assert_eq!(overview.warnings(), &[("one".to_owned(), 2), ("two".to_owned(), 1)].into());
@@ -335,7 +370,7 @@ mod tests {
     #[test]
     fn an_error_of_the_records_is_passed_on() {
         let records = fixture::records(3, 1).into_iter().map(Ok);
-        let records = records.chain([Err(AuditError::NoTemplates)]);
+        let records = records.chain([Err(AuditError::OneRestart)]);
         assert!(Overview::read(&fixture::run(40), records).is_err());
     }
 
@@ -349,12 +384,20 @@ mod tests {
     #[test]
     fn records_come_by_p_value_and_undefined_ones_last() {
         let mut records = fixture::records(4, 1);
-        for (record, p) in records.iter_mut().zip([0.5, f64::NAN, 0.01, 0.5]) {
-            record.calibrated.p_value = p;
+        let p_and_score = [Some((0.5, 0.0)), None, Some((0.01, 0.0)), Some((0.5, 1.0))];
+        for (record, calibrated) in records.iter_mut().zip(p_and_score) {
+            let Some((p_value, score)) = calibrated else {
+                record.calibrated = None;
+                continue;
+            };
+            let reading = record.calibrated.as_mut().unwrap();
+            (reading.p_value, reading.score) = (p_value, score);
         }
-        records[0].calibrated.score = 0.0;
-        records[3].calibrated.score = 1.0;
-        assert_eq!(overview(&records).by_p_value(), [2, 3, 0, 1]);
+        let overview = overview(&records);
+        assert_eq!(overview.by_p_value(), [2, 3, 0, 1]);
+        // A record without a p-value is left out of the false discovery rate.
+        let q_values = overview.q_values(0.05).unwrap();
+        assert_eq!(q_values, [Some(0.5), None, Some(0.03), Some(0.5)]);
     }
 
     #[test]
@@ -362,7 +405,7 @@ mod tests {
         let records = fixture::records(2, 1);
         let overview = overview(&records);
         let mut other = records[0].clone();
-        other.calibrated.p_value /= 2.0;
+        other.calibrated.as_mut().unwrap().p_value /= 2.0;
         let mut more = records[0].clone();
         more.signals.insert("another".to_owned(), None);
         for (i, record) in [(0, &other), (0, &more), (1, &records[0]), (2, &records[0])] {

@@ -21,7 +21,7 @@ pub struct QueryRecord {
     pub id: String,
     /// The name that was asked about, or its hash in a redacted run.
     pub text: String,
-    /// The two parts of the name, where it has exactly two; `None` in a redacted run.
+    /// The first and the last part of the name, if it has parts; `None` in a redacted run.
     pub parts: Option<[String; 2]>,
     /// Raw signal values by name, as the signal's definition gives them. A signal that could
     /// not be computed for this query is `None`.
@@ -29,8 +29,9 @@ pub struct QueryRecord {
     /// The paper's reading: the ensemble's vote against gibberish. `None` when the run was
     /// made without inversions.
     pub paper: Option<PaperReading>,
-    /// The calibrated reading: a conformal p-value against plausible names.
-    pub calibrated: CalibratedReading,
+    /// The calibrated reading: a conformal p-value against plausible names of the same form.
+    /// `None` if the reference has too few of these; a warning says so.
+    pub calibrated: Option<CalibratedReading>,
     /// What the reader must know about this query, in plain words.
     pub warnings: Vec<String>,
 }
@@ -77,6 +78,9 @@ pub struct RunInfo {
     pub parameters: Parameters,
     /// Where the run was computed, such as `cpu`.
     pub device: String,
+    /// What products of the input tower ran on, such as `f32 (avx512)`.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The reference of the paper's reading; `None` without inversions.
     pub paper_reference: Option<ReferenceInfo>,
     /// The reference of the calibrated reading.
@@ -132,7 +136,7 @@ pub struct Parameters {
     pub clamp: bool,
     /// What is optimised: `pixels`.
     pub space: String,
-    /// Level of the calibrated test.
+    /// Per-name significance level of the calibrated test.
     pub alpha: f64,
     /// Level of the false discovery rate control across the run.
     pub false_discovery_rate: f64,
@@ -157,8 +161,8 @@ pub struct ReferenceInfo {
     pub description: String,
     /// Number of texts.
     pub count: usize,
-    /// How many of them a query is ranked among: all for the paper's reading, and for the
-    /// calibrated one those that do not set its scales.
+    /// How many of them a query is ranked among, at most: all for the paper's reading, and for
+    /// the calibrated one those of the query's form that do not set the scales.
     pub ranked: usize,
     /// Digest of the texts in order.
     pub digest: String,

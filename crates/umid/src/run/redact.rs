@@ -12,8 +12,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::AuditError;
 use crate::run::atomic::write_private;
+use crate::store::StoreError;
 
 /// The key's file in the run's directory.
 pub const KEY_FILE: &str = "redact.key";
@@ -46,37 +46,37 @@ impl RedactionKey {
     }
 
     /// Makes a new random key and writes it to `dir`.
-    pub(crate) fn create(dir: &Path) -> Result<Self, AuditError> {
+    pub(crate) fn create(dir: &Path) -> Result<Self, StoreError> {
         let key = Self(rand::random());
         let path = dir.join(KEY_FILE);
         let line = format!("{}\n", blake3::Hash::from_bytes(key.0).to_hex());
         write_private(&path, line.as_bytes())
-            .map_err(|source| AuditError::CreateOutput { path, source })?;
+            .map_err(|source| StoreError::CreateOutput { path, source })?;
         Ok(key)
     }
 
     /// Reads the key in `dir`; `None` when there is none.
-    pub(crate) fn find(dir: &Path) -> Result<Option<Self>, AuditError> {
+    pub(crate) fn find(dir: &Path) -> Result<Option<Self>, StoreError> {
         let path = dir.join(KEY_FILE);
         match std::fs::read(&path) {
             Ok(bytes) => Self::parse(path, &bytes).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(AuditError::ReadFile { what: "redaction key", path, source }),
+            Err(source) => Err(StoreError::ReadFile { what: "redaction key", path, source }),
         }
     }
 
     /// Reads the key in `dir`, which must be there.
-    pub(crate) fn load(dir: &Path) -> Result<Self, AuditError> {
-        Self::find(dir)?.ok_or_else(|| AuditError::RedactionKey {
+    pub(crate) fn load(dir: &Path) -> Result<Self, StoreError> {
+        Self::find(dir)?.ok_or_else(|| StoreError::RedactionKey {
             path: dir.join(KEY_FILE),
             reason: "is missing, so this redacted run cannot be resumed",
         })
     }
 
-    fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, AuditError> {
+    fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, StoreError> {
         let hash = blake3::Hash::from_hex(bytes.trim_ascii());
         hash.map(|hash| Self(*hash.as_bytes()))
-            .map_err(|_| AuditError::RedactionKey { path, reason: "is not 64 hex digits" })
+            .map_err(|_| StoreError::RedactionKey { path, reason: "is not 64 hex digits" })
     }
 }
 
@@ -118,12 +118,12 @@ mod tests {
     fn redaction_key_error_for_a_missing_and_a_damaged_key() {
         let dir = tempfile::tempdir().unwrap();
         let error = RedactionKey::load(dir.path()).unwrap_err();
-        assert!(matches!(error, AuditError::RedactionKey { .. }), "{error}");
+        assert!(matches!(error, StoreError::RedactionKey { .. }), "{error}");
         let bad = [String::new(), "abc".into(), "g".repeat(64), "a".repeat(66)];
         for content in bad {
             std::fs::write(dir.path().join(KEY_FILE), content).unwrap();
             let error = RedactionKey::find(dir.path()).unwrap_err();
-            assert!(matches!(error, AuditError::RedactionKey { .. }), "{error}");
+            assert!(matches!(error, StoreError::RedactionKey { .. }), "{error}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | `.lock` | held while a run writes; freed by the system when the process ends | never |
 //! | `run.json` | what is run ([`RunInfo`]) | whole, renamed into place |
-//! | `results.jsonl` | one record a query, in the order of the queries | line by line |
+//! | `results.jsonl` | one record per query, in the order of the queries | line by line |
 //! | `results.csv`, `report.html` | made from the two at the end | whole, renamed into place |
 //! | `redact.key` | the key of a redacted run ([`crate::redact`]) | whole, private |
 //!
@@ -16,6 +16,7 @@
 //! Records are in `results.jsonl` and nowhere else: what needs them reads them back
 //! ([`RunStore::records`]), so that memory does not grow with the work done.
 
+mod error;
 mod identity;
 mod log;
 mod records;
@@ -30,10 +31,11 @@ use crate::csv_out::TableWriter;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::queries::Query;
-use crate::record::{QueryRecord, RunInfo, SCHEMA_VERSION};
+use crate::record::{Counts, QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
 use crate::run::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 
+pub use error::StoreError;
 pub use identity::Difference;
 pub use log::{RecordProblem, SYNC_INTERVAL};
 pub use records::ReadBackProblem;
@@ -76,7 +78,7 @@ impl<'a> RunStore<'a> {
     /// # Errors
     /// A directory that cannot be made, written or locked, is in use, holds something else or
     /// another run, or whose files are damaged in a way that no interruption explains.
-    pub fn open(dir: &Path, info: RunInfo, queries: &'a [Query]) -> Result<Self, AuditError> {
+    pub fn open(dir: &Path, info: RunInfo, queries: &'a [Query]) -> Result<Self, StoreError> {
         prepare_directory(dir)?;
         let lock = take_lock(dir)?;
         remove_leftovers(dir);
@@ -85,7 +87,7 @@ impl<'a> RunStore<'a> {
         let path = dir.join(RUN_FILE);
         let (key, info) = match read_info(&path)? {
             Some(stored) => resume(dir, stored, info, &mut warnings)?,
-            None => start(dir, info)?,
+            None => start(dir, info, queries.len())?,
         };
         let queries = WrittenQueries::new(queries, key);
         if queries.are_redacted() && !queries.ids().all(is_plain_number) {
@@ -115,7 +117,7 @@ impl<'a> RunStore<'a> {
         let mut store =
             Self { dir: dir.to_owned(), info, queries, warnings, log: opened.log, _lock: lock };
         // Also tells, before the work starts, whether whole files can be written here.
-        store.write_info().map_err(|source| AuditError::CreateOutput { path, source })?;
+        store.write_info().map_err(|source| StoreError::CreateOutput { path, source })?;
         Ok(store)
     }
 
@@ -127,7 +129,7 @@ impl<'a> RunStore<'a> {
     /// Reads the finished records back, in the order of the queries.
     ///
     /// # Errors
-    /// [`AuditError::ReadBack`], here or from the iterator, when the file is not there or holds
+    /// [`StoreError::ReadBack`], here or from the iterator, when the file is not there or holds
     /// anything but these queries' records.
     pub fn records(
         &self,
@@ -138,11 +140,11 @@ impl<'a> RunStore<'a> {
             let record = record?;
             match log::problem_of(&record, index, &self.queries) {
                 None => Ok(record),
-                Some(problem) => Err(AuditError::ReadBack {
+                Some(problem) => Err(AuditError::Store(StoreError::ReadBack {
                     path: path.clone(),
                     line: index + 1,
                     problem: ReadBackProblem::Record(problem),
-                }),
+                })),
             }
         }))
     }
@@ -188,12 +190,12 @@ impl<'a> RunStore<'a> {
     /// # Errors
     /// A record that is not the next query's as this run writes it, one with a value that is
     /// not finite, or a failed write; the records before are kept in each case.
-    pub fn append(&mut self, record: &QueryRecord) -> Result<(), AuditError> {
+    pub fn append(&mut self, record: &QueryRecord) -> Result<(), StoreError> {
         let next = self.queries.get(self.done());
         let fits =
             next.as_ref().is_some_and(|next| next.id == record.id && next.agrees_with(record));
         if !fits {
-            return Err(AuditError::UnexpectedRecord {
+            return Err(StoreError::UnexpectedRecord {
                 expected: next.map_or_else(
                     || "nothing".to_owned(),
                     |next| format!("`{}` with the text `{}`", next.id, next.text),
@@ -202,7 +204,7 @@ impl<'a> RunStore<'a> {
             });
         }
         if let Some(field) = non_finite_field(record) {
-            return Err(AuditError::RecordNotFinite { id: record.id.clone(), field });
+            return Err(StoreError::RecordNotFinite { id: record.id.clone(), field });
         }
         let line =
             serde_json::to_vec(record).map_err(|error| self.failed(RESULTS_FILE, error.into()))?;
@@ -215,7 +217,7 @@ impl<'a> RunStore<'a> {
     ///
     /// # Errors
     /// A failed write; the old file is then as it was.
-    pub fn update_info(&mut self, edit: impl FnOnce(&mut RunInfo)) -> Result<(), AuditError> {
+    pub fn update_info(&mut self, edit: impl FnOnce(&mut RunInfo)) -> Result<(), StoreError> {
         let before = self.info.clone();
         edit(&mut self.info);
         debug_assert!(
@@ -237,7 +239,7 @@ impl<'a> RunStore<'a> {
     pub fn finish(
         &mut self,
         overview: &Overview,
-        q_values: &[f64],
+        q_values: &[Option<f64>],
         report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), AuditError> {
         assert_eq!(self.done(), q_values.len(), "one q-value a record");
@@ -249,10 +251,11 @@ impl<'a> RunStore<'a> {
             file.commit()
         };
         write_report().map_err(|source| self.failed(REPORT_FILE, source))?;
-        self.write_info().map_err(|source| self.failed(RUN_FILE, source))
+        self.write_info().map_err(|source| self.failed(RUN_FILE, source))?;
+        Ok(())
     }
 
-    fn write_table(&self, overview: &Overview, q_values: &[f64]) -> Result<(), AuditError> {
+    fn write_table(&self, overview: &Overview, q_values: &[Option<f64>]) -> Result<(), AuditError> {
         let failed = |source| self.failed(TABLE_FILE, source);
         let mut file = Replacement::begin(&self.dir.join(TABLE_FILE)).map_err(failed)?;
         let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
@@ -260,32 +263,31 @@ impl<'a> RunStore<'a> {
             table.write(&record?, q_values[i]).map_err(failed)?;
         }
         table.finish().map_err(failed)?;
-        file.commit().map_err(failed)
+        file.commit().map_err(failed)?;
+        Ok(())
     }
 
     fn write_info(&mut self) -> io::Result<()> {
         self.info.counts.queries = self.queries.len();
         self.info.counts.done = self.done();
-        let mut json = serde_json::to_vec_pretty(&self.info)?;
-        json.push(b'\n');
-        write_atomically(&self.dir.join(RUN_FILE), &json)
+        write_info(&self.dir, &self.info)
     }
 
-    fn failed(&self, file: &str, source: io::Error) -> AuditError {
-        AuditError::WriteOutput { path: self.dir.join(file), kept: self.done(), source }
+    fn failed(&self, file: &str, source: io::Error) -> StoreError {
+        StoreError::WriteOutput { path: self.dir.join(file), source }
     }
 }
 
 /// Makes `dir`, or checks that it is empty or a run's.
-fn prepare_directory(dir: &Path) -> Result<(), AuditError> {
-    let create = |source| AuditError::CreateOutput { path: dir.to_owned(), source };
+fn prepare_directory(dir: &Path) -> Result<(), StoreError> {
+    let create = |source| StoreError::CreateOutput { path: dir.to_owned(), source };
     match std::fs::metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return std::fs::create_dir_all(dir).map_err(create);
         }
         Err(error) => return Err(create(error)),
         Ok(metadata) if !metadata.is_dir() => {
-            return Err(AuditError::OutputNotADirectory { path: dir.to_owned() });
+            return Err(StoreError::OutputNotADirectory { path: dir.to_owned() });
         }
         Ok(_) => {}
     }
@@ -301,32 +303,32 @@ fn prepare_directory(dir: &Path) -> Result<(), AuditError> {
         |name: &str| name == LOCK_FILE || name == KEY_FILE || name.starts_with(TEMPORARY_PREFIX);
     match entries.into_iter().find(|name| !own(name)) {
         None => Ok(()),
-        Some(entry) => Err(AuditError::ForeignOutput { dir: dir.to_owned(), entry }),
+        Some(entry) => Err(StoreError::ForeignOutput { dir: dir.to_owned(), entry }),
     }
 }
 
-fn take_lock(dir: &Path) -> Result<File, AuditError> {
+fn take_lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK_FILE);
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = opened.map_err(|source| AuditError::CreateOutput { path: path.clone(), source })?;
+    let file = opened.map_err(|source| StoreError::CreateOutput { path: path.clone(), source })?;
     file.try_lock().map_err(|error| lock_error(dir, path, error))?;
     Ok(file)
 }
 
-fn lock_error(dir: &Path, path: PathBuf, error: TryLockError) -> AuditError {
+fn lock_error(dir: &Path, path: PathBuf, error: TryLockError) -> StoreError {
     match error {
-        TryLockError::WouldBlock => AuditError::OutputLocked { dir: dir.to_owned() },
-        TryLockError::Error(source) => AuditError::LockOutput { path, source },
+        TryLockError::WouldBlock => StoreError::OutputLocked { dir: dir.to_owned() },
+        TryLockError::Error(source) => StoreError::LockOutput { path, source },
     }
 }
 
 /// Finds a directory where the run's end would write a file.
-fn check_outputs(dir: &Path) -> Result<(), AuditError> {
+fn check_outputs(dir: &Path) -> Result<(), StoreError> {
     match [TABLE_FILE, REPORT_FILE].map(|file| dir.join(file)).into_iter().find(|p| p.is_dir()) {
         None => Ok(()),
         Some(path) => {
             let source = io::Error::from(io::ErrorKind::IsADirectory);
-            Err(AuditError::CreateOutput { path, source })
+            Err(StoreError::CreateOutput { path, source })
         }
     }
 }
@@ -342,9 +344,9 @@ fn remove_leftovers(dir: &Path) {
 }
 
 /// `run.json` at `path`; `None` when there is none.
-fn read_info(path: &Path) -> Result<Option<RunInfo>, AuditError> {
+fn read_info(path: &Path) -> Result<Option<RunInfo>, StoreError> {
     let unreadable =
-        |reason: String| AuditError::RunInfoUnreadable { path: path.to_owned(), reason };
+        |reason: String| StoreError::RunInfoUnreadable { path: path.to_owned(), reason };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -361,16 +363,29 @@ fn read_info(path: &Path) -> Result<Option<RunInfo>, AuditError> {
     serde_json::from_value(value).map(Some).map_err(|error| unreadable(error.to_string()))
 }
 
-fn start(dir: &Path, mut info: RunInfo) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
-    if !info.parameters.redact {
-        return Ok((None, info));
+/// Writes the `run.json` of a new run before there is any other file that a kill could leave
+/// without it.
+fn start(
+    dir: &Path,
+    mut info: RunInfo,
+    queries: usize,
+) -> Result<(Option<RedactionKey>, RunInfo), StoreError> {
+    let mut key = None;
+    if info.parameters.redact {
+        let found = RedactionKey::find(dir)?.map_or_else(|| RedactionKey::create(dir), Ok)?;
+        info.queries_digest = found.blinded(&info.queries_digest);
+        key = Some(found);
     }
-    let key = match RedactionKey::find(dir)? {
-        Some(key) => key,
-        None => RedactionKey::create(dir)?,
-    };
-    info.queries_digest = key.blinded(&info.queries_digest);
-    Ok((Some(key), info))
+    info.counts = Counts { queries, done: 0 };
+    write_info(dir, &info)
+        .map_err(|source| StoreError::CreateOutput { path: dir.join(RUN_FILE), source })?;
+    Ok((key, info))
+}
+
+fn write_info(dir: &Path, info: &RunInfo) -> io::Result<()> {
+    let mut json = serde_json::to_vec_pretty(info)?;
+    json.push(b'\n');
+    write_atomically(&dir.join(RUN_FILE), &json)
 }
 
 fn resume(
@@ -378,7 +393,7 @@ fn resume(
     mut stored: RunInfo,
     mut asked: RunInfo,
     warnings: &mut Vec<String>,
-) -> Result<(Option<RedactionKey>, RunInfo), AuditError> {
+) -> Result<(Option<RedactionKey>, RunInfo), StoreError> {
     let mut key = None;
     if stored.parameters.redact && asked.parameters.redact {
         let found = RedactionKey::load(dir)?;
@@ -387,10 +402,13 @@ fn resume(
     }
     let differences = identity::differences(&stored, &asked);
     if !differences.is_empty() {
-        return Err(AuditError::DifferentRun { dir: dir.to_owned(), differences });
+        return Err(StoreError::DifferentRun { dir: dir.to_owned(), differences });
     }
+    let asked_unit = asked.unit.unwrap_or_default();
+    let stored_unit = stored.unit.get_or_insert_with(|| asked_unit.clone());
     for (what, stored, asked) in [
         ("device", &mut stored.device, asked.device),
+        ("processor's unit", stored_unit, asked_unit),
         ("version of umid", &mut stored.umid_version, asked.umid_version),
     ] {
         if *stored != asked {
@@ -419,10 +437,12 @@ fn non_finite_field(record: &QueryRecord) -> Option<String> {
             paper.scores.iter().map(|(name, &score)| (format!("paper.scores.{name}"), score));
         scores.chain([("paper.vote_score".to_owned(), paper.vote_score)])
     });
-    let calibrated = [
-        ("calibrated.score".to_owned(), record.calibrated.score),
-        ("calibrated.p_value".to_owned(), record.calibrated.p_value),
-    ];
+    let calibrated = record.calibrated.iter().flat_map(|calibrated| {
+        [
+            ("calibrated.score".to_owned(), calibrated.score),
+            ("calibrated.p_value".to_owned(), calibrated.p_value),
+        ]
+    });
     signals
         .chain(paper)
         .chain(calibrated)

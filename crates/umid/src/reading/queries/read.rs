@@ -16,8 +16,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
-use super::{MAX_NAME_BYTES, PartRule, Query, name_key};
-use crate::error::AuditError;
+use super::{MAX_NAME_BYTES, PartRule, QueriesError, Query, name_key};
 use crate::shown::shown;
 
 /// Largest list that is read: millions of names, and a refusal for a weights file given by
@@ -46,7 +45,7 @@ pub struct NameFile {
 /// A file that cannot be read, is too large or not UTF-8; a `.csv` file without a known
 /// header; a malformed row; an empty, overlong or unprintable name or id; two equal ids; no
 /// names at all.
-pub fn read_queries(path: &Path, options: QueryOptions) -> Result<NameFile, AuditError> {
+pub fn read_queries(path: &Path, options: QueryOptions) -> Result<NameFile, QueriesError> {
     read_names(path, options, "queries file")
 }
 
@@ -55,7 +54,7 @@ pub(crate) fn read_names(
     path: &Path,
     options: QueryOptions,
     what: &'static str,
-) -> Result<NameFile, AuditError> {
+) -> Result<NameFile, QueriesError> {
     let content = read_text(path, what)?;
     // Not trimmed away as a character: a byte-order mark inside a name is to be seen.
     let body = content.strip_prefix('\u{feff}').unwrap_or(&content);
@@ -65,14 +64,14 @@ pub(crate) fn read_names(
         None => read_plain(path, body, options)?,
     };
     if list.names.is_empty() {
-        return Err(AuditError::NoNames { what, path: path.to_owned() });
+        return Err(QueriesError::NoNames { what, path: path.to_owned() });
     }
     list.check_ids(path)?;
     Ok(list.into_file())
 }
 
-fn read_text(path: &Path, what: &'static str) -> Result<String, AuditError> {
-    let failed = |source| AuditError::ReadFile { what, path: path.to_owned(), source };
+fn read_text(path: &Path, what: &'static str) -> Result<String, QueriesError> {
+    let failed = |source| QueriesError::ReadFile { what, path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     // One byte more than allowed tells a file at the limit from one beyond it; a pipe has no
@@ -80,22 +79,26 @@ fn read_text(path: &Path, what: &'static str) -> Result<String, AuditError> {
     file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_LIST_BYTES {
         let path = path.to_owned();
-        return Err(AuditError::FileTooLarge { what, path, limit_bytes: MAX_LIST_BYTES });
+        return Err(QueriesError::FileTooLarge { what, path, limit_bytes: MAX_LIST_BYTES });
     }
     String::from_utf8(bytes).map_err(|error| {
         let byte_offset = error.utf8_error().valid_up_to();
         let before = &error.as_bytes()[..byte_offset];
-        AuditError::NotUtf8 { path: path.to_owned(), line: 1 + count_newlines(before), byte_offset }
+        QueriesError::NotUtf8 {
+            path: path.to_owned(),
+            line: 1 + count_newlines(before),
+            byte_offset,
+        }
     })
 }
 
 /// A carriage return alone ends a line for some readers and not for others; it is refused
 /// before the lines are counted.
-fn check_line_ends(path: &Path, body: &str) -> Result<(), AuditError> {
+fn check_line_ends(path: &Path, body: &str) -> Result<(), QueriesError> {
     let lone = |(at, _): &(usize, &str)| !body[at + 1..].starts_with('\n');
     match body.match_indices('\r').find(lone) {
         None => Ok(()),
-        Some((at, _)) => Err(AuditError::ControlCharacter {
+        Some((at, _)) => Err(QueriesError::ControlCharacter {
             path: path.to_owned(),
             line: 1 + count_newlines(&body.as_bytes()[..at]),
             column: "list".to_owned(),
@@ -134,7 +137,7 @@ enum NameColumns {
 
 impl Columns {
     /// The columns of `body` when it is CSV; `None` when it is plain text.
-    fn of_file(path: &Path, body: &str) -> Result<Option<Self>, AuditError> {
+    fn of_file(path: &Path, body: &str) -> Result<Option<Self>, QueriesError> {
         let Some(line) = body.lines().find(|line| !line.trim().is_empty()) else {
             return Ok(None);
         };
@@ -149,7 +152,7 @@ impl Columns {
         if text.is_empty() && (first.is_empty() || last.is_empty()) {
             return if called_csv {
                 let (path, header) = (path.to_owned(), shown(line.trim()));
-                Err(AuditError::UnknownHeader { path, header })
+                Err(QueriesError::UnknownHeader { path, header })
             } else {
                 Ok(None)
             };
@@ -160,7 +163,7 @@ impl Columns {
             several => {
                 let columns: Vec<&str> = several.iter().map(|&i| &header[i]).collect();
                 let (path, columns) = (path.to_owned(), shown(&columns.join(", ")));
-                Err(AuditError::AmbiguousHeader { path, role, columns })
+                Err(QueriesError::AmbiguousHeader { path, role, columns })
             }
         };
         let id = one("id", all(&["id"]))?;
@@ -226,7 +229,7 @@ fn read_csv(
     body: &str,
     columns: &Columns,
     options: QueryOptions,
-) -> Result<NameList, AuditError> {
+) -> Result<NameList, QueriesError> {
     let mut list = NameList::default();
     let ignored = columns.ignored();
     if !ignored.is_empty() {
@@ -238,7 +241,7 @@ fn read_csv(
     }
     for (line, record) in records(body).skip(1) {
         if record.len() != columns.header.len() {
-            return Err(AuditError::RowLength {
+            return Err(QueriesError::RowLength {
                 path: path.to_owned(),
                 line,
                 expected: columns.header.len(),
@@ -265,10 +268,10 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn value(&self, index: usize) -> Result<&str, AuditError> {
+    fn value(&self, index: usize) -> Result<&str, QueriesError> {
         let (value, column) = (&self.record[index], &self.columns.header[index]);
         if value.is_empty() {
-            return Err(AuditError::EmptyField {
+            return Err(QueriesError::EmptyField {
                 path: self.path.to_owned(),
                 line: self.line,
                 column: shown(column),
@@ -280,7 +283,7 @@ impl Row<'_> {
     fn name(
         &self,
         options: QueryOptions,
-    ) -> Result<(String, Option<(String, String)>), AuditError> {
+    ) -> Result<(String, Option<(String, String)>), QueriesError> {
         match self.columns.name {
             NameColumns::Text(text) => {
                 let text = self.value(text)?;
@@ -299,7 +302,7 @@ impl Row<'_> {
                 let (first, last) = (self.value(first)?, self.value(last)?);
                 let joined = format!("{first} {last}");
                 if name_key(text) != name_key(&joined) {
-                    return Err(AuditError::PartsMismatch {
+                    return Err(QueriesError::PartsMismatch {
                         path: self.path.to_owned(),
                         line: self.line,
                         text: shown(text),
@@ -312,7 +315,7 @@ impl Row<'_> {
     }
 }
 
-fn read_plain(path: &Path, body: &str, options: QueryOptions) -> Result<NameList, AuditError> {
+fn read_plain(path: &Path, body: &str, options: QueryOptions) -> Result<NameList, QueriesError> {
     let mut list = NameList::default();
     for (index, line) in body.lines().enumerate() {
         let text = line.trim();
@@ -332,9 +335,9 @@ fn check_value<'a>(
     line: usize,
     column: &str,
     value: &'a str,
-) -> Result<&'a str, AuditError> {
+) -> Result<&'a str, QueriesError> {
     if value.len() > MAX_NAME_BYTES {
-        return Err(AuditError::TextTooLong {
+        return Err(QueriesError::TextTooLong {
             path: path.to_owned(),
             line,
             column: shown(column),
@@ -343,7 +346,7 @@ fn check_value<'a>(
         });
     }
     if let Some(control) = value.chars().find(|c| c.is_control()) {
-        return Err(AuditError::ControlCharacter {
+        return Err(QueriesError::ControlCharacter {
             path: path.to_owned(),
             line,
             column: shown(column),
@@ -361,11 +364,11 @@ struct NameList {
 }
 
 impl NameList {
-    fn check_ids(&self, path: &Path) -> Result<(), AuditError> {
+    fn check_ids(&self, path: &Path) -> Result<(), QueriesError> {
         let mut lines = HashMap::with_capacity(self.names.len());
         for (line, query) in &self.names {
             if let Some(first_line) = lines.insert(query.id.as_str(), *line) {
-                return Err(AuditError::DuplicateId {
+                return Err(QueriesError::DuplicateId {
                     path: path.to_owned(),
                     id: shown(&query.id),
                     first_line,

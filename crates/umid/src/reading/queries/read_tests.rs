@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn read_as(name: &str, content: &[u8]) -> Result<NameFile, AuditError> {
+fn read_as(name: &str, content: &[u8]) -> Result<NameFile, QueriesError> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join(name);
     std::fs::write(&path, content).expect("written");
@@ -72,7 +72,7 @@ fn read_file_error_for_a_missing_file_and_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().join("absent.csv"), dir.path().to_owned()] {
         let error = read_queries(&path, QueryOptions::default()).unwrap_err();
-        assert!(matches!(error, AuditError::ReadFile { .. }), "{error}");
+        assert!(matches!(error, QueriesError::ReadFile { .. }), "{error}");
     }
 }
 
@@ -83,15 +83,15 @@ fn file_too_large_error() {
     // Sparse: takes no disk.
     File::create(&path).unwrap().set_len(MAX_LIST_BYTES + 1).unwrap();
     let error = read_queries(&path, QueryOptions::default()).unwrap_err();
-    assert!(matches!(error, AuditError::FileTooLarge { .. }), "{error}");
+    assert!(matches!(error, QueriesError::FileTooLarge { .. }), "{error}");
 }
 
 #[test]
 fn not_utf8_error_has_line_and_offset() {
     let error = read_as("q.txt", b"Jane\nJos\xe9\n").unwrap_err();
-    assert!(matches!(error, AuditError::NotUtf8 { line: 2, byte_offset: 8, .. }), "{error}");
+    assert!(matches!(error, QueriesError::NotUtf8 { line: 2, byte_offset: 8, .. }), "{error}");
     let utf16 = read_as("q.csv", b"\xff\xfet\0e\0x\0t\0").unwrap_err();
-    assert!(matches!(utf16, AuditError::NotUtf8 { line: 1, byte_offset: 0, .. }), "{utf16}");
+    assert!(matches!(utf16, QueriesError::NotUtf8 { line: 1, byte_offset: 0, .. }), "{utf16}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn no_names_error_for_empty_blank_and_header_only_files() {
         ("q.csv", b"id,text\n\n"),
     ] {
         let error = read_as(name, content).unwrap_err();
-        assert!(matches!(error, AuditError::NoNames { .. }), "{error}");
+        assert!(matches!(error, QueriesError::NoNames { .. }), "{error}");
     }
 }
 
@@ -112,7 +112,7 @@ fn no_names_error_for_empty_blank_and_header_only_files() {
 fn unknown_header_error_for_csv_only() {
     for content in [&b"Jane Roe\nCher\n"[..], b"id,first\n1,Jane\n"] {
         let error = read_as("q.csv", content).unwrap_err();
-        assert!(matches!(error, AuditError::UnknownHeader { .. }), "{error}");
+        assert!(matches!(error, QueriesError::UnknownHeader { .. }), "{error}");
         assert!(read_as("q.txt", content).is_ok());
     }
 }
@@ -121,14 +121,14 @@ fn unknown_header_error_for_csv_only() {
 fn ambiguous_header_error() {
     for header in ["text,name", "id,text,ID", "first,last,First"] {
         let error = read_as("q.csv", format!("{header}\n").as_bytes()).unwrap_err();
-        assert!(matches!(error, AuditError::AmbiguousHeader { .. }), "{error}");
+        assert!(matches!(error, QueriesError::AmbiguousHeader { .. }), "{error}");
     }
 }
 
 #[test]
 fn row_length_error_names_the_line() {
     let error = read_as("q.csv", b"id,text\n\n\n1,Roe, Jane\n").unwrap_err();
-    let wanted = matches!(error, AuditError::RowLength { line: 4, expected: 2, found: 3, .. });
+    let wanted = matches!(error, QueriesError::RowLength { line: 4, expected: 2, found: 3, .. });
     assert!(wanted, "{error}");
 }
 
@@ -141,7 +141,7 @@ fn empty_field_error_names_line_and_column() {
         (b"text,first,last\nJane Roe,,Roe\n", "first"),
     ] {
         let error = read_as("q.csv", content).unwrap_err();
-        let AuditError::EmptyField { line: 2, column, .. } = error else { panic!("{error}") };
+        let QueriesError::EmptyField { line: 2, column, .. } = error else { panic!("{error}") };
         assert_eq!(column, wanted);
     }
 }
@@ -149,7 +149,7 @@ fn empty_field_error_names_line_and_column() {
 #[test]
 fn parts_mismatch_error() {
     let error = read_as("q.csv", b"text,first,last\nDr Jane Roe,Jane,Roe\n").unwrap_err();
-    assert!(matches!(error, AuditError::PartsMismatch { line: 2, .. }), "{error}");
+    assert!(matches!(error, QueriesError::PartsMismatch { line: 2, .. }), "{error}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn text_too_long_error_refuses_a_megabyte_name() {
         [("q.txt", format!("Cher\n{name}\n")), ("q.csv", format!("text\n{name}"))]
     {
         let error = read_as(file, content.as_bytes()).unwrap_err();
-        let AuditError::TextTooLong { line: 2, bytes, .. } = error else { panic!("{error}") };
+        let QueriesError::TextTooLong { line: 2, bytes, .. } = error else { panic!("{error}") };
         assert_eq!(bytes, 1 << 20);
         assert!(error.to_string().len() < 300);
     }
@@ -179,14 +179,14 @@ fn control_character_error() {
         ("q.csv", b"text\rJane\rAnn\r"),
     ] {
         let error = read_as(name, content).unwrap_err();
-        assert!(matches!(error, AuditError::ControlCharacter { .. }), "{error}");
+        assert!(matches!(error, QueriesError::ControlCharacter { .. }), "{error}");
     }
 }
 
 #[test]
 fn duplicate_id_error_names_both_lines() {
     let error = read_as("q.csv", b"id,text\n1,Jane\n2,Ann\n\n1,Cher\n").unwrap_err();
-    let wanted = matches!(error, AuditError::DuplicateId { first_line: 2, second_line: 5, .. });
+    let wanted = matches!(error, QueriesError::DuplicateId { first_line: 2, second_line: 5, .. });
     assert!(wanted, "{error}");
 }
 

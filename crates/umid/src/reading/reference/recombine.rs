@@ -7,23 +7,22 @@
 //! pairing. Such a reference is a function of the whole list of queries, so a list with one
 //! name more is another run with another reference; given the reference, no query's numbers
 //! depend on another's.
+//!
+//! A query is ranked among names of its own [`Form`], so names are recombined within each form.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::{MIN_REFERENCE, ReferenceTexts, check_count, stream};
-use crate::error::AuditError;
+use super::{MIN_REFERENCE, ReferenceError, ReferenceTexts, check_count, renumbered, stream};
 use crate::names::NameList;
 use crate::queries::{Query, name_key};
+use crate::reading::form::Form;
 
 /// Fewest distinct parts on either side for the queries' own parts to be recombined; fewer
 /// would repeat each of them too often.
 const MIN_OWN_PARTS: usize = 12;
-
-/// Share of the queries that must have two parts for their own parts to stand for all.
-const MIN_TWO_PART_SHARE: f64 = 0.8;
 
 /// At most this share of the possible combinations is drawn, so that drawing is quick and the
 /// reference is not an enumeration.
@@ -32,11 +31,18 @@ const MAX_DRAWN_SHARE: f64 = 0.5;
 /// Draws by frequency before a combination of rare parts is drawn uniformly instead.
 const DRAWS_BY_FREQUENCY: usize = 256;
 
-/// The calibrated reading's reference where no file is given: the queries' own parts
-/// recombined if at least 80 % of the queries have two parts with at least 12 different
-/// first and 12 different last ones, and the bundled lists recombined otherwise, with a
-/// warning. Of own parts, fewer than `count` names are drawn, with a warning, where they do
-/// not give as many.
+/// What every description of a drawn reference ends in.
+const BY_CHANCE: &str = "one may by chance be a real member, which costs power and not validity";
+
+/// The calibrated reading's reference where no file is given: for each form of the queries,
+/// `count` new names of that form, made of the queries' own parts if these have at least 12
+/// different first and 12 different last ones. A name of more than two words without given parts
+/// is recombined as its first word and the rest.
+///
+/// Where there are fewer parts, names of two words get the bundled lists recombined, with a
+/// warning; for names of another form nothing is drawn, and the warning says that they get no
+/// calibrated verdict. Of own parts, fewer than `count` names are drawn, with a warning, where
+/// they do not give as many.
 ///
 /// # Errors
 /// A `count` outside the limits, or one that the bundled lists do not give.
@@ -44,45 +50,121 @@ pub fn choose_reference(
     seed: u64,
     count: usize,
     queries: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
-    let pairs: Vec<&(String, String)> = queries.iter().filter_map(|q| q.parts.as_ref()).collect();
-    let own = Parts::new(
-        pairs.iter().map(|pair| pair.0.as_str()),
-        pairs.iter().map(|pair| pair.1.as_str()),
-    );
-    let mostly_two = pairs.len() as f64 >= MIN_TWO_PART_SHARE * queries.len() as f64;
     let excluded = keys(queries);
-    let possible = own.drawable(&excluded);
-    if mostly_two
-        && own.distinct_first.len() >= MIN_OWN_PARTS
-        && own.distinct_last.len() >= MIN_OWN_PARTS
-        && possible >= MIN_REFERENCE
-    {
-        let drawn = count.min(possible);
-        let mut warnings = Vec::new();
-        if drawn < count {
-            warnings.push(format!(
-                "the queries' own parts give {drawn} new names where {count} were asked for, \
-                 so no p-value is below {:.2e}; give more queries, or a file of plausible names",
-                1.0 / (drawn as f64 + 1.0)
-            ));
-        }
-        return Ok(ReferenceTexts {
-            texts: own.draw(seed, drawn, &excluded),
-            description: format!(
-                "{drawn} new combinations of the queries' own first and last parts; one may by \
-                 chance be a real member, which costs power and not validity"
-            ),
-            warnings,
+    let mut forms: BTreeMap<Form, Vec<&Query>> = BTreeMap::new();
+    for query in queries {
+        forms.entry(Form::of(query)).or_default().push(query);
+    }
+    let mut drawn: Vec<ReferenceTexts> = Vec::new();
+    let mut undrawn = Vec::new();
+    // Names of two words first, whether or not they have parts: these are served alike.
+    let two_words = forms.remove(&Form::TWO_WORDS);
+    let unsplit = forms.remove(&Form::TWO_WORDS.without_parts());
+    if two_words.is_some() || unsplit.is_some() {
+        let pairs = own_parts(two_words.as_deref().unwrap_or_default());
+        drawn.push(match own(seed, count, Form::TWO_WORDS, &pairs, &excluded) {
+            Some(own) => own,
+            None => bundled(seed, count, &pairs, queries)?,
         });
     }
+    for (form, names) in forms {
+        match own(seed, count, form, &own_parts(&names), &excluded) {
+            Some(own) => drawn.push(own),
+            None => undrawn.push(no_reference(form, names.len(), queries.len())),
+        }
+    }
+    if drawn.is_empty() {
+        // What a model answers to any name is learnt from these, even if none is ranked.
+        drawn.push(bundled(seed, count, &[], queries)?);
+    }
+    let descriptions: Vec<String> = drawn.iter().map(|one| one.description.clone()).collect();
+    let mut warnings: Vec<String> = drawn.iter().flat_map(|one| one.warnings.clone()).collect();
+    warnings.extend(undrawn);
+    Ok(ReferenceTexts {
+        texts: renumbered(drawn.into_iter().flat_map(|one| one.texts).collect()),
+        description: format!("{}; {BY_CHANCE}", descriptions.join(", and ")),
+        warnings,
+    })
+}
+
+fn no_reference(form: Form, names: usize, of: usize) -> String {
+    let why = if form.words() == 1 {
+        "which cannot be taken apart"
+    } else {
+        "too few to make new names of the same form"
+    };
+    format!(
+        "{names} of {of} queries are names of {form}, {why}, so they get no calibrated verdict; \
+         give a file of plausible names of that form as the reference"
+    )
+}
+
+/// First and last parts of names of one form: their own, or the first word and the rest.
+fn own_parts<'a>(names: &[&'a Query]) -> Vec<(&'a str, &'a str)> {
+    let pair = |name: &&'a Query| match &name.parts {
+        Some((first, last)) => Some((first.as_str(), last.as_str())),
+        None => name.text.split_once(char::is_whitespace).map(|(first, rest)| (first, rest.trim())),
+    };
+    names.iter().filter_map(pair).collect()
+}
+
+/// New names of `form` from the queries' own parts; `None` where these are too few.
+fn own(
+    seed: u64,
+    count: usize,
+    form: Form,
+    pairs: &[(&str, &str)],
+    excluded: &HashSet<String>,
+) -> Option<ReferenceTexts> {
+    let parts = Parts::new(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1));
+    let possible = parts.drawable(excluded);
+    let enough = |distinct: &[&str]| distinct.len() >= MIN_OWN_PARTS && possible >= MIN_REFERENCE;
+    if !(enough(&parts.distinct_first) && enough(&parts.distinct_last)) {
+        return None;
+    }
+    let drawn = count.min(possible);
+    let (kind, of_form) = if form == Form::TWO_WORDS {
+        ("recombined".to_owned(), String::new())
+    } else {
+        (format!("recombined, {form}"), format!(" (names of {form})"))
+    };
+    let mut texts = parts.draw(seed, &kind, drawn, excluded);
+    if !form.has_parts() {
+        for name in &mut texts {
+            name.parts = None;
+        }
+    }
+    let mut warnings = Vec::new();
+    if drawn < count {
+        warnings.push(format!(
+            "the queries' own parts give {drawn} new names{of_form} where {count} were asked for, \
+             so no p-value is below {:.2e}; give more queries, or a file of plausible names",
+            1.0 / (drawn as f64 + 1.0)
+        ));
+    }
+    Some(ReferenceTexts {
+        texts,
+        description: format!(
+            "{drawn} new combinations of the queries' own first and last parts{of_form}"
+        ),
+        warnings,
+    })
+}
+
+/// New names of two words from the bundled lists.
+fn bundled(
+    seed: u64,
+    count: usize,
+    pairs: &[(&str, &str)],
+    queries: &[Query],
+) -> Result<ReferenceTexts, ReferenceError> {
     let mut reference =
         recombined(seed, count, &NameList::First.names(), &NameList::Last.names(), queries)?;
-    reference.description = format!(
-        "{count} new combinations of the bundled lists of first and last names; one may by \
-         chance be a real member, which costs power and not validity"
-    );
+    reference.description =
+        format!("{count} new combinations of the bundled lists of first and last names");
+    let own = Parts::new(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1));
     reference.warnings.push(format!(
         "the queries are too few or have no two parts, so the reference is made of bundled \
          names ({} of {} queries have two parts, with {} different first and {} different last \
@@ -109,27 +191,24 @@ pub fn recombined(
     firsts: &[String],
     lasts: &[String],
     exclude: &[Query],
-) -> Result<ReferenceTexts, AuditError> {
+) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
     let parts = Parts::new(firsts.iter().map(String::as_str), lasts.iter().map(String::as_str));
     for (side, found) in
         [("first", parts.distinct_first.len()), ("last", parts.distinct_last.len())]
     {
         if found < 2 {
-            return Err(AuditError::TooFewParts { side, found, needed: 2 });
+            return Err(ReferenceError::TooFewParts { side, found, needed: 2 });
         }
     }
     let excluded = keys(exclude);
     let possible = parts.drawable(&excluded);
     if count > possible {
-        return Err(AuditError::TooFewCombinations { asked: count, possible });
+        return Err(ReferenceError::TooFewCombinations { asked: count, possible });
     }
     Ok(ReferenceTexts {
-        texts: parts.draw(seed, count, &excluded),
-        description: format!(
-            "{count} new combinations of given first and last parts; one may by chance be a \
-             real member, which costs power and not validity"
-        ),
+        texts: parts.draw(seed, "recombined", count, &excluded),
+        description: format!("{count} new combinations of given first and last parts; {BY_CHANCE}"),
         warnings: Vec::new(),
     })
 }
@@ -161,10 +240,10 @@ impl<'a> Parts<'a> {
     }
 
     /// `count` names, which must be [`Self::drawable`].
-    fn draw(&self, seed: u64, count: usize, excluded: &HashSet<String>) -> Vec<Query> {
+    fn draw(&self, seed: u64, kind: &str, count: usize, excluded: &HashSet<String>) -> Vec<Query> {
         let mut seen = HashSet::with_capacity(count);
         let draw_one = |index: usize| {
-            let mut stream = stream(seed, "recombined", index);
+            let mut stream = stream(seed, kind, index);
             // At least half of the distinct combinations are free, so the uniform draws that
             // follow those by frequency end soon.
             for attempt in 0_usize.. {
@@ -269,10 +348,34 @@ mod tests {
         let asked = keys(&queries(40));
         assert!(reference.texts.iter().all(|q| !asked.contains(&name_key(&q.text))));
 
+        // Names of another form do not change which of these are drawn.
         let mut mixed = queries(40);
-        mixed.extend((0..10).map(|i| one_part(&format!("Mono{i}"))));
+        mixed.extend((0..30).map(|i| one_part(&format!("Mono{i}"))));
+        let with_others = choose_reference(0, 50, &mixed).unwrap();
+        assert_eq!(with_others.texts, reference.texts);
+        let [warning] = &with_others.warnings[..] else { panic!("{:?}", with_others.warnings) };
+        assert!(warning.starts_with("30 of 70 queries are names of 1 word"), "{warning}");
+    }
+
+    #[test]
+    fn names_of_three_words_are_recombined_as_first_word_and_rest() {
+        let mut mixed = queries(40);
+        mixed.extend((0..20).map(|i| one_part(&format!("G{i} van H{i}"))));
         let reference = choose_reference(0, 50, &mixed).unwrap();
-        assert!(reference.description.contains("queries' own"));
+        assert!(reference.warnings.is_empty(), "{:?}", reference.warnings);
+        assert_eq!(reference.texts[..50], choose_reference(0, 50, &queries(40)).unwrap().texts);
+        let (asked, long) = (keys(&mixed), &reference.texts[50..]);
+        assert_eq!(long.len(), 50);
+        for name in long {
+            assert_eq!(name.text.split(" van H").count(), 2, "{}", name.text);
+            assert!(name.parts.is_none() && !asked.contains(&name_key(&name.text)));
+        }
+        assert_eq!(reference.texts[99].id, "100");
+        // Given parts are kept.
+        let given: Vec<Query> =
+            (0..20).map(|i| two_part(&format!("Mary G{i}"), &format!("H{i}"))).collect();
+        let reference = choose_reference(0, 50, &given).unwrap();
+        assert!(reference.texts.iter().all(|name| Form::of(name) == Form::of(&given[0])));
     }
 
     #[test]
@@ -284,9 +387,7 @@ mod tests {
 
     #[test]
     fn bundled_names_are_chosen_otherwise_with_a_warning() {
-        let mut mixed = queries(30);
-        mixed.extend((0..10).map(|i| one_part(&format!("Mono{i}"))));
-        for list in [queries(11), vec![one_part("Cher")], mixed] {
+        for list in [queries(11), vec![one_part("Cher")], vec![one_part("Star Wars")]] {
             let reference = choose_reference(0, 200, &list).unwrap();
             assert_eq!(reference.texts.len(), 200);
             assert!(reference.description.contains("bundled"));
@@ -298,16 +399,20 @@ mod tests {
     fn too_few_parts_error() {
         let same = vec!["Ann".to_owned(), "ANN".to_owned()];
         let error = recombined(0, 10, &same, &owned("L", 90), &[]).unwrap_err();
-        let wanted = matches!(error, AuditError::TooFewParts { side: "first", found: 1, .. });
+        let wanted = matches!(error, ReferenceError::TooFewParts { side: "first", found: 1, .. });
         assert!(wanted, "{error}");
         let error = recombined(0, 10, &owned("F", 90), &[], &[]).unwrap_err();
-        assert!(matches!(error, AuditError::TooFewParts { side: "last", found: 0, .. }), "{error}");
+        assert!(
+            matches!(error, ReferenceError::TooFewParts { side: "last", found: 0, .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn too_few_combinations_error() {
         let error = recombined(0, 51, &owned("F", 10), &owned("L", 10), &[]).unwrap_err();
-        let wanted = matches!(error, AuditError::TooFewCombinations { asked: 51, possible: 50 });
+        let wanted =
+            matches!(error, ReferenceError::TooFewCombinations { asked: 51, possible: 50 });
         assert!(wanted, "{error}");
     }
 }

@@ -12,9 +12,9 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::error::StoreError;
 use super::records::read_line;
 use super::written::WrittenQueries;
-use crate::error::AuditError;
 use crate::record::QueryRecord;
 use crate::shown::shown;
 
@@ -92,8 +92,8 @@ pub(super) struct Opened {
 impl ResultsLog {
     /// Opens the file at `path`, or makes it; checks every line against `queries` and then
     /// cuts off a torn end.
-    pub fn open(path: &Path, queries: &WrittenQueries<'_>) -> Result<Opened, AuditError> {
-        let create = |source| AuditError::CreateOutput { path: path.to_owned(), source };
+    pub fn open(path: &Path, queries: &WrittenQueries<'_>) -> Result<Opened, StoreError> {
+        let create = |source| StoreError::CreateOutput { path: path.to_owned(), source };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -123,7 +123,7 @@ impl ResultsLog {
     /// Appends `line`, which holds no newline, and a newline.
     ///
     /// On an error the file is cut back to the lines before; the next call tries again.
-    pub fn append(&mut self, line: &[u8]) -> Result<(), AuditError> {
+    pub fn append(&mut self, line: &[u8]) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(line.len() + 1);
         bytes.extend_from_slice(line);
         bytes.push(b'\n');
@@ -144,12 +144,12 @@ impl ResultsLog {
     }
 
     /// Flushes what was appended to the disk, unless that was done just now.
-    pub fn sync_when_due(&mut self) -> Result<(), AuditError> {
+    pub fn sync_when_due(&mut self) -> Result<(), StoreError> {
         if self.last_sync.elapsed() >= SYNC_INTERVAL { self.sync() } else { Ok(()) }
     }
 
     /// Flushes what was appended to the disk.
-    pub fn sync(&mut self) -> Result<(), AuditError> {
+    pub fn sync(&mut self) -> Result<(), StoreError> {
         if self.unsynced {
             self.file.sync_data().map_err(|source| self.failed(source))?;
             self.unsynced = false;
@@ -167,8 +167,8 @@ impl ResultsLog {
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> AuditError {
-        AuditError::WriteOutput { path: self.path.clone(), kept: self.lines, source }
+    fn failed(&self, source: io::Error) -> StoreError {
+        StoreError::WriteOutput { path: self.path.clone(), source }
     }
 }
 
@@ -193,13 +193,13 @@ fn check(
     path: &Path,
     file: &mut impl BufRead,
     queries: &WrittenQueries<'_>,
-) -> Result<Good, AuditError> {
-    let failed = |source| AuditError::ReadFile { what: "results", path: path.to_owned(), source };
+) -> Result<Good, StoreError> {
+    let failed = |source| StoreError::ReadFile { what: "results", path: path.to_owned(), source };
     let mut good = Good { lines: 0, bytes: 0, torn_bytes: 0 };
     let mut line = Vec::new();
     loop {
         read_line(file, &mut line).map_err(failed)?;
-        let fail = |problem| AuditError::ResultsRecord {
+        let fail = |problem| StoreError::ResultsRecord {
             path: path.to_owned(),
             line: good.lines + 1,
             problem,
@@ -254,7 +254,7 @@ mod tests {
     use crate::queries::Query;
     use crate::store::tests::{queries, record};
 
-    fn open(path: &Path, queries: &[Query]) -> Result<Opened, AuditError> {
+    fn open(path: &Path, queries: &[Query]) -> Result<Opened, StoreError> {
         ResultsLog::open(path, &WrittenQueries::new(queries, None))
     }
 
@@ -276,7 +276,7 @@ mod tests {
         let error = open(&path, queries).unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), content, "nothing is changed");
         match error {
-            AuditError::ResultsRecord { line, problem, .. } => (line, problem),
+            StoreError::ResultsRecord { line, problem, .. } => (line, problem),
             other => panic!("{other}"),
         }
     }
@@ -374,8 +374,7 @@ mod tests {
         // hand.
         let writable = std::mem::replace(&mut log.file, File::open(&path).unwrap());
         let error = log.append(&line(&queries[1])).unwrap_err();
-        assert!(matches!(error, AuditError::WriteOutput { kept: 1, .. }), "{error}");
-        assert!(!error.is_usage());
+        assert!(matches!(error, StoreError::WriteOutput { .. }), "{error}");
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"id\":\"q1").unwrap();
 
         log.file = writable;
@@ -389,6 +388,6 @@ mod tests {
     fn create_output_error_for_a_directory_in_the_way() {
         let dir = tempfile::tempdir().unwrap();
         let error = open(dir.path(), &[]).unwrap_err();
-        assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
+        assert!(matches!(error, StoreError::CreateOutput { .. }), "{error}");
     }
 }

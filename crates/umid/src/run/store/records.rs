@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::error::StoreError;
 use super::log::RecordProblem;
-use crate::error::AuditError;
 use crate::record::QueryRecord;
 
 /// Why a finished record could not be read back.
@@ -41,15 +41,15 @@ pub(crate) struct Records {
 
 impl Records {
     /// # Errors
-    /// [`AuditError::ReadBack`] when the file cannot be opened.
-    pub(crate) fn open(path: &Path, count: usize) -> Result<Self, AuditError> {
+    /// [`StoreError::ReadBack`] when the file cannot be opened.
+    pub(crate) fn open(path: &Path, count: usize) -> Result<Self, StoreError> {
         let path = path.to_owned();
         match File::open(&path) {
             Ok(file) => {
                 Ok(Self { path, file: BufReader::new(file), line: Vec::new(), done: 0, count })
             }
             Err(source) => {
-                Err(AuditError::ReadBack { path, line: 1, problem: ReadBackProblem::Read(source) })
+                Err(StoreError::ReadBack { path, line: 1, problem: ReadBackProblem::Read(source) })
             }
         }
     }
@@ -66,7 +66,7 @@ impl Records {
 }
 
 impl Iterator for Records {
-    type Item = Result<QueryRecord, AuditError>;
+    type Item = Result<QueryRecord, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done == self.count {
@@ -75,7 +75,7 @@ impl Iterator for Records {
         let line = self.done + 1;
         let read = self.read();
         self.done = if read.is_ok() { line } else { self.count };
-        Some(read.map_err(|problem| AuditError::ReadBack {
+        Some(read.map_err(|problem| StoreError::ReadBack {
             path: self.path.clone(),
             line,
             problem,
@@ -107,7 +107,7 @@ mod tests {
         (0..count).flat_map(line).collect()
     }
 
-    fn read(content: &[u8], count: usize) -> Vec<Result<QueryRecord, AuditError>> {
+    fn read(content: &[u8], count: usize) -> Vec<Result<QueryRecord, StoreError>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("results.jsonl");
         std::fs::write(&path, content).unwrap();
@@ -132,7 +132,7 @@ mod tests {
             let records = read(&whole[..end], 2);
             let (last, before) = records.split_last().unwrap();
             assert!(before.iter().all(Result::is_ok));
-            let Err(AuditError::ReadBack { line, problem, .. }) = last else { panic!("{last:?}") };
+            let Err(StoreError::ReadBack { line, problem, .. }) = last else { panic!("{last:?}") };
             assert_eq!(*line, before.len() + 1);
             assert!(matches!(problem, ReadBackProblem::Missing { expected: 2 }), "{problem}");
         }
@@ -144,10 +144,9 @@ mod tests {
         let records = read(&content, 3);
         assert_eq!(records.len(), 2);
         let Err(error) = &records[1] else { panic!("a damaged line was read") };
-        assert!(!error.is_usage());
         assert!(matches!(
             error,
-            AuditError::ReadBack {
+            StoreError::ReadBack {
                 line: 2,
                 problem: ReadBackProblem::Record(RecordProblem::Unparsable { .. }),
                 ..
@@ -158,7 +157,7 @@ mod tests {
     #[test]
     fn read_problem_without_the_file() {
         let error = Records::open(Path::new("absent/results.jsonl"), 1).unwrap_err();
-        let AuditError::ReadBack { problem: ReadBackProblem::Read(_), .. } = &error else {
+        let StoreError::ReadBack { problem: ReadBackProblem::Read(_), .. } = &error else {
             panic!("{error}")
         };
     }

@@ -16,7 +16,7 @@ use crate::report::ReportError;
 pub(crate) fn queries(count: usize) -> Vec<Query> {
     let query = |i: usize| {
         let text = format!("Jane Roe{i}");
-        Query { id: format!("q{i}"), parts: PartRule::TwoWords.split(&text), text }
+        Query { id: format!("q{i}"), parts: PartRule::FirstWord.split(&text), text }
     };
     (0..count).map(query).collect()
 }
@@ -27,7 +27,7 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
     QueryRecord {
         id: id.to_owned(),
         text: text.to_owned(),
-        parts: PartRule::TwoWords.split(text).map(|(first, last)| [first, last]),
+        parts: PartRule::FirstWord.split(text).map(|(first, last)| [first, last]),
         signals: BTreeMap::from([
             ("missing".to_owned(), None),
             ("similarity".to_owned(), Some(value)),
@@ -39,12 +39,12 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
             vote_score: value / 3.0,
             member: true,
         }),
-        calibrated: CalibratedReading {
+        calibrated: Some(CalibratedReading {
             score: value,
             p_value: 1.0 / 3.0,
             signals_used: vec!["similarity".to_owned()],
             detected: false,
-        },
+        }),
         warnings: Vec::new(),
     }
 }
@@ -88,6 +88,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             redact: false,
         },
         device: "cpu".to_owned(),
+        unit: None,
         paper_reference: Some(reference("p")),
         calibrated_reference: reference("c"),
         queries_digest: queries_digest(queries),
@@ -109,8 +110,9 @@ fn complete(store: &mut RunStore<'_>, queries: &[Query]) {
 
 /// Writes the files of the end.
 fn finish(store: &mut RunStore<'_>, q_values: &[f64]) -> Result<(), AuditError> {
+    let q_values: Vec<Option<f64>> = q_values.iter().copied().map(Some).collect();
     let overview = overview(&queries(store.done()));
-    store.finish(&overview, q_values, |report| report.write_all(b"<html>"))
+    store.finish(&overview, &q_values, |report| report.write_all(b"<html>"))
 }
 
 /// What the records of these queries, in the clear, say together.
@@ -140,12 +142,23 @@ fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The error of opening `dir`, which must leave everything in it as it was.
-fn refused(dir: &Path, info: RunInfo, queries: &[Query]) -> AuditError {
+fn refused(dir: &Path, info: RunInfo, queries: &[Query]) -> StoreError {
     let before = contents(dir);
     let error = RunStore::open(dir, info, queries).unwrap_err();
     assert_eq!(contents(dir), before, "nothing is changed");
-    assert!(error.is_usage(), "{error}");
     error
+}
+
+/// A file of results without a `run.json` would be taken for something else than a run.
+#[test]
+fn the_description_is_there_before_the_results() {
+    let dir = tempfile::tempdir().unwrap();
+    let asked = queries(2);
+    start(dir.path(), info(&asked), asked.len()).unwrap();
+    assert_eq!(contents(dir.path()).into_keys().collect::<Vec<_>>(), [RUN_FILE]);
+    let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
+    assert!(store.warnings().is_empty() && store.done() == 0);
+    complete(&mut store, &asked);
 }
 
 #[test]
@@ -188,7 +201,7 @@ fn output_locked_error_while_another_run_writes() {
     let asked = queries(2);
     let mut first = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::OutputLocked { .. }), "{error}");
+    assert!(matches!(error, StoreError::OutputLocked { .. }), "{error}");
     complete(&mut first, &asked);
     drop(first);
     assert_eq!(RunStore::open(dir.path(), info(&asked), &asked).unwrap().done(), 2);
@@ -200,7 +213,7 @@ fn output_not_a_directory_error() {
     let path = dir.path().join("file");
     fs::write(&path, "kept").unwrap();
     let error = RunStore::open(&path, info(&queries(1)), &queries(1)).unwrap_err();
-    assert!(matches!(error, AuditError::OutputNotADirectory { .. }), "{error}");
+    assert!(matches!(error, StoreError::OutputNotADirectory { .. }), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
 }
 
@@ -210,7 +223,7 @@ fn create_output_error_below_a_file() {
     fs::write(dir.path().join("file"), "kept").unwrap();
     let path = dir.path().join("file/run");
     let error = RunStore::open(&path, info(&queries(1)), &queries(1)).unwrap_err();
-    assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::CreateOutput { .. }), "{error}");
 }
 
 #[test]
@@ -220,7 +233,7 @@ fn create_output_error_for_a_directory_where_the_report_goes() {
     drop(RunStore::open(dir.path(), info(&asked), &asked).unwrap());
     fs::create_dir(dir.path().join(REPORT_FILE)).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::CreateOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::CreateOutput { .. }), "{error}");
 }
 
 #[test]
@@ -228,7 +241,7 @@ fn lock_output_error_where_there_are_no_locks() {
     let source = io::Error::from(io::ErrorKind::Unsupported);
     let (dir, path) = (Path::new("out"), PathBuf::from("out/.lock"));
     let error = lock_error(dir, path, TryLockError::Error(source));
-    assert!(matches!(error, AuditError::LockOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::LockOutput { .. }), "{error}");
 }
 
 #[test]
@@ -236,7 +249,7 @@ fn foreign_output_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "kept").unwrap();
     let error = refused(dir.path(), info(&queries(1)), &queries(1));
-    assert!(matches!(error, AuditError::ForeignOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::ForeignOutput { .. }), "{error}");
     assert!(!dir.path().join(LOCK_FILE).exists());
 }
 
@@ -245,7 +258,7 @@ fn foreign_output_error_for_results_without_their_run() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(RESULTS_FILE), "{}\n").unwrap();
     let error = refused(dir.path(), info(&queries(1)), &queries(1));
-    assert!(matches!(error, AuditError::ForeignOutput { .. }), "{error}");
+    assert!(matches!(error, StoreError::ForeignOutput { .. }), "{error}");
 }
 
 #[test]
@@ -257,12 +270,12 @@ fn run_info_unreadable_error() {
     for content in ["", "{", "[]", "{\"schema_version\":1}", &other_version.to_string()] {
         fs::write(dir.path().join(RUN_FILE), content).unwrap();
         let error = refused(dir.path(), info(&asked), &asked);
-        assert!(matches!(error, AuditError::RunInfoUnreadable { .. }), "{error}");
+        assert!(matches!(error, StoreError::RunInfoUnreadable { .. }), "{error}");
     }
     fs::remove_file(dir.path().join(RUN_FILE)).unwrap();
     fs::create_dir(dir.path().join(RUN_FILE)).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::RunInfoUnreadable { .. }), "{error}");
+    assert!(matches!(error, StoreError::RunInfoUnreadable { .. }), "{error}");
 }
 
 #[test]
@@ -274,7 +287,7 @@ fn different_run_error_names_what_differs() {
     other.parameters.steps = 99;
     other.model.digest = "other".into();
     let error = refused(dir.path(), other, &asked);
-    let AuditError::DifferentRun { differences, .. } = &error else { panic!("{error}") };
+    let StoreError::DifferentRun { differences, .. } = &error else { panic!("{error}") };
     let fields: Vec<&str> = differences.iter().map(|d| d.field.as_str()).collect();
     assert_eq!(fields, ["model.digest", "parameters.steps"]);
     let text = error.to_string();
@@ -293,7 +306,7 @@ fn results_record_error_is_passed_on() {
     let text = fs::read_to_string(&path).unwrap().replacen("\"q1\"", "\"q1", 1);
     fs::write(&path, text).unwrap();
     let error = refused(dir.path(), info(&asked), &asked);
-    assert!(matches!(error, AuditError::ResultsRecord { line: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::ResultsRecord { line: 2, .. }), "{error}");
 }
 
 #[test]
@@ -353,14 +366,16 @@ fn read_back_error_for_a_file_that_was_changed_and_no_table_is_made_of_it() {
     for (changed, at) in [(swapped, 2), (shorter, 3), (renamed, 2), (damaged, 2)] {
         fs::write(&path, changed).unwrap();
         let last = store.records().unwrap().find(Result::is_err);
-        let Some(Err(AuditError::ReadBack { line, .. })) = last else { panic!("{last:?}") };
+        let Some(Err(AuditError::Store(StoreError::ReadBack { line, .. }))) = last else {
+            panic!("{last:?}")
+        };
         assert_eq!(line, at);
         let error = finish(&mut store, &[1.0; 3]).unwrap_err();
-        assert!(matches!(error, AuditError::ReadBack { .. }) && !error.is_usage(), "{error}");
+        assert!(matches!(error, AuditError::Store(StoreError::ReadBack { .. })), "{error}");
         assert!(!dir.path().join(TABLE_FILE).exists() && !dir.path().join(REPORT_FILE).exists());
     }
     fs::remove_file(&path).unwrap();
-    assert!(matches!(store.records().err(), Some(AuditError::ReadBack { .. })));
+    assert!(matches!(store.records().err(), Some(AuditError::Store(StoreError::ReadBack { .. }))));
 }
 
 #[test]
@@ -372,7 +387,7 @@ fn other_records_error_for_an_overview_of_another_run() {
     // Of one record fewer, one more, and of the same in another order.
     let reversed: Vec<Query> = asked.iter().rev().cloned().collect();
     for (other, at) in [(queries(1), 1), (queries(3), 2), (reversed, 0)] {
-        let error = store.finish(&overview(&other), &[1.0; 2], |_| Ok(())).unwrap_err();
+        let error = store.finish(&overview(&other), &[Some(1.0); 2], |_| Ok(())).unwrap_err();
         let AuditError::Report(ReportError::OtherRecords { position }) = error else {
             panic!("{error}")
         };
@@ -388,7 +403,7 @@ fn unexpected_record_error() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     for wrong in [record("q1", "Jane Roe1"), record("q0", "Jane Roe1"), record("x", "y")] {
         let error = store.append(&wrong).unwrap_err();
-        assert!(matches!(error, AuditError::UnexpectedRecord { .. }), "{error}");
+        assert!(matches!(error, StoreError::UnexpectedRecord { .. }), "{error}");
     }
     complete(&mut store, &asked);
     let error = store.append(&record("q0", "Jane Roe0")).unwrap_err();
@@ -402,8 +417,8 @@ fn record_not_finite_error_names_the_field() {
     let mut store = RunStore::open(dir.path(), info(&asked), &asked).unwrap();
     let edits: [(&str, Edit); 5] = [
         ("signals.similarity", |r| _ = r.signals.insert("similarity".into(), Some(f64::NAN))),
-        ("calibrated.score", |r| r.calibrated.score = f64::INFINITY),
-        ("calibrated.p_value", |r| r.calibrated.p_value = f64::NAN),
+        ("calibrated.score", |r| r.calibrated.as_mut().unwrap().score = f64::INFINITY),
+        ("calibrated.p_value", |r| r.calibrated.as_mut().unwrap().p_value = f64::NAN),
         ("paper.vote_score", |r| r.paper.as_mut().unwrap().vote_score = f64::NAN),
         ("paper.scores.forest", |r| {
             r.paper.as_mut().unwrap().scores.insert("forest".into(), f64::NEG_INFINITY);
@@ -413,9 +428,8 @@ fn record_not_finite_error_names_the_field() {
         let mut bad = record("q0", "Jane Roe0");
         edit(&mut bad);
         let error = store.append(&bad).unwrap_err();
-        let AuditError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
+        let StoreError::RecordNotFinite { field, .. } = &error else { panic!("{error}") };
         assert!(field.starts_with(wanted), "{error}");
-        assert!(!error.is_usage());
     }
     complete(&mut store, &asked);
 }
@@ -428,7 +442,7 @@ fn write_output_error_when_a_file_cannot_be_replaced() {
     complete(&mut store, &asked);
     fs::create_dir_all(dir.path().join(REPORT_FILE).join("x")).unwrap();
     let error = finish(&mut store, &[1.0]).unwrap_err();
-    assert!(matches!(error, AuditError::WriteOutput { kept: 1, .. }), "{error}");
+    assert!(matches!(error, AuditError::Store(StoreError::WriteOutput { .. })), "{error}");
     assert!(error.to_string().contains(REPORT_FILE), "{error}");
 }
 
@@ -459,7 +473,7 @@ fn a_redacted_run_holds_no_name_and_resumes_with_its_key_alone() {
         fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
         refused(dir.path(), redacted.clone(), &asked)
     };
-    assert!(matches!(error, AuditError::RedactionKey { .. }), "{error}");
+    assert!(matches!(error, StoreError::RedactionKey { .. }), "{error}");
     RedactionKey::create(dir.path()).unwrap();
     let error = refused(dir.path(), redacted, &asked);
     assert!(error.to_string().contains("queries_digest"), "{error}");
@@ -498,10 +512,10 @@ proptest! {
         let finite = bits.into_iter().map(f64::from_bits).filter(|value| value.is_finite());
         for value in finite {
             let mut sent = record("q", "Jane Roe");
-            sent.calibrated.score = value;
+            sent.calibrated.as_mut().unwrap().score = value;
             let line = serde_json::to_vec(&sent).unwrap();
             let back: QueryRecord = serde_json::from_slice(&line).unwrap();
-            prop_assert_eq!(back.calibrated.score.to_bits(), value.to_bits());
+            prop_assert_eq!(back.calibrated.unwrap().score.to_bits(), value.to_bits());
         }
     }
 }

@@ -6,9 +6,11 @@ use crate::overview::Votes;
 
 /// What the run found, counted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Outcome {
+pub(super) struct Findings {
     /// Queries with a record.
     pub names: usize,
+    /// Those with a p-value.
+    pub tested: usize,
     /// Names with a p-value at most `alpha`.
     pub detected_at_level: usize,
     /// Names with a q-value at most the false discovery rate; `None` without q-values.
@@ -26,23 +28,24 @@ pub(super) struct Outcome {
     false_discovery_rate: f64,
 }
 
-impl Outcome {
+impl Findings {
     /// Counts what a report is of.
     pub(super) fn of(report: &Report<'_>) -> Self {
         let Report { run, overview, q_values, .. } = *report;
         let parameters = &run.parameters;
         let smallest_p = 1.0 / (run.calibrated_reference.ranked as f64 + 1.0);
-        let names = overview.names();
+        let tested = overview.tested();
         let detected = |q: &&f64| **q <= parameters.false_discovery_rate;
         Self {
-            names,
+            names: overview.names(),
+            tested,
             detected_at_level: overview.detected(),
             detected_at_fdr: (!q_values.is_empty())
-                .then(|| q_values.iter().filter(detected).count()),
-            expected_at_level: parameters.alpha * names as f64,
+                .then(|| q_values.iter().flatten().filter(detected).count()),
+            expected_at_level: parameters.alpha * tested as f64,
             paper: overview.votes(),
             smallest_p,
-            names_needed_for_fdr: names_needed(smallest_p, names, parameters.false_discovery_rate),
+            names_needed_for_fdr: names_needed(smallest_p, tested, parameters.false_discovery_rate),
             alpha: parameters.alpha,
             false_discovery_rate: parameters.false_discovery_rate,
         }
@@ -52,6 +55,9 @@ impl Outcome {
     pub(super) fn sentence(&self) -> String {
         if self.names == 0 {
             return "No name has been answered yet.".to_owned();
+        }
+        if self.tested == 0 {
+            return "No name has a calibrated verdict; see the warnings.".to_owned();
         }
         let level = percent(self.alpha);
         let by_chance = format!(
@@ -63,7 +69,7 @@ impl Outcome {
                 "{} of {} detected at a false discovery rate of {}; {} at level {level} a name, \
                  {by_chance}.",
                 or_none(detected),
-                names(self.names),
+                names(self.tested),
                 percent(self.false_discovery_rate),
                 or_none(self.detected_at_level).to_lowercase(),
             ),
@@ -71,7 +77,7 @@ impl Outcome {
                 "{} of {} detected at level {level} a name, {by_chance}; no false discovery rate \
                  was computed.",
                 or_none(self.detected_at_level),
-                names(self.names),
+                names(self.tested),
             ),
         }
     }
@@ -99,9 +105,10 @@ fn or_none(n: usize) -> String {
 mod tests {
     use super::*;
 
-    fn outcome() -> Outcome {
-        Outcome {
-            names: 120,
+    fn outcome() -> Findings {
+        Findings {
+            names: 121,
+            tested: 120,
             detected_at_level: 5,
             detected_at_fdr: Some(3),
             expected_at_level: 6.0,
@@ -124,14 +131,14 @@ mod tests {
 
     #[test]
     fn nothing_detected_is_said_as_such() {
-        let none = Outcome { detected_at_level: 0, detected_at_fdr: Some(0), ..outcome() };
+        let none = Findings { detected_at_level: 0, detected_at_fdr: Some(0), ..outcome() };
         assert!(none.sentence().starts_with("None of 120 names detected"));
         assert!(none.sentence().contains("; none at level"));
     }
 
     #[test]
     fn a_run_without_q_values_says_so() {
-        let sentence = Outcome { detected_at_fdr: None, ..outcome() }.sentence();
+        let sentence = Findings { detected_at_fdr: None, ..outcome() }.sentence();
         assert!(sentence.starts_with("5 of 120 names detected at level"));
         assert!(sentence.ends_with("no false discovery rate was computed."));
     }

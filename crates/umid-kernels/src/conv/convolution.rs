@@ -17,8 +17,8 @@ const CHUNK_VALUES: usize = 1 << 17;
 const FEWEST_ROWS: usize = 192;
 
 #[derive(Debug)]
-pub(super) struct Layer {
-    /// What the kernel sees, as [`Layer::gather`] lays it out, by the output's padded channels.
+pub(super) struct Convolution {
+    /// What the kernel sees, as [`Convolution::gather`] lays it out, by the output's padded channels.
     forward: Weight,
     backward: OnceLock<Backward>,
     /// Padded.
@@ -35,13 +35,13 @@ pub(super) struct Layer {
 #[derive(Debug)]
 enum Backward {
     /// The convolution with the kernel turned round, if positions of the kernel are a pixel apart.
-    Turned(Box<Layer>),
+    Turned(Box<Convolution>),
     /// A product with the transposed weight: gradients of what the kernel saw, which are the pixels
     /// themselves or are scattered to them.
     Transposed(Weight),
 }
 
-impl Layer {
+impl Convolution {
     /// `inputs` channels of the input: as many as the kernel has or more, which are zeros.
     pub(super) fn new(conv: &Conv, inputs: usize, precision: Precision) -> Self {
         let Conv { side, stride, padding, relu, outputs, .. } = *conv;
@@ -160,13 +160,13 @@ impl Layer {
     pub(super) fn backward(&self, gradient: &Map, saved: &Saved, pass: &mut Pass) -> Map {
         let weight = match self.backward_weights() {
             Backward::Transposed(weight) => weight,
-            Backward::Turned(layer) if self.relu == Relu::No => {
-                return layer.forward(gradient, pass).0;
+            Backward::Turned(turned) if self.relu == Relu::No => {
+                return turned.forward(gradient, pass).0;
             }
-            Backward::Turned(layer) => {
+            Backward::Turned(turned) => {
                 let mut kept = pass.map(gradient.shape);
                 keep_positive(&saved.positive, &gradient.values, &mut kept.values);
-                let input = layer.forward(&kept, pass).0;
+                let input = turned.forward(&kept, pass).0;
                 pass.give(kept);
                 return input;
             }

@@ -1,0 +1,122 @@
+//! Everything that an audit is asked to do besides model and queries.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use umid_detect::Split;
+use umid_invert::InvertParams;
+use umid_models::Modality;
+use umid_signals::Signal;
+
+use crate::cache::ReferenceCache;
+use crate::error::AuditError;
+use crate::reading::reference_fit::{check_votes, split_names};
+use crate::reference::ReferenceTexts;
+use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
+use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
+use crate::templates::Templates;
+
+/// Everything that an audit is asked to do besides model and queries.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// Caption templates; the first one is inverted.
+    pub templates: Templates,
+    /// Inversion parameters; `None` leaves inversions out, and the paper's reading with them.
+    pub inversion: Option<InvertParams>,
+    /// Texts of the paper's reading.
+    pub paper_reference: ReferenceTexts,
+    /// Texts of the calibrated reading: plausible names that cannot be members.
+    pub calibrated_reference: ReferenceTexts,
+    /// Names that siblings of a query are made of.
+    pub siblings: Siblings,
+    /// Directory of public images or sounds of the model's domain.
+    pub bank: Option<PathBuf>,
+    /// Signals of the calibrated score with their weights.
+    pub score: Vec<(Signal, f64)>,
+    /// The same for names without two parts.
+    pub one_part_score: Vec<(Signal, f64)>,
+    /// Per-name significance level of the calibrated test.
+    pub alpha: f64,
+    /// Level of the false discovery rate control across the run.
+    pub false_discovery_rate: f64,
+    /// Votes that make a member in the paper's reading.
+    pub min_votes: usize,
+    /// Seed of starts, detectors and splits.
+    pub seed: u64,
+    /// Whether names are written as keyed hashes.
+    pub redaction: Redaction,
+    /// Where fitted references are kept.
+    pub cache: ReferenceCache,
+    /// Ids of the queries that are members, where that is known.
+    pub ground_truth: Option<BTreeSet<String>>,
+    /// Inverted images in the report.
+    pub previews: usize,
+}
+
+/// Level of the calibrated test and of the false discovery rate control.
+pub const DEFAULT_ALPHA: f64 = 0.05;
+/// Votes of the four detectors that make a member.
+pub const DEFAULT_MIN_VOTES: usize = 3;
+
+impl AuditOptions {
+    /// The defaults of `umid audit` for a model of this kind with these references, except that the
+    /// report shows no inverted images and nothing is cached.
+    ///
+    /// # Errors
+    ///
+    /// Those of the bundled siblings.
+    pub fn new(
+        modality: Modality,
+        seed: u64,
+        paper_reference: ReferenceTexts,
+        calibrated_reference: ReferenceTexts,
+    ) -> Result<Self, AuditError> {
+        Ok(Self {
+            templates: Templates::of(modality),
+            inversion: Some(InvertParams { seed, ..InvertParams::default() }),
+            paper_reference,
+            calibrated_reference,
+            siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
+            bank: None,
+            score: DEFAULT_SCORE.to_vec(),
+            one_part_score: ONE_PART_SCORE.to_vec(),
+            alpha: DEFAULT_ALPHA,
+            false_discovery_rate: DEFAULT_ALPHA,
+            min_votes: DEFAULT_MIN_VOTES,
+            seed,
+            redaction: Redaction::Off,
+            cache: ReferenceCache::off(),
+            ground_truth: None,
+            previews: 0,
+        })
+    }
+
+    /// Refuses, before anything is computed, options with which no audit could end, and splits the
+    /// calibrated reference: this split is the one that everything is fitted with.
+    pub(crate) fn check(&self) -> Result<Split, AuditError> {
+        for (name, level) in
+            [("alpha", self.alpha), ("false discovery rate", self.false_discovery_rate)]
+        {
+            if !(level > 0.0 && level < 1.0) {
+                return Err(AuditError::Level { name, found: level });
+            }
+        }
+        if let Some(params) = &self.inversion {
+            params.check()?;
+            if params.restarts < 2 {
+                return Err(AuditError::OneRestart);
+            }
+        }
+        check_votes(self.min_votes)?;
+        split_names(&self.calibrated_reference.texts, self.seed)
+    }
+}
+
+/// Whether names appear in a run's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redaction {
+    /// In the clear.
+    Off,
+    /// As keyed hashes.
+    On,
+}

@@ -1,0 +1,190 @@
+//! Errors of reading a list of names.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a list of names was refused.
+#[derive(Debug, Error)]
+pub enum QueriesError {
+    /// A file could not be opened or read.
+    #[error(
+        "cannot read the {what} {}: {source}; check the path and that you may read it",
+        path.display()
+    )]
+    ReadFile {
+        /// What the file is for, such as `queries file`.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// A text file is larger than this program reads.
+    #[error(
+        "the {what} {} is larger than {limit_bytes} bytes; check that it is a list of names, \
+         or split it into several runs",
+        path.display()
+    )]
+    FileTooLarge {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The largest size that is read.
+        limit_bytes: u64,
+    },
+
+    /// A text file holds a byte that is not UTF-8.
+    #[error(
+        "{} is not UTF-8: line {line}, byte {byte_offset} of the file; save it as UTF-8 \
+         (for instance: iconv -f LATIN1 -t UTF-8)",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Line of the first bad byte, counted from 1.
+        line: usize,
+        /// Offset of the first bad byte from the start of the file.
+        byte_offset: usize,
+    },
+
+    /// A list of names has none.
+    #[error("the {what} {} holds no names; give at least one, one a line", path.display())]
+    NoNames {
+        /// What the file is for.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A `.csv` file whose header names no column that could be asked about.
+    #[error(
+        "{} has no column that holds names: its header is `{header}`; call one column `text` \
+         or `name`, or two columns `first` and `last`, or rename the file to .txt to read one \
+         name a line",
+        path.display()
+    )]
+    UnknownHeader {
+        /// The file.
+        path: PathBuf,
+        /// Its first line, shortened.
+        header: String,
+    },
+
+    /// A header that names the text, the id or a part twice.
+    #[error(
+        "{} has more than one column for the {role}: {columns}; remove or rename all but one",
+        path.display()
+    )]
+    AmbiguousHeader {
+        /// The file.
+        path: PathBuf,
+        /// `text`, `id`, `first` or `last`.
+        role: &'static str,
+        /// The competing columns, as written.
+        columns: String,
+    },
+
+    /// A CSV row with too few or too many fields.
+    #[error(
+        "{} line {line}: {found} fields where the header has {expected}; quote a field that \
+         holds a comma",
+        path.display()
+    )]
+    RowLength {
+        /// The file.
+        path: PathBuf,
+        /// Line on which the row starts.
+        line: usize,
+        /// Fields in the header.
+        expected: usize,
+        /// Fields in the row.
+        found: usize,
+    },
+
+    /// A CSV row without a value that it needs.
+    #[error("{} line {line}: the column `{column}` is empty; fill it or remove the row", path.display())]
+    EmptyField {
+        /// The file.
+        path: PathBuf,
+        /// Line on which the row starts.
+        line: usize,
+        /// The column, as the header writes it.
+        column: String,
+    },
+
+    /// A CSV row whose text is not its two parts joined by a space.
+    #[error(
+        "{} line {line}: the text `{text}` is not its parts joined, `{joined}`; make them \
+         agree, or remove either the text column or the `first` and `last` columns",
+        path.display()
+    )]
+    PartsMismatch {
+        /// The file.
+        path: PathBuf,
+        /// Line on which the row starts.
+        line: usize,
+        /// The row's text.
+        text: String,
+        /// `first last`.
+        joined: String,
+    },
+
+    /// A name or an id that is longer than any name.
+    #[error(
+        "{} line {line}: the {column} is {bytes} bytes long and the limit is {limit}; check \
+         that the file holds one name a line",
+        path.display()
+    )]
+    TextTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Line on which it starts.
+        line: usize,
+        /// Which column, or `name`.
+        column: String,
+        /// Its length.
+        bytes: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+
+    /// A name or an id with a control character in it.
+    #[error(
+        "{} line {line}: the {column} holds the control character U+{code:04X}; remove it \
+         (a tab means a column too many in a plain list, a line break an unclosed quote in a \
+         CSV file)",
+        path.display()
+    )]
+    ControlCharacter {
+        /// The file.
+        path: PathBuf,
+        /// Line on which the name starts.
+        line: usize,
+        /// Which column, or `name`.
+        column: String,
+        /// The character's code point.
+        code: u32,
+    },
+
+    /// Two queries with one id.
+    #[error(
+        "{}: the id `{id}` is on line {first_line} and again on line {second_line}; make ids \
+         unique, or remove the id column to number queries by line",
+        path.display()
+    )]
+    DuplicateId {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: String,
+        /// Where it is first.
+        first_line: usize,
+        /// Where it is again.
+        second_line: usize,
+    },
+}
