@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::tensor::{Tensor, TensorData};
 use common::Checkpoint;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use umid_models::Precision;
 use umid_models::save::{export, save};
 use umid_models::{FrontEnd, InputTower, LoadOptions, Model, ModelError, to_host};
@@ -195,4 +196,22 @@ fn a_text_tower_loads_alone_with_the_same_embeddings() {
         assert!(matches!(alone.tower(), Err(ModelError::TextAlone)), "{fixture}");
         assert!(matches!(alone.input_units(), Err(ModelError::TextAlone)), "{fixture}");
     }
+}
+
+/// Older checkpoints store a buffer that counts positions. It is no weight.
+#[test]
+fn position_ids_are_neither_refused_nor_counted() {
+    const WEIGHTS: &str = "model.safetensors";
+    let checkpoint = Checkpoint::copy("hf-gelu");
+    let without = checkpoint.load().expect("a model").source.parameter_count;
+    let bytes = checkpoint.read(WEIGHTS);
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let ids: Vec<u8> = (0..4_i64).flat_map(i64::to_le_bytes).collect();
+    let mut views = tensors.tensors();
+    for tower in ["text_model", "vision_model"] {
+        let view = TensorView::new(Dtype::I64, vec![1, 4], &ids).expect("a view");
+        views.push((format!("{tower}.embeddings.position_ids"), view));
+    }
+    checkpoint.write(WEIGHTS, safetensors::serialize(views, None).expect("safetensors"));
+    assert_eq!(checkpoint.load().expect("a model").source.parameter_count, without);
 }

@@ -35,6 +35,10 @@ const PILLOW_BICUBIC: usize = 3;
 /// Longest side that images are resized or cropped to.
 const MAX_SIDE: usize = 1 << 14;
 
+/// Buffers of older checkpoints that only count positions.
+const POSITION_IDS: [&str; 2] =
+    ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
+
 /// `CLIPModel` of transformers.
 pub(super) struct Clip;
 
@@ -53,7 +57,10 @@ impl Family for Clip {
         let (preprocess_path, section) = preprocessor(directory)?;
         let front_end = FrontEnd::Image(read_preprocess(&section)?);
         let WeightFiles { weights, index } = weight_files(directory)?;
-        let checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        let mut checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        for name in POSITION_IDS {
+            checkpoint.discard(name);
+        }
         let mut files = vec![path, preprocess_path];
         files.extend(weights);
         files.extend(index);

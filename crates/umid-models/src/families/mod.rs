@@ -18,6 +18,7 @@ use crate::config::ModelConfig;
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::tokenizer::TokenizerFiles;
+use crate::towers::within;
 use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with files of two layouts, as
@@ -99,7 +100,6 @@ fn as_described(name: &str) -> (String, View) {
 /// Checks what no shape of a tensor would show. `defaulted` are the keys that took the format's
 /// default.
 fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> {
-    use crate::towers::within;
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
         config.text.check(),
@@ -108,7 +108,7 @@ fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> 
     checks.into_iter().try_for_each(|checked| {
         checked.map_err(|invalid| ModelError::InvalidConfigValue {
             path: path.to_owned(),
-            key: invalid.key.to_owned(),
+            key: invalid.key,
             found: invalid.found + &default_hint(defaulted),
             expected: invalid.expected,
         })

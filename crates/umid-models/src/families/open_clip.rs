@@ -322,7 +322,7 @@ fn read_preprocess(top: &Section, image_size: usize) -> Result<Preprocess> {
 }
 
 /// Names as the towers have them (Hugging Face's) and as open_clip has them.
-const NAMES: [(&str, &str); 9] = [
+const NAMES: [(&str, &str); 8] = [
     ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
     ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
     ("text_model.final_layer_norm.", "ln_final."),
@@ -331,7 +331,6 @@ const NAMES: [(&str, &str); 9] = [
     ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
     ("vision_model.pre_layrnorm.", "visual.ln_pre."),
     ("vision_model.post_layernorm.", "visual.ln_post."),
-    ("vision_model.embeddings.position_ids", "visual.position_ids"),
 ];
 /// The same, of parts of a block's names.
 const BLOCK_NAMES: [(&str, &str); 7] = [

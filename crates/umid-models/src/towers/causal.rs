@@ -125,7 +125,6 @@ pub struct CausalText {
 impl TextModule for CausalText {
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
         let embeddings = format!("{PREFIX}.embeddings");
-        visitor.unused(&format!("{embeddings}.position_ids"));
         let name = format!("{embeddings}.token_embedding.weight");
         visitor.plain(&name, &mut self.token_embedding)?;
         let name = format!("{embeddings}.position_embedding.weight");

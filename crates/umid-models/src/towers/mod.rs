@@ -295,23 +295,23 @@ input_towers! {
 /// A value of a configuration that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invalid {
-    pub(crate) key: &'static str,
+    pub(crate) key: String,
     pub(crate) found: String,
     pub(crate) expected: String,
 }
 
 impl Invalid {
     pub(crate) fn new(
-        key: &'static str,
+        key: impl Into<String>,
         found: &impl ToString,
         expected: impl Into<String>,
     ) -> Self {
-        Self { key, found: found.to_string(), expected: expected.into() }
+        Self { key: key.into(), found: found.to_string(), expected: expected.into() }
     }
 }
 
 /// Refuses a size of 0 and one that no model has.
-pub(crate) fn within(key: &'static str, size: usize) -> Result<(), Invalid> {
+pub(crate) fn within(key: &str, size: usize) -> Result<(), Invalid> {
     if (1..=MAX_SIZE).contains(&size) {
         Ok(())
     } else {
@@ -365,27 +365,15 @@ impl TransformerConfig {
         format!("{} x {}", self.layers, self.width)
     }
 
-    fn check(&self, tower: &'static str) -> Result<(), Invalid> {
-        let keys = match tower {
-            "text" => [
-                "width of the text tower",
-                "layers of the text tower",
-                "MLP width of the text tower",
-                "attention heads of the text tower",
-            ],
-            _ => [
-                "width of the image tower",
-                "layers of the image tower",
-                "MLP width of the image tower",
-                "attention heads of the image tower",
-            ],
-        };
-        within(keys[0], self.width)?;
-        within(keys[1], self.layers)?;
-        within(keys[2], self.mlp_width)?;
+    /// `tower` is `text` or `image`.
+    fn check(&self, tower: &str) -> Result<(), Invalid> {
+        within(&format!("width of the {tower} tower"), self.width)?;
+        within(&format!("layers of the {tower} tower"), self.layers)?;
+        within(&format!("MLP width of the {tower} tower"), self.mlp_width)?;
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
+            let key = format!("attention heads of the {tower} tower");
             let found = format!("{} at width {}", self.heads, self.width);
-            return Err(Invalid::new(keys[3], &found, "a number that divides the width"));
+            return Err(Invalid::new(key, &found, "a number that divides the width"));
         }
         let epsilon = self.layer_norm_epsilon;
         if !(epsilon > 0.0 && epsilon < 1.0) {

@@ -130,7 +130,6 @@ pub struct Vit {
 impl InputModule for Vit {
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
         let embeddings = format!("{PREFIX}.embeddings");
-        visitor.unused(&format!("{embeddings}.position_ids"));
         visitor.plain(&format!("{embeddings}.class_embedding"), &mut self.class_embedding)?;
         let [_, width] = self.patch_embedding.lazy_shape().dims();
         let kernel = [width, CHANNELS, self.patch_size, self.patch_size];
