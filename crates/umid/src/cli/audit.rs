@@ -185,8 +185,8 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
     match summary.overview.votes() {
         None => println!("paper:      not read, since no inversions were made"),
         Some(votes) => println!(
-            "paper:      {} of {} names voted members against gibberish (which any real name \
-             tends to be)",
+            "paper:      {} of {} names voted members against gibberish (no error rate comes \
+             with a vote)",
             votes.members, votes.voted_on
         ),
     }

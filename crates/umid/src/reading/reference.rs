@@ -77,7 +77,7 @@ pub fn gibberish(seed: u64, count: usize) -> Result<ReferenceTexts, ReferenceErr
         texts,
         description: format!(
             "{count} gibberish strings of {GIBBERISH_CHARS} random characters; being unlike \
-             them is not membership, since any real name is"
+             them is not membership, since names that the model never saw are unlike them too"
         ),
         warnings: Vec::new(),
     })

@@ -49,7 +49,7 @@ pub(super) fn section(run: &RunInfo, outcome: &Findings) -> String {
             "The paper reading measures name-likeness",
             "It is the published vote of anomaly detectors against random strings, given for \
              comparison. Real names differ from random strings whether or not the model was \
-             trained on them, so any real name tends to pass, and no error rate comes with it. \
+             trained on them, so a vote says little about training, and no error rate comes with it. \
              Where the two readings differ, go by the calibrated one.",
         );
     }

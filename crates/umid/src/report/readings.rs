@@ -58,8 +58,8 @@ fn paper_panel(run: &RunInfo, paper: &Votes) -> String {
          <div><dt>Votes needed</dt><dd>{} of {}</dd></div>\n\
          <div><dt>Of these, detected by the calibrated test at {}</dt><dd>{} of {}</dd></div>\n\
          <div><dt>Reference: gibberish</dt><dd>{}</dd></div>\n</dl>\n\
-         <p><strong>It measures name-likeness.</strong> Against gibberish any real name tends to \
-         pass, trained on or not. A high count here is not a finding.</p>\n</section>\n",
+         <p><strong>It measures name-likeness.</strong> Real names differ from gibberish whether \
+         the model was trained on them or not. A high count here is not a finding.</p>\n</section>\n",
         figure(paper.members, paper.voted_on, "voted unlike gibberish"),
         run.parameters.min_votes,
         paper.detectors,

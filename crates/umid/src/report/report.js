@@ -72,7 +72,7 @@ const columns = [
   ...(data.has_truth ? [{ key: "truth", head: "Truth", class: "truth medium", value: (row) => +row.truth, descending: true,
     cell: (row) => (row.truth ? "member" : "non-member") }] : []),
   ...(data.has_paper ? [
-    { key: "paper", head: "Paper\u2019s vote", title: "Detectors that find the name unlike gibberish; any real name tends to pass",
+    { key: "paper", head: "Paper\u2019s vote", title: "Detectors that find the name unlike gibberish; no error rate comes with it",
       class: "verdict medium", value: (row) => row.paper?.votes ?? null, descending: true,
       cell: (row) => (row.paper ? paperVerdict(row.paper) : missing(noPaper)) },
   ] : []),
