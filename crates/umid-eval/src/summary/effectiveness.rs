@@ -6,10 +6,11 @@ use crate::suites::{Role, Target};
 use crate::table::{Cell, Column, Standing, Table};
 
 /// Panels in the order of the page, and their titles. The suite itself says what is in them.
-const PANELS: [(&str, &str); 5] = [
+const PANELS: [(&str, &str); 6] = [
     ("worlds", "Worlds that nothing was chosen on"),
     ("later", "A world made after the last choice"),
     ("variants", "Other targets"),
+    ("residual", "A residual image tower"),
     ("controls", "Where little or nothing is to be found"),
     ("development", "The world that settings were chosen on"),
 ];
