@@ -5,6 +5,8 @@
 //! them, and neither needs the other: a model of your own that implements [`InputTower`] can be
 //! inverted without a tokenizer or a decoder in sight.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use burn::tensor::Tensor;
 
 /// An input tower: a differentiable function from inputs to embeddings.
@@ -54,6 +56,19 @@ pub struct InputUnits {
     pub deviation: Vec<f32>,
     /// Range of each element of an input: `[channels * height * width]`.
     pub valid_range: Vec<(f32, f32)>,
+}
+
+/// The exact GELU, through the error function (Hendrycks and Gimpel 2016).
+///
+/// It is written out because on GPUs the gradient of burn's own GELU is that of another function,
+/// the approximation through tanh.
+///
+/// # Shapes
+///
+/// - inputs, output: any, elementwise
+pub fn gelu<const D: usize>(inputs: Tensor<D>) -> Tensor<D> {
+    let half = inputs.clone() * 0.5;
+    half.clone() * (inputs * FRAC_1_SQRT_2).erf() + half
 }
 
 /// A tensor's values on the host, in row-major order.

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{gelu, sigmoid};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -22,7 +22,7 @@ use rand_distr::StandardNormal;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use umid_core::to_host;
+use umid_core::{gelu, to_host};
 
 use crate::{InvertError, Result};
 

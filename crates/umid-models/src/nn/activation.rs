@@ -1,10 +1,9 @@
 //! Activation functions of multilayer perceptrons.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
+use umid_core::gelu;
 
 /// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
 const QUICK_GELU_SLOPE: f64 = 1.702;
@@ -42,12 +41,7 @@ impl Activation {
     pub(crate) fn apply<const D: usize>(self, inner: Tensor<D>) -> Tensor<D> {
         match self {
             Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
-            // Written out: on GPUs the gradient of burn's own GELU is that of another function,
-            // the approximation through tanh.
-            Self::Gelu => {
-                let half = inner.clone() * 0.5;
-                half.clone() * (inner * FRAC_1_SQRT_2).erf() + half
-            }
+            Self::Gelu => gelu(inner),
             Self::Relu => relu(inner),
         }
     }
