@@ -1,5 +1,5 @@
 //! What models and inversion share, and nothing else: the traits of input towers and of the spaces
-//! in which inputs are searched.
+//! in which inputs are searched, and two functions of tensors.
 //!
 //! `umid-models` implements them for published checkpoints, `umid-invert` runs inversions through
 //! them, and neither needs the other: a model of your own that implements [`InputTower`] can be

@@ -202,6 +202,21 @@ impl Checkpoint {
     /// [`ModelError::MissingTensor`], [`ModelError::WrongShape`],
     /// [`ModelError::UnsupportedDtype`], [`ModelError::Io`] and [`ModelError::Pickle`].
     pub(crate) fn take_stored(&self, name: &str, view: View, shape: &[usize]) -> Result<Stored> {
+        let entry = self.claim(name, view, shape)?;
+        Stored::open(&entry.place, entry.dtype, view, &self.directory, name.to_owned())
+    }
+
+    /// Takes a tensor that nobody wants to read.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::MissingTensor`] and [`ModelError::WrongShape`].
+    pub(crate) fn pass(&self, name: &str, view: View, shape: &[usize]) -> Result<()> {
+        self.claim(name, view, shape).map(|_| ())
+    }
+
+    /// Takes an entry of this shape out of the table.
+    fn claim(&self, name: &str, view: View, shape: &[usize]) -> Result<Entry> {
         let entry = self.remove(name, view)?;
         let expected = match (view, shape) {
             (View::Transposed, &[rows, columns]) => vec![columns, rows],
@@ -219,7 +234,7 @@ impl Checkpoint {
                 hint: default_hint(&self.defaulted_keys),
             });
         }
-        Stored::open(&entry.place, entry.dtype, view, &self.directory, name.to_owned())
+        Ok(entry)
     }
 
     /// Takes a single number, stored with shape `[]` or, by some writers, `[1]`.

@@ -100,7 +100,7 @@ impl Convolution {
         Self { kernel: empty(kernel, device), bias, stored_bias: false, stride, padding }
     }
 
-    /// The same, of which the file has a bias.
+    /// The same, with a bias of its own in the file.
     pub(crate) fn with_stored_bias(self) -> Self {
         Self { stored_bias: true, ..self }
     }
