@@ -1,0 +1,55 @@
+//! `model_cfg` of an OpenCLIP configuration becomes the model's configuration.
+
+use serde_json::Value;
+
+use super::{text, vision};
+use crate::Result;
+use crate::checkpoint::Section;
+use crate::config::{Activation, ModelConfig};
+use crate::families::check;
+
+/// open_clip's layer norms all use PyTorch's default.
+pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
+
+/// The configuration, the side of an image in pixels, and the keys that took the format's default.
+pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
+    let model = top.section("model_cfg")?;
+    let mut text = model.section("text_cfg")?;
+    let mut vision = model.section("vision_cfg")?;
+    if model.get("multimodal_cfg").is_some() {
+        return Err(model.unsupported("a CoCa model".to_owned()));
+    }
+    plain(&model, &[("custom_text", Value::from(false)), ("init_logit_bias", Value::Null)])?;
+    let activation = match model.optional_flag("quick_gelu")? {
+        Some(true) => Activation::QuickGelu,
+        Some(false) | None => Activation::Gelu,
+    };
+    let text_config = text::read(&mut text, activation)?;
+    let (input, image_size) = vision::read(&mut vision, activation)?;
+    let config = ModelConfig { embedding_dim: model.count("embed_dim")?, text: text_config, input };
+    let mut defaulted = text.into_defaulted();
+    defaulted.extend(vision.into_defaulted());
+    check(&config, top.path(), &defaulted)?;
+    Ok((config, image_size, defaulted))
+}
+
+/// Refuses a key that has another value than the one that is supported.
+pub(super) fn plain(section: &Section, keys: &[(&str, Value)]) -> Result<()> {
+    for (key, plain) in keys {
+        if let Some(found) = section.get(key)
+            && found != plain
+        {
+            return Err(section.invalid(key, found, &format!("{plain}, the only kind supported")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn mlp_width(section: &Section, width: usize) -> Result<usize> {
+    let ratio = section.optional_number("mlp_ratio")?.unwrap_or(4.0);
+    if !(ratio > 0.0 && ratio <= 64.0) {
+        return Err(section.invalid("mlp_ratio", &Value::from(ratio), "a number from 0 to 64"));
+    }
+    // Truncated, as the reference does.
+    Ok((width as f64 * ratio) as usize)
+}

@@ -1,0 +1,144 @@
+//! The OpenCLIP layout, as `open_clip` pushes models to a hub.
+//!
+//! Reference: open_clip, `model.py`, `transformer.py`, `push_to_hf_hub.py`. Query, key and
+//! value are one fused matrix, both projections are stored as `[width, embedding]` matrices,
+//! and the tokenizer's end token is found by its largest id.
+
+mod config;
+mod names;
+mod preprocess;
+mod text;
+mod vision;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use self::config::read_config;
+use self::names::stored_name;
+use self::preprocess::read_preprocess;
+use super::{Family, Opened};
+use crate::checkpoint::{Checkpoint, Naming, Section};
+use crate::config::{
+    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
+};
+use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::precision::Precision;
+use crate::tokenizer::TokenizerFiles;
+use crate::{ModelError, Result};
+
+/// The configuration's file name.
+const CONFIG: &str = "open_clip_config.json";
+const WEIGHTS: &str = "open_clip_model.safetensors";
+
+/// `CLIP` of open_clip.
+pub(super) struct OpenClip;
+
+impl Family for OpenClip {
+    fn layout(&self) -> &'static str {
+        "open-clip"
+    }
+
+    fn recognises(&self, directory: &Path) -> bool {
+        directory.join(CONFIG).is_file()
+    }
+
+    fn open(&self, directory: &Path) -> Result<Opened> {
+        let config_path = directory.join(CONFIG);
+        let top = Section::read(&config_path)?;
+        let (config, image_size, defaulted) = read_config(&top)?;
+        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
+        let path = directory.join(WEIGHTS);
+        if !path.is_file() {
+            return Err(ModelError::MissingFile {
+                path,
+                purpose: "it holds the weights (pickled .bin and .pt files are not read)",
+            });
+        }
+        let files = vec![config_path, path];
+        let mut checkpoint = Checkpoint::open(directory, &files[1..], defaulted)?;
+        // A causal mask that some versions saved as a buffer.
+        checkpoint.discard("attn_mask");
+        Ok(Opened { config, front_end, checkpoint, files })
+    }
+
+    fn naming(&self) -> Naming {
+        stored_name
+    }
+
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
+
+    fn tokenizer(&self) -> TokenizerFiles {
+        TokenizerFiles::WholeOrBpe
+    }
+
+    fn weights_file(&self) -> &'static str {
+        WEIGHTS
+    }
+
+    /// Models that transformers has are written in its layout.
+    fn writes(&self, config: &ModelConfig) -> bool {
+        matches!(
+            (&config.text, &config.input),
+            (
+                TextConfig::Causal(CausalTextConfig { pooling: Pooling::LargestId, .. }),
+                InputConfig::Resnet(_)
+            )
+        )
+    }
+
+    fn files(
+        &self,
+        config: &ModelConfig,
+        front_end: &FrontEnd,
+        _: Precision,
+    ) -> Option<Vec<(&'static str, Value)>> {
+        match (&config.text, &config.input, front_end) {
+            (TextConfig::Causal(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
+                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The contents of the configuration's file. open_clip resizes and crops to the image's size.
+fn config_json(
+    embedding_dim: usize,
+    text: &CausalTextConfig,
+    image: &ResnetConfig,
+    preprocess: &Preprocess,
+) -> Value {
+    json!({
+        "model_cfg": {
+            "embed_dim": embedding_dim,
+            "quick_gelu": text.transformer.activation == Activation::QuickGelu,
+            "vision_cfg": {
+                "image_size": image.image_size,
+                "layers": image.layers,
+                "width": image.width,
+                "head_width": image.features() / image.heads,
+                "patch_size": null,
+            },
+            "text_cfg": {
+                "context_length": text.context,
+                "vocab_size": text.vocabulary,
+                "width": text.transformer.width,
+                "heads": text.transformer.heads,
+                "layers": text.transformer.layers,
+                "mlp_ratio": text.transformer.mlp_width as f64 / text.transformer.width as f64,
+            },
+        },
+        "preprocess_cfg": {
+            "mean": preprocess.mean,
+            "std": preprocess.std,
+            "interpolation": match preprocess.filter {
+                Filter::Bilinear => "bilinear",
+                Filter::Bicubic => "bicubic",
+            },
+            "resize_mode": "shortest",
+        },
+    })
+}

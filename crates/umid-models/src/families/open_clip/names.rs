@@ -1,0 +1,47 @@
+//! What open_clip calls the towers' tensors.
+
+use crate::checkpoint::View;
+
+/// Names as the towers have them (Hugging Face's) and as open_clip has them.
+const NAMES: [(&str, &str); 8] = [
+    ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
+    ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
+    ("text_model.final_layer_norm.", "ln_final."),
+    ("vision_model.embeddings.class_embedding", "visual.class_embedding"),
+    ("vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight"),
+    ("vision_model.embeddings.position_embedding.weight", "visual.positional_embedding"),
+    ("vision_model.pre_layrnorm.", "visual.ln_pre."),
+    ("vision_model.post_layernorm.", "visual.ln_post."),
+];
+/// The same, of parts of a block's names.
+const BLOCK_NAMES: [(&str, &str); 7] = [
+    ("text_model.encoder.layers.", "transformer.resblocks."),
+    ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
+    (".layer_norm1.", ".ln_1."),
+    (".layer_norm2.", ".ln_2."),
+    (".self_attn.out_proj.", ".attn.out_proj."),
+    (".mlp.fc1.", ".mlp.c_fc."),
+    (".mlp.fc2.", ".mlp.c_proj."),
+];
+
+/// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the
+/// joint space are stored as `[width, embedding_dim]`.
+pub(super) fn stored_name(name: &str) -> (String, View) {
+    match name {
+        "text_projection.weight" => return ("text_projection".to_owned(), View::Transposed),
+        "visual_projection.weight" => return ("visual.proj".to_owned(), View::Transposed),
+        _ => {}
+    }
+    if let Some((from, to)) = NAMES.iter().find(|(from, _)| name.starts_with(from)) {
+        return (name.replacen(from, to, 1), View::Whole);
+    }
+    let stored =
+        BLOCK_NAMES.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1));
+    for (third, part) in ["q", "k", "v"].into_iter().enumerate() {
+        let from = format!(".self_attn.{part}_proj.");
+        if stored.contains(&from) {
+            return (stored.replacen(&from, ".attn.in_proj_", 1), View::Third(third));
+        }
+    }
+    (stored, View::Whole)
+}
