@@ -128,7 +128,8 @@ impl Model {
             Ok::<_, ModelError>(text)
         };
         let input = || {
-            let mut tower = config.input.build(config.embedding_dim, device);
+            let Some(input) = &config.input else { return Ok(None) };
+            let mut tower = input.build(config.embedding_dim, device);
             if options.towers == Towers::TextAlone {
                 tower.describe(&mut Passer { source })?;
                 return Ok(None);

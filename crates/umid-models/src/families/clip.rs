@@ -80,7 +80,7 @@ impl Family for Clip {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Causal(_), InputConfig::Vit(_)))
+        matches!((&config.text, &config.input), (TextConfig::Causal(_), Some(InputConfig::Vit(_))))
     }
 
     fn files(
@@ -90,12 +90,14 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![
-                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                    (PREPROCESSOR, preprocess_json(preprocess)),
-                ])
-            }
+            (
+                TextConfig::Causal(text),
+                Some(InputConfig::Vit(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![
+                (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                (PREPROCESSOR, preprocess_json(preprocess)),
+            ]),
             _ => None,
         }
     }
@@ -135,12 +137,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
             pooling: pooling(&mut text)?,
             transformer: transformer(&mut text, 512, 8, 2_048)?,
         }),
-        input: InputConfig::Vit(VitConfig {
+        input: Some(InputConfig::Vit(VitConfig {
             image_size: vision.count_or("image_size", 224)?,
             patch_size: vision.count_or("patch_size", 32)?,
             channels: vision.count_or("num_channels", 3)?,
             transformer: transformer(&mut vision, 768, 12, 3_072)?,
-        }),
+        })),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

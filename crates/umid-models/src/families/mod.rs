@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Naming, View, WEIGHTS, default_hint};
-use crate::config::ModelConfig;
+use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::tokenizer::TokenizerFiles;
@@ -103,7 +103,7 @@ fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> 
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
         config.text.check(),
-        config.input.check(),
+        config.input.as_ref().map_or(Ok(()), InputConfig::check),
     ];
     checks.into_iter().try_for_each(|checked| {
         checked.map_err(|invalid| ModelError::InvalidConfigValue {

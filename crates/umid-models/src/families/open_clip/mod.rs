@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use self::config::read_config;
+use self::config::{Read, read_config};
 use self::names::stored_name;
 use self::preprocess::read_preprocess;
 use super::{Family, Opened};
@@ -22,7 +22,7 @@ use crate::checkpoint::{Checkpoint, Naming, Section};
 use crate::config::{
     Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
-use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
@@ -46,8 +46,7 @@ impl Family for OpenClip {
     fn open(&self, directory: &Path) -> Result<Opened> {
         let config_path = directory.join(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
+        let Read { config, image, defaulted } = read_config(&top)?;
         let path = directory.join(WEIGHTS);
         if !path.is_file() {
             return Err(ModelError::MissingFile {
@@ -59,6 +58,13 @@ impl Family for OpenClip {
         let mut checkpoint = Checkpoint::open(directory, &files[1..], defaulted)?;
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
+        let front_end = match image {
+            Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
+            Err(reason) => {
+                checkpoint.leave("visual.");
+                FrontEnd::Absent { modality: Modality::Image, reason }
+            }
+        };
         Ok(Opened { config, front_end, checkpoint, files })
     }
 
@@ -84,7 +90,7 @@ impl Family for OpenClip {
             (&config.text, &config.input),
             (
                 TextConfig::Causal(CausalTextConfig { pooling: Pooling::LargestId, .. }),
-                InputConfig::Resnet(_)
+                Some(InputConfig::Resnet(_))
             )
         )
     }
@@ -96,9 +102,11 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
-            }
+            (
+                TextConfig::Causal(text),
+                Some(InputConfig::Resnet(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))]),
             _ => None,
         }
     }
