@@ -114,21 +114,23 @@ impl Model {
         }
         let kernels = options.kernels()?;
         let family = families::recognise(directory)?;
-        let Opened { config, front_end, checkpoint, mut files } = family.open(directory)?;
+        let Opened { config, front_end, checkpoint, names, mut files } = family.open(directory)?;
         let tokenizer_files = family.tokenizer().find(directory)?;
         files.extend(tokenizer_files.clone());
         let (dtypes, parameter_count) = (checkpoint.dtypes().clone(), checkpoint.parameter_count());
 
-        let source = Stored { checkpoint: &checkpoint, naming: family.naming() };
+        let source = |naming| Stored { checkpoint: &checkpoint, naming };
         let text = || {
             let mut text = config.text.build(config.embedding_dim, device);
             // Texts are not rounded.
             let kernels = kernels.map(|_| umid_kernels::Precision::F32);
+            let source = source(names.text);
             text.describe(&mut Loader { source, device, kernels })?;
             Ok::<_, ModelError>(text)
         };
         let input = || {
             let mut tower = config.input.build(config.embedding_dim, device);
+            let source = source(names.input);
             if options.towers == Towers::TextAlone {
                 tower.describe(&mut Passer { source })?;
                 return Ok(None);

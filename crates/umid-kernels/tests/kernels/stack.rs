@@ -172,6 +172,10 @@ fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
         Activation::Gelu => x * normal_distribution(x),
+        Activation::GeluTanh => {
+            let argument = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + argument.tanh())
+        }
         Activation::Relu => x.max(0.0),
     }
 }
@@ -272,7 +276,7 @@ fn blocks_are_what_their_definition_says() {
     for (width, inner, heads, tokens) in
         [(16, 32, 1, 1), (48, 80, 2, 5), (96, 384, 4, 17), (128, 64, 2, 50)]
     {
-        for activation in [Activation::QuickGelu, Activation::Gelu] {
+        for activation in [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
             check(width, inner, heads, tokens, activation, &Groups::All, None);
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR, model_type};
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
 use crate::config::{
     Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig, TextConfig,
@@ -43,7 +43,8 @@ impl Family for Clap {
         let mut files = vec![path, front_end_path];
         files.extend(weights);
         files.extend(index);
-        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, files })
+        let names = Names::of_both(as_described);
+        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, names, files })
     }
 
     fn naming(&self) -> Naming {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
 use crate::config::{
     Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
@@ -64,7 +64,8 @@ impl Family for Clip {
         let mut files = vec![path, preprocess_path];
         files.extend(weights);
         files.extend(index);
-        Ok(Opened { config, front_end, checkpoint, files })
+        let names = Names::of_both(as_described);
+        Ok(Opened { config, front_end, checkpoint, names, files })
     }
 
     fn naming(&self) -> Naming {

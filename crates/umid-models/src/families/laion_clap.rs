@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::clap::LOGIT_SCALES;
-use super::{Family, Opened, check};
+use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, View};
 use crate::config::{
     Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig,
@@ -97,7 +97,8 @@ impl Family for LaionClap {
         let defaulted = shapes.defaulted;
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
-        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, files })
+        let names = Names::of_both(stored_name);
+        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, names, files })
     }
 
     fn naming(&self) -> Naming {

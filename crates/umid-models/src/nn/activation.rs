@@ -1,12 +1,17 @@
 //! Activation functions of multilayer perceptrons.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::activation::{relu, sigmoid, tanh};
 use serde::{Deserialize, Serialize};
 use umid_core::gelu;
 
 /// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
 const QUICK_GELU_SLOPE: f64 = 1.702;
+/// Share of the cube in the argument of the tanh of the approximate GELU (Hendrycks and Gimpel
+/// 2016).
+const GELU_TANH_CUBE: f64 = 0.044_715;
 
 /// Activation function of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +21,8 @@ pub enum Activation {
     QuickGelu,
     /// The exact GELU, through the error function.
     Gelu,
+    /// The GELU approximated through the hyperbolic tangent, as in SigLIP.
+    GeluTanh,
     /// The positive part.
     Relu,
 }
@@ -26,6 +33,7 @@ impl Activation {
         match self {
             Self::QuickGelu => "quick_gelu",
             Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
             Self::Relu => "relu",
         }
     }
@@ -34,6 +42,7 @@ impl Activation {
         match self {
             Self::QuickGelu => umid_kernels::Activation::QuickGelu,
             Self::Gelu => umid_kernels::Activation::Gelu,
+            Self::GeluTanh => umid_kernels::Activation::GeluTanh,
             Self::Relu => umid_kernels::Activation::Relu,
         }
     }
@@ -42,6 +51,11 @@ impl Activation {
         match self {
             Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
             Self::Gelu => gelu(inner),
+            Self::GeluTanh => {
+                let cube = inner.clone().powi_scalar(2) * GELU_TANH_CUBE + 1.0;
+                let argument = inner.clone() * cube * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+                inner * (tanh(argument) + 1.0) * 0.5
+            }
             Self::Relu => relu(inner),
         }
     }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use self::config::read_config;
 use self::names::stored_name;
 use self::preprocess::read_preprocess;
-use super::{Family, Opened};
+use super::{Family, Names, Opened};
 use crate::checkpoint::{Checkpoint, Naming, Section};
 use crate::config::{
     Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
@@ -59,7 +59,8 @@ impl Family for OpenClip {
         let mut checkpoint = Checkpoint::open(directory, &files[1..], defaulted)?;
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files })
+        let names = Names::of_both(stored_name);
+        Ok(Opened { config, front_end, checkpoint, names, files })
     }
 
     fn naming(&self) -> Naming {
