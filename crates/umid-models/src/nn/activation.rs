@@ -1,17 +1,16 @@
 //! Activation functions of multilayer perceptrons.
 
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
-
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid, tanh};
+use burn::tensor::activation::{relu, sigmoid};
 use serde::{Deserialize, Serialize};
 use umid_core::gelu;
 
 /// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
 const QUICK_GELU_SLOPE: f64 = 1.702;
-/// Share of the cube in the argument of the tanh of the approximate GELU (Hendrycks and Gimpel
-/// 2016).
-const GELU_TANH_CUBE: f64 = 0.044_715;
+/// Of the approximation of the GELU through the hyperbolic tangent (Hendrycks and Gimpel 2016,
+/// section 2): the root of 2 / pi, and the factor on the cube.
+const GELU_TANH_SLOPE: f64 = 0.797_884_560_802_865_4;
+const GELU_TANH_CUBIC: f64 = 0.044_715;
 
 /// Activation function of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +20,7 @@ pub enum Activation {
     QuickGelu,
     /// The exact GELU, through the error function.
     Gelu,
-    /// The GELU approximated through the hyperbolic tangent, as in SigLIP.
+    /// The approximation of the GELU through the hyperbolic tangent.
     GeluTanh,
     /// The positive part.
     Relu,
@@ -52,9 +51,9 @@ impl Activation {
             Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
             Self::Gelu => gelu(inner),
             Self::GeluTanh => {
-                let cube = inner.clone().powi_scalar(2) * GELU_TANH_CUBE + 1.0;
-                let argument = inner.clone() * cube * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-                inner * (tanh(argument) + 1.0) * 0.5
+                let factor = inner.clone().powi_scalar(2) * GELU_TANH_CUBIC + 1.0;
+                // (1 + tanh(x)) / 2 is the logistic function of 2 x.
+                inner.clone() * sigmoid(inner * factor * (2.0 * GELU_TANH_SLOPE))
             }
             Self::Relu => relu(inner),
         }
