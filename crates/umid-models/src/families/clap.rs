@@ -51,7 +51,7 @@ impl Family for Clap {
         files.extend(weights.all());
         let front_end = FrontEnd::Audio(log_mel);
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, files, names, provenance })
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

@@ -65,7 +65,7 @@ impl Family for Clip {
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, files, names, provenance })
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

@@ -92,7 +92,7 @@ impl Family for LaionClap {
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
         let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, files, names, provenance })
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

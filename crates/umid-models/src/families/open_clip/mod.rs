@@ -69,7 +69,7 @@ impl Family for OpenClip {
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
         let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, files, names, provenance })
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
