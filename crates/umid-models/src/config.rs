@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
 pub use crate::towers::{
-    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, Pooling, ResnetConfig,
-    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
+    ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig, VitConfig,
 };
 
 /// Everything about a model that its weights do not say themselves.
