@@ -17,7 +17,7 @@ fn samples() -> Vec<i16> {
     (0..1_000).map(|i| i * 30 - 15_000).collect()
 }
 
-fn chunk(name: &[u8; 4], size: u32, content: &[u8]) -> Vec<u8> {
+fn chunk(name: [u8; 4], size: u32, content: &[u8]) -> Vec<u8> {
     [&name[..], &size.to_le_bytes(), content].concat()
 }
 
@@ -27,11 +27,11 @@ fn format(rate: u32) -> Vec<u8> {
     format.extend(rate.to_le_bytes());
     format.extend(rate.wrapping_mul(2).to_le_bytes());
     format.extend([2, 0, 16, 0]);
-    chunk(b"fmt ", 16, &format)
+    chunk(*b"fmt ", 16, &format)
 }
 
 fn riff(size: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
-    chunk(b"RIFF", size, &[b"WAVE".to_vec(), chunks.concat()].concat())
+    chunk(*b"RIFF", size, &[b"WAVE".to_vec(), chunks.concat()].concat())
 }
 
 fn pcm() -> Vec<u8> {
@@ -65,7 +65,7 @@ fn refused(name: &str, bytes: &[u8]) -> String {
 fn wav_files_from_pipes_are_read_to_the_end() {
     let len = pcm().len() as u32;
     for size in UNKNOWN {
-        let data = chunk(b"data", size, &pcm());
+        let data = chunk(*b"data", size, &pcm());
         assert_whole(&format!("{size:x}"), &riff(size, &[format(RATE), data.clone()]));
         assert_whole(&format!("{size:x}, RIFF known"), &riff(36 + len, &[format(RATE), data]));
     }
@@ -74,36 +74,36 @@ fn wav_files_from_pipes_are_read_to_the_end() {
 #[test]
 fn wrong_sizes_of_a_wav_file_are_put_right() {
     let len = pcm().len() as u32;
-    let right = chunk(b"data", len, &pcm());
+    let right = chunk(*b"data", len, &pcm());
     for size in [0, 4, 30, 35, 37, 38, 44 + len, 36 + len - 3, 36 + len + 3, u32::MAX / 2] {
         assert_whole(&format!("RIFF {size}"), &riff(size, &[format(RATE), right.clone()]));
     }
     for more in [1, 2, 8, 36, 44] {
-        let data = chunk(b"data", len + more, &pcm());
+        let data = chunk(*b"data", len + more, &pcm());
         assert_whole(&format!("data + {more}"), &riff(36 + len, &[format(RATE), data]));
     }
     for list in [&b"INFOISFT\x05\0\0\0Lavf5"[..], b"adtl\0", b"x"] {
         let size = list.len() as u32;
         for padding in [&b""[..], b"\0"] {
-            let list = chunk(b"LIST", size, &[list, padding].concat());
+            let list = chunk(*b"LIST", size, &[list, padding].concat());
             let parts = [format(RATE), list.clone(), right.clone()];
             assert_whole(&format!("LIST {size} {padding:?}"), &riff(36 + len, &parts));
             let parts = [list, format(RATE), right.clone()];
             assert_whole(&format!("LIST first {size} {padding:?}"), &riff(36 + len, &parts));
         }
     }
-    let behind = [format(RATE), right, chunk(b"LIST", 4, b"INFO")];
+    let behind = [format(RATE), right, chunk(*b"LIST", 4, b"INFO")];
     assert_whole("a chunk behind the sound", &riff(48 + len, &behind));
 }
 
 #[test]
 fn a_wav_file_that_is_cut_off_or_empty_is_refused() {
     let len = pcm().len() as u32;
-    let data = chunk(b"data", len, &pcm()[..len as usize / 2]);
+    let data = chunk(*b"data", len, &pcm()[..len as usize / 2]);
     let reason = refused("cut.wav", &riff(36 + len, &[format(RATE), data]));
     assert!(reason.contains("cut off"), "{reason}");
-    let list = chunk(b"LIST", 4, b"INFO");
-    let reason = refused("empty.wav", &riff(48, &[format(RATE), chunk(b"data", 0, b""), list]));
+    let list = chunk(*b"LIST", 4, b"INFO");
+    let reason = refused("empty.wav", &riff(48, &[format(RATE), chunk(*b"data", 0, b""), list]));
     assert!(reason.contains("no sample"), "{reason}");
 }
 
@@ -111,7 +111,7 @@ fn a_wav_file_that_is_cut_off_or_empty_is_refused() {
 fn an_absurd_sample_rate_is_refused_at_once() {
     const AT_ONCE: Duration = Duration::from_secs(2);
     let len = pcm().len() as u32;
-    let file = |rate| riff(36 + len, &[format(rate), chunk(b"data", len, &pcm())]);
+    let file = |rate| riff(36 + len, &[format(rate), chunk(*b"data", len, &pcm())]);
     for rate in [0, 1, 7, 999, 1_000_001, 10_000_019, 100_000_007, 2_147_483_647, u32::MAX] {
         let start = Instant::now();
         let reason = refused("rate.wav", &file(rate));
