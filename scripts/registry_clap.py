@@ -68,7 +68,9 @@ class ClapReference(Reference):
         self.model.requires_grad_(False)
         self.extractor = ClapFeatureExtractor.from_pretrained(directory)
         self.tokenizer = PreTrainedTokenizerFast(
-            tokenizer_file=str(directory / "tokenizer.json"), pad_token="<pad>", padding_side="right"
+            tokenizer_file=str(directory / "tokenizer.json"),
+            pad_token="<pad>",
+            padding_side="right",
         )
         # The one for ranking texts by a sound.
         self.logit_scale = self.model.logit_scale_a
@@ -139,7 +141,5 @@ def classes() -> list[Clap]:
             extractor(64, 960, "fusion"),
         ),
         # Four stages, of which the third is deeper.
-        Clap(
-            "hf-clap-larger", htsat(128, 64, 8, [2, 2, 4, 8], [2, 2, 4, 2]), extractor(64, 480)
-        ),
+        Clap("hf-clap-larger", htsat(128, 64, 8, [2, 2, 4, 8], [2, 2, 4, 2]), extractor(64, 480)),
     ]

@@ -268,7 +268,10 @@ def containers() -> dict[str, tuple[str, Callable[[Path], None]]]:
         ),
         "pytorch_model.bin sharded": (clip, sharded(True)),
         "model.safetensors sharded": (clip, sharded(False)),
-        "model.safetensors beside pytorch_model.bin": (clip, repickled("pytorch_model.bin", drop=False)),
+        "model.safetensors beside pytorch_model.bin": (
+            clip,
+            repickled("pytorch_model.bin", drop=False),
+        ),
         "hub cache": (clip, cached),
         "hub cache pytorch_model.bin": (clip, lambda d: (first_pickle(d), cached(d))[1]),
         "clap pytorch_model.bin": (clap, repickled("pytorch_model.bin")),

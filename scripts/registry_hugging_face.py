@@ -198,16 +198,14 @@ def metaclip_2_config(tokenizer: PreTrainedTokenizerBase) -> transformers.MetaCl
 
 
 def siglip_config(tokenizer: PreTrainedTokenizerBase) -> transformers.SiglipConfig:
-    text = tower(
-        vocab_size=len(tokenizer), max_position_embeddings=64, projection_size=WIDTH
+    text = tower(vocab_size=len(tokenizer), max_position_embeddings=64, projection_size=WIDTH)
+    return transformers.SiglipConfig(
+        text_config=text, vision_config=vision() | {"hidden_size": WIDTH}
     )
-    return transformers.SiglipConfig(text_config=text, vision_config=vision() | {"hidden_size": WIDTH})
 
 
 def siglip2_config(tokenizer: PreTrainedTokenizerBase) -> transformers.Siglip2Config:
-    text = tower(
-        vocab_size=len(tokenizer), max_position_embeddings=64, projection_size=WIDTH
-    )
+    text = tower(vocab_size=len(tokenizer), max_position_embeddings=64, projection_size=WIDTH)
     return transformers.Siglip2Config(
         text_config=text, vision_config=tower(patch_size=PATCH, num_patches=16)
     )

@@ -255,7 +255,9 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(1 + 0.2 * noise)
             elif name in embeddings or parameter.ndim < 2 or "bias" in last:
                 parameter.copy_((0.5 if parameter.ndim > 1 else 0.2) * noise)
-            elif any(part in name for part in ("position", "pos_embed", "class_emb", "cls", "query")):
+            elif any(
+                part in name for part in ("position", "pos_embed", "class_emb", "cls", "query")
+            ):
                 parameter.copy_(0.4 * noise)
             elif last in ("proj", "text_projection"):
                 parameter.copy_(noise / parameter.shape[0] ** 0.5)  # (in, out)

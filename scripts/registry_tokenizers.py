@@ -74,7 +74,10 @@ def with_template(tokenizer: PreTrainedTokenizerBase, single: str, *tokens: str)
 def siglip() -> T5Tokenizer:
     """SigLIP's: padded with the end token."""
     return T5Tokenizer(
-        vocab=pieces(["<pad>", "</s>", "<unk>"]), pad_token="</s>", extra_ids=0, padding_side="right"
+        vocab=pieces(["<pad>", "</s>", "<unk>"]),
+        pad_token="</s>",
+        extra_ids=0,
+        padding_side="right",
     )
 
 
