@@ -3,9 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
+pub use crate::nn::head::HeadConfig;
+pub use crate::nn::latent_pool::LatentPoolConfig;
+pub use crate::nn::relative::RelativePositionsConfig;
+pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
+pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, Pooling, ResnetConfig,
-    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, LearntPositions,
+    PatchStem, Pooling, ResnetConfig, RobertaConfig, TextConfig, TimmVitConfig, TransformerConfig,
+    VitConfig, VitPool,
 };
 
 /// Everything about a model that its weights do not say themselves.

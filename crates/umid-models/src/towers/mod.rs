@@ -11,6 +11,7 @@ mod fusion;
 mod htsat;
 mod resnet;
 mod roberta;
+mod timm_vit;
 mod vit;
 
 use burn::module::Module;
@@ -24,6 +25,7 @@ pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
+pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
 pub use vit::{Vit, VitConfig};
 
 use crate::Result;
@@ -284,6 +286,8 @@ text_towers! {
 input_towers! {
     /// A vision transformer.
     Vit(VitConfig => Vit),
+    /// One of timm's vision transformers.
+    TimmVit(TimmVitConfig => TimmVit),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.

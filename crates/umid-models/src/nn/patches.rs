@@ -1,0 +1,21 @@
+//! Images cut into square patches.
+
+use burn::tensor::Tensor;
+
+/// Cuts images into patches, row by row. An image size that the patch size does not divide leaves a
+/// margin, which a strided convolution would never read either.
+///
+/// # Shapes
+///
+/// - pixels: `[batch, channels, height, width]`
+/// - output: `[batch * patches, channels * patch * patch]`
+pub(crate) fn patches(pixels: Tensor<4>, patch: usize) -> Tensor<2> {
+    let [batch, channels, height, width] = pixels.dims();
+    let (rows, columns) = (height / patch, width / patch);
+    pixels
+        .narrow(2, 0, rows * patch)
+        .narrow(3, 0, columns * patch)
+        .reshape([batch, channels, rows, patch, columns, patch])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([batch * rows * columns, channels * patch * patch])
+}
