@@ -93,7 +93,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
     };
     config.embedding_dim = 16;
     match &mut config.text {
-        TextConfig::Causal(text) => small(&mut text.transformer),
+        TextConfig::Clip(text) => small(&mut text.transformer),
         TextConfig::Roberta(text) => {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
         }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use umid_models::Precision;
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
-    Activation, CausalTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, RobertaConfig,
+    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, RobertaConfig,
     TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::save::save;
@@ -178,16 +178,14 @@ fn transformer(width: usize, layers: usize) -> TransformerConfig {
         mlp_width: 4 * width,
         activation: Activation::QuickGelu,
         layer_norm_epsilon: 1e-5,
+        layer_scale: false,
     }
 }
 
 fn clip(input: InputConfig, embedding_dim: usize) -> ModelConfig {
-    let text = TextConfig::Causal(CausalTextConfig {
-        vocabulary: VOCABULARY,
-        context: CONTEXT,
-        pooling: Pooling::FirstOf(VOCABULARY as u32 - 1),
-        transformer: transformer(64, 1),
-    });
+    let pooling = Pooling::FirstOf(VOCABULARY as u32 - 1);
+    let text = ClipTextConfig::clip(VOCABULARY, CONTEXT, pooling, transformer(64, 1));
+    let text = TextConfig::Clip(text);
     ModelConfig { embedding_dim, text, input }
 }
 

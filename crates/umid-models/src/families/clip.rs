@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Family, Opened, as_described, check};
 use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
 use crate::config::{
-    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
     VitConfig,
 };
 use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
@@ -80,7 +80,10 @@ impl Family for Clip {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Causal(_), InputConfig::Vit(_)))
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Clip(text), InputConfig::Vit(_)) if text.is_clip()
+        )
     }
 
     fn files(
@@ -90,7 +93,7 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
+            (TextConfig::Clip(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
                 Some(vec![
                     (CONFIG, config_json(config.embedding_dim, text, image, precision)),
                     (PREPROCESSOR, preprocess_json(preprocess)),
@@ -129,12 +132,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     let mut vision = tower_section(&top, "vision_config")?;
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", 512)?,
-        text: TextConfig::Causal(CausalTextConfig {
-            vocabulary: text.count_or("vocab_size", 49_408)?,
-            context: text.count_or("max_position_embeddings", 77)?,
-            pooling: pooling(&mut text)?,
-            transformer: transformer(&mut text, 512, 8, 2_048)?,
-        }),
+        text: TextConfig::Clip(ClipTextConfig::clip(
+            text.count_or("vocab_size", 49_408)?,
+            text.count_or("max_position_embeddings", 77)?,
+            pooling(&mut text)?,
+            transformer(&mut text, 512, 8, 2_048)?,
+        )),
         input: InputConfig::Vit(VitConfig {
             image_size: vision.count_or("image_size", 224)?,
             patch_size: vision.count_or("patch_size", 32)?,
@@ -186,6 +189,7 @@ fn transformer(
             }
         },
         layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
+        layer_scale: false,
     })
 }
 
@@ -286,13 +290,13 @@ fn read_preprocess(section: &Section) -> Result<Preprocess> {
 /// The contents of `config.json`.
 fn config_json(
     embedding_dim: usize,
-    text: &CausalTextConfig,
+    text: &ClipTextConfig,
     image: &VitConfig,
     precision: Precision,
 ) -> Value {
     let eos = match text.pooling {
-        Pooling::LargestId => LEGACY_EOS as u32,
         Pooling::FirstOf(eos) => eos,
+        _ => LEGACY_EOS as u32,
     };
     let mut text_json = transformer_json(&text.transformer, "clip_text_model");
     text_json["vocab_size"] = json!(text.vocabulary);

@@ -102,7 +102,7 @@ fn as_described(name: &str) -> (String, View) {
 fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> {
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
-        config.text.check(),
+        config.text.check(config.embedding_dim),
         config.input.check(),
     ];
     checks.into_iter().try_for_each(|checked| {

@@ -141,7 +141,7 @@ impl VitBlock {
             output: linear(width, width, true),
             scales: of_width(2 * usize::from(config.layer_scale)),
             norm2: norm(width),
-            fc1: (0..1 + usize::from(gated)).map(|_| linear(width, inner, true)).collect(),
+            fc1: (0..=usize::from(gated)).map(|_| linear(width, inner, true)).collect(),
             inner_norm: gated.then(|| norm(inner)),
             fc2: linear(inner, width, true),
             config,
@@ -341,7 +341,9 @@ impl Stored {
         let Some(factors) = factors else { return self };
         let input = self.weight.len() / factors.len();
         for (row, factor) in self.weight.chunks_exact_mut(input).zip(&factors) {
-            row.iter_mut().for_each(|weight| *weight *= factor);
+            for weight in row {
+                *weight *= factor;
+            }
         }
         for (bias, factor) in self.bias.iter_mut().flatten().zip(&factors) {
             *bias *= factor;

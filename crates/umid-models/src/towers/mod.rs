@@ -5,7 +5,7 @@
 //! [`nn::visit`](crate::nn::visit)); and a forward pass. Adding one is its file and one line in
 //! [`text_towers`] or [`input_towers`].
 
-mod causal;
+mod clip_text;
 mod cnn14;
 mod fusion;
 mod htsat;
@@ -19,7 +19,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
-pub use causal::{CausalText, CausalTextConfig, Pooling};
+pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
@@ -55,7 +55,7 @@ pub(crate) trait TextModule {
     /// Names every tensor.
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()>;
 
-    /// Embeds token sequences of one length, without padding.
+    /// Embeds token sequences of one length, padded to the context if the configuration says so.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput;
 }
 
@@ -72,10 +72,14 @@ pub(crate) trait TextConfigOf {
     fn context(&self) -> usize;
     /// Number of token ids.
     fn vocabulary(&self) -> usize;
+    /// Whether an embedding depends on padding, so that every text is padded to the context.
+    fn is_padded(&self) -> bool {
+        false
+    }
     /// Layers and width, in words.
     fn dimensions(&self) -> String;
     /// Checks what no shape of a tensor would show.
-    fn check(&self) -> Result<(), Invalid>;
+    fn check(&self, embedding_dim: usize) -> Result<(), Invalid>;
 }
 
 /// An input tower, beyond what an inversion asks of it.
@@ -158,13 +162,19 @@ macro_rules! text_towers {
                 match self { $(Self::$variant(config) => config.vocabulary()),+ }
             }
 
+            /// Whether an embedding depends on padding, so that every text is padded to the
+            /// context; see [`TextTokenizer::padded`](crate::TextTokenizer::padded).
+            pub fn is_padded(&self) -> bool {
+                match self { $(Self::$variant(config) => config.is_padded()),+ }
+            }
+
             /// Layers and width, in words.
             pub fn dimensions(&self) -> String {
                 match self { $(Self::$variant(config) => config.dimensions()),+ }
             }
 
-            pub(crate) fn check(&self) -> Result<(), Invalid> {
-                match self { $(Self::$variant(config) => config.check()),+ }
+            pub(crate) fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
+                match self { $(Self::$variant(config) => config.check(embedding_dim)),+ }
             }
         }
 
@@ -173,11 +183,12 @@ macro_rules! text_towers {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }
 
-            /// Embeds token sequences of one length, without padding.
+            /// Embeds token sequences of one length.
             ///
             /// # Shapes
             ///
-            /// `ids` holds `batch` sequences of equal length, at most the context.
+            /// `ids` holds `batch` sequences of equal length: without padding, or, if
+            /// [`TextConfig::is_padded`], padded to the context.
             ///
             /// # Panics
             ///
@@ -277,8 +288,8 @@ macro_rules! input_towers {
 }
 
 text_towers! {
-    /// CLIP's.
-    Causal(CausalTextConfig => CausalText),
+    /// CLIP's, and those made after it.
+    Clip(ClipTextConfig => ClipText),
     /// CLAP's.
     Roberta(RobertaConfig => Roberta),
 }
@@ -338,6 +349,8 @@ pub struct TransformerConfig {
     pub activation: Activation,
     /// Epsilon of every layer norm.
     pub layer_norm_epsilon: f64,
+    /// Whether what a block adds to the residual stream is multiplied by a learnt scale.
+    pub layer_scale: bool,
 }
 
 impl TransformerConfig {
@@ -361,6 +374,7 @@ impl TransformerConfig {
             qkv_bias: true,
             activation: self.activation,
             epsilon: self.layer_norm_epsilon,
+            layer_scale: self.layer_scale,
         };
         std::iter::repeat_n(block, self.layers)
     }

@@ -55,7 +55,7 @@ pub enum PatchStem {
 
 impl PatchStem {
     /// Side of a patch in pixels.
-    fn patch_size(&self) -> usize {
+    pub(crate) fn patch_size(&self) -> usize {
         match self {
             Self::Patches { size, .. } => *size,
             Self::Convolutions { sides, .. } => {

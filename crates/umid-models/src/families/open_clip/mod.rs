@@ -20,7 +20,7 @@ use self::preprocess::read_preprocess;
 use super::{Family, Opened};
 use crate::checkpoint::{Checkpoint, Naming, Section};
 use crate::config::{
-    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
 use crate::front_end::{Filter, FrontEnd, Preprocess};
 use crate::precision::Precision;
@@ -83,9 +83,9 @@ impl Family for OpenClip {
         matches!(
             (&config.text, &config.input),
             (
-                TextConfig::Causal(CausalTextConfig { pooling: Pooling::LargestId, .. }),
+                TextConfig::Clip(text @ ClipTextConfig { pooling: Pooling::LargestId, .. }),
                 InputConfig::Resnet(_)
-            )
+            ) if text.is_clip()
         )
     }
 
@@ -96,7 +96,7 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
+            (TextConfig::Clip(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
                 Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
             }
             _ => None,
@@ -107,7 +107,7 @@ impl Family for OpenClip {
 /// The contents of the configuration's file. open_clip resizes and crops to the image's size.
 fn config_json(
     embedding_dim: usize,
-    text: &CausalTextConfig,
+    text: &ClipTextConfig,
     image: &ResnetConfig,
     preprocess: &Preprocess,
 ) -> Value {

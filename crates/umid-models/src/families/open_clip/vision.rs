@@ -68,6 +68,7 @@ fn vit(vision: &mut Section, image_size: usize, activation: Activation) -> Resul
             mlp_width: mlp_width(vision, width)?,
             activation,
             layer_norm_epsilon: LAYER_NORM_EPSILON,
+            layer_scale: false,
         },
     })
 }
