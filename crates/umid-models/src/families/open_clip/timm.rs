@@ -1,7 +1,7 @@
 //! Image towers that an OpenCLIP configuration takes from timm by name (`timm_model_name`).
 //!
 //! Reference: open_clip, `TimmModel` (`timm_model.py`), and timm's definitions of each name. What a
-//! name says and no tensor shows is in [`ARCHITECTURES`]; sizes are read off the tensors' shapes.
+//! name says and no shape shows is in [`ARCHITECTURES`]; sizes are read off the tensors' shapes.
 
 use serde_json::Value;
 
@@ -11,9 +11,12 @@ use crate::config::{
     Perceptron, Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig,
     VitPool,
 };
-use crate::{ModelError, Result};
+use crate::Result;
 
+/// Where the tower's tensors are.
 const TRUNK: &str = "visual.trunk";
+/// More than any tower has of anything that is counted.
+const MOST: usize = 1_000;
 
 /// What timm takes from a name.
 #[derive(Debug, Clone, Copy)]
@@ -24,63 +27,144 @@ enum Architecture {
 /// A transformer, as timm defines it.
 #[derive(Debug, Clone, Copy)]
 struct Vit {
-    heads: usize,
-    epsilon: f64,
-    /// Heads of the attention that pools, where it does.
-    pool_heads: usize,
-    norms: BranchNorm,
-    /// Of a head's columns by the patch's row and column.
+    /// Its sizes are the tensors'.
+    block: VitBlockConfig,
+    /// Whether the stem has several convolutions.
+    convolutions: bool,
+    class_token: bool,
+    positions: LearntPositions,
     rotary: Option<RotaryConfig>,
+    pre_norm: bool,
+    /// Whether attention is given scores by distance.
+    relative_positions: bool,
     /// How features are pooled, as `timm_pool` says it.
     pool: &'static str,
     /// How timm pools where `timm_pool` leaves it to the name.
     own_pool: &'static str,
 }
 
+/// Heads of the attention that pools, whatever the width.
+const POOL_HEADS: usize = 8;
+
 const VIT: Vit = Vit {
-    heads: 12,
-    epsilon: 1e-6,
-    pool_heads: 0,
-    norms: BranchNorm::Before,
+    block: VitBlockConfig {
+        width: 0,
+        heads: 12,
+        mlp_width: 0,
+        layer_norm_epsilon: 1e-6,
+        projections: Projections::Fused,
+        norms: BranchNorm::Before,
+        attention_norm: false,
+        perceptron: Perceptron::Plain,
+        layer_scale: false,
+        relative_positions: None,
+    },
+    convolutions: false,
+    class_token: true,
+    positions: LearntPositions::All,
     rotary: None,
+    pre_norm: false,
+    relative_positions: false,
     pool: "token",
     own_pool: "token",
 };
+const EVA: Vit = Vit {
+    block: VitBlockConfig { heads: 16, projections: Projections::FusedTwoBiases, ..VIT.block },
+    own_pool: "avg",
+    ..VIT
+};
 const EVA02: Vit = Vit {
+    block: VitBlockConfig {
+        projections: Projections::Separate,
+        attention_norm: true,
+        perceptron: Perceptron::GatedNormed,
+        ..VIT.block
+    },
     rotary: Some(RotaryConfig { reference_side: 16, offset: 0.0, first: FirstAxis::Row }),
     ..VIT
 };
+const EVA02_LARGE: Vit = Vit { block: VitBlockConfig { heads: 16, ..EVA02.block }, ..EVA02 };
+const MEDIUM: VitBlockConfig = VitBlockConfig {
+    heads: 8,
+    projections: Projections::FusedWithoutBias,
+    layer_scale: true,
+    ..VIT.block
+};
 
 /// A Perception Encoder, whose coordinates are whole numbers on a grid of this side.
-const fn perception(heads: usize, reference_side: usize, offset: f32) -> Architecture {
-    let rotary = RotaryConfig { reference_side, offset, first: FirstAxis::Column };
-    let (pool, own_pool) = ("map", "map");
-    let rotary = Some(rotary);
-    Architecture::Vit(Vit { heads, epsilon: 1e-5, pool_heads: 8, rotary, pool, own_pool, ..VIT })
+const fn perception(heads: usize, reference_side: usize) -> Vit {
+    let first = FirstAxis::Column;
+    Vit {
+        block: VitBlockConfig { heads, layer_norm_epsilon: 1e-5, ..VIT.block },
+        rotary: Some(RotaryConfig { reference_side, offset: 1.0, first }),
+        pre_norm: true,
+        pool: "map",
+        own_pool: "map",
+        ..VIT
+    }
 }
 
 /// The architectures that open_clip's configurations name.
 const ARCHITECTURES: [(&str, Architecture); 14] = [
-    ("eva_giant_patch14_224", Architecture::Vit(Vit { heads: 16, own_pool: "avg", ..VIT })),
+    ("eva_giant_patch14_224", Architecture::Vit(EVA)),
     ("eva02_base_patch16_clip_224", Architecture::Vit(EVA02)),
-    ("eva02_large_patch14_clip_224", Architecture::Vit(Vit { heads: 16, ..EVA02 })),
-    ("eva02_large_patch14_clip_336", Architecture::Vit(Vit { heads: 16, ..EVA02 })),
+    ("eva02_large_patch14_clip_224", Architecture::Vit(EVA02_LARGE)),
+    ("eva02_large_patch14_clip_336", Architecture::Vit(EVA02_LARGE)),
     (
         "eva02_enormous_patch14_clip_224",
-        Architecture::Vit(Vit { heads: 16, norms: BranchNorm::After, ..VIT }),
+        Architecture::Vit(Vit {
+            block: VitBlockConfig { norms: BranchNorm::After, ..EVA.block },
+            own_pool: "token",
+            ..EVA
+        }),
     ),
-    ("vit_base_mci_224", Architecture::Vit(VIT)),
-    ("vit_large_patch14_clip_224", Architecture::Vit(Vit { heads: 16, epsilon: 1e-5, ..VIT })),
+    ("vit_pe_core_tiny_patch16_384", Architecture::Vit(perception(3, 24))),
+    ("vit_pe_core_small_patch16_384", Architecture::Vit(perception(6, 24))),
+    ("vit_pe_core_base_patch16_224", Architecture::Vit(perception(12, 14))),
+    ("vit_pe_core_large_patch14_336", Architecture::Vit(perception(16, 24))),
+    (
+        "vit_pe_core_gigantic_patch14_448",
+        Architecture::Vit(Vit {
+            class_token: false,
+            rotary: Some(RotaryConfig {
+                reference_side: 32,
+                offset: 0.0,
+                first: FirstAxis::Column,
+            }),
+            ..perception(16, 32)
+        }),
+    ),
+    (
+        "vit_base_mci_224",
+        Architecture::Vit(Vit { convolutions: true, positions: LearntPositions::Patches, ..VIT }),
+    ),
+    (
+        "vit_large_patch14_clip_224",
+        Architecture::Vit(Vit {
+            block: VitBlockConfig { heads: 16, layer_norm_epsilon: 1e-5, ..VIT.block },
+            pre_norm: true,
+            ..VIT
+        }),
+    ),
     (
         "vit_medium_patch16_gap_256",
-        Architecture::Vit(Vit { heads: 8, pool: "avg", own_pool: "avg", ..VIT }),
+        Architecture::Vit(Vit {
+            block: MEDIUM,
+            class_token: false,
+            pool: "avg",
+            own_pool: "avg",
+            ..VIT
+        }),
     ),
-    ("vit_relpos_medium_patch16_cls_224", Architecture::Vit(Vit { heads: 8, ..VIT })),
-    ("vit_pe_core_tiny_patch16_384", perception(3, 24, 1.0)),
-    ("vit_pe_core_small_patch16_384", perception(6, 24, 1.0)),
-    ("vit_pe_core_base_patch16_224", perception(12, 14, 1.0)),
-    ("vit_pe_core_large_patch14_336", perception(16, 24, 1.0)),
-    ("vit_pe_core_gigantic_patch14_448", perception(16, 32, 0.0)),
+    (
+        "vit_relpos_medium_patch16_cls_224",
+        Architecture::Vit(Vit {
+            block: MEDIUM,
+            positions: LearntPositions::Absent,
+            relative_positions: true,
+            ..VIT
+        }),
+    ),
 ];
 
 /// The image tower of a name; `None` if the name is not known here.
@@ -93,7 +177,7 @@ pub(super) fn read(
     let Some((_, architecture)) = ARCHITECTURES.iter().find(|(known, _)| *known == name) else {
         return Ok(None);
     };
-    let trunk = Trunk { checkpoint };
+    let trunk = Trunk { vision, checkpoint };
     let head = head(vision)?;
     Ok(Some(match architecture {
         Architecture::Vit(vit) => {
@@ -106,22 +190,20 @@ pub(super) fn read(
 /// `timm_proj` and `timm_proj_bias`. A `null` asks for the tower's own classifier.
 fn head(vision: &Section) -> Result<HeadConfig> {
     let bias = vision.optional_flag("timm_proj_bias")?.unwrap_or(false);
-    match vision.entries().find(|(key, _)| *key == "timm_proj").map(|(_, value)| value) {
+    let unknown =
+        |found: &Value| vision.invalid("timm_proj", found, "null, `none`, `linear` or `mlp`");
+    let given = vision.entries().find(|(key, _)| *key == "timm_proj").map(|(_, value)| value);
+    match given {
         Some(Value::Null) => Ok(HeadConfig::Classifier),
         None => Ok(HeadConfig::Linear { bias }),
-        Some(Value::String(kind)) => match kind.as_str() {
-            "" => Ok(HeadConfig::Classifier),
-            "none" => Ok(HeadConfig::Absent),
-            "linear" => Ok(HeadConfig::Linear { bias }),
-            "mlp" => Ok(HeadConfig::Mlp { bias }),
-            _ => Err(unknown_head(vision, &Value::from(kind.as_str()))),
+        Some(found) => match found.as_str() {
+            Some("") => Ok(HeadConfig::Classifier),
+            Some("none") => Ok(HeadConfig::Absent),
+            Some("linear") => Ok(HeadConfig::Linear { bias }),
+            Some("mlp") => Ok(HeadConfig::Mlp { bias }),
+            _ => Err(unknown(found)),
         },
-        Some(other) => Err(unknown_head(vision, other)),
     }
-}
-
-fn unknown_head(vision: &Section, found: &Value) -> ModelError {
-    vision.invalid("timm_proj", found, "null, `none`, `linear` or `mlp`")
 }
 
 /// Refuses another pooling than the architecture's. An empty `timm_pool` leaves it to timm, but only
@@ -138,95 +220,54 @@ fn check_pool(vision: &Section, head: HeadConfig, pool: &str, own_pool: &str) ->
 
 /// The shapes of a tower's tensors.
 struct Trunk<'a> {
+    vision: &'a Section,
     checkpoint: &'a Checkpoint,
 }
 
 impl Trunk<'_> {
     fn vit(&self, vit: &Vit, image_size: usize, head: HeadConfig) -> Result<TimmVitConfig> {
-        let (stem, width) = self.stem()?;
-        let (class_token, rows) = (self.has("cls_token"), self.rows("pos_embed")?);
-        let side = image_size / stem.patch_size().max(1);
-        let positions = match rows {
-            None => LearntPositions::Absent,
-            Some(rows) if class_token && rows == side.saturating_mul(side) => {
-                LearntPositions::Patches
-            }
-            Some(_) => LearntPositions::All,
+        let (stem, width) = self.vit_stem(vit)?;
+        let fc1 = match vit.block.perceptron {
+            Perceptron::Plain => "blocks.0.mlp.fc1.weight",
+            Perceptron::GatedNormed => "blocks.0.mlp.fc1_g.weight",
+        };
+        let relative_positions = if vit.relative_positions {
+            Some(RelativePositionsConfig {
+                side: image_size / stem.patch_size().max(1),
+                prefix: usize::from(vit.class_token),
+                mlp_width: self.output("blocks.0.attn.rel_pos.mlp.fc1.weight")?,
+            })
+        } else {
+            None
         };
         let pool = match vit.pool {
             "map" => {
                 let mlp_width = self.output("attn_pool.mlp.fc1.weight")?;
-                VitPool::Latent(LatentPoolConfig { heads: vit.pool_heads, mlp_width })
+                VitPool::Latent(LatentPoolConfig { heads: POOL_HEADS, mlp_width })
             }
             "avg" => VitPool::Mean,
             _ => VitPool::Token,
         };
+        let mlp_width = self.output(fc1)?;
         Ok(TimmVitConfig {
             image_size,
             stem,
-            class_token,
-            positions,
+            class_token: vit.class_token,
+            positions: vit.positions,
             rotary: vit.rotary,
-            pre_norm: self.has("norm_pre.weight"),
+            pre_norm: vit.pre_norm,
             layers: self.count(|block| format!("blocks.{block}.norm1.weight")),
-            block: self.block(vit, width, side, class_token)?,
+            block: VitBlockConfig { width, mlp_width, relative_positions, ..vit.block },
             pool,
             head,
         })
     }
 
-    /// What a block's tensors say; those of the first stand for all.
-    fn block(
-        &self,
-        vit: &Vit,
-        width: usize,
-        side: usize,
-        class_token: bool,
-    ) -> Result<VitBlockConfig> {
-        let has = |part: &str| self.has(&format!("blocks.0.{part}"));
-        let projections = if has("attn.q_proj.weight") {
-            Projections::Separate
-        } else if has("attn.q_bias") {
-            Projections::FusedTwoBiases
-        } else if has("attn.qkv.bias") {
-            Projections::Fused
-        } else {
-            Projections::FusedWithoutBias
-        };
-        let (perceptron, fc1) = if has("mlp.fc1_g.weight") {
-            (Perceptron::GatedNormed, "blocks.0.mlp.fc1_g.weight")
-        } else {
-            (Perceptron::Plain, "blocks.0.mlp.fc1.weight")
-        };
-        let relative = "attn.rel_pos.mlp.fc1.weight";
-        let relative_positions = if has(relative) {
-            let mlp_width = self.output(&format!("blocks.0.{relative}"))?;
-            let prefix = usize::from(class_token);
-            Some(RelativePositionsConfig { side, prefix, mlp_width })
-        } else {
-            None
-        };
-        Ok(VitBlockConfig {
-            width,
-            heads: vit.heads,
-            mlp_width: self.output(fc1)?,
-            layer_norm_epsilon: vit.epsilon,
-            projections,
-            norms: vit.norms,
-            attention_norm: has("attn.norm.weight"),
-            perceptron,
-            layer_scale: has("ls1.gamma"),
-            relative_positions,
-        })
-    }
-
     /// The stem, and the width of what it makes.
-    fn stem(&self) -> Result<(PatchStem, usize)> {
-        let first = "patch_embed.backbone.0.conv.weight";
-        if !self.has(first) {
+    fn vit_stem(&self, vit: &Vit) -> Result<(PatchStem, usize)> {
+        if !vit.convolutions {
             let [width, _, size, _] = self.shape("patch_embed.proj.weight")?;
-            let bias = self.has("patch_embed.proj.bias");
-            return Ok((PatchStem::Patches { size, bias }, width));
+            return Ok((PatchStem::Patches { size, bias: !vit.pre_norm }, width));
         }
         let mut channels = [0; 3];
         let mut sides = [0; 3];
@@ -238,22 +279,10 @@ impl Trunk<'_> {
         Ok((PatchStem::Convolutions { channels: [first, second], sides }, width))
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.checkpoint.shape(&format!("{TRUNK}.{name}")).is_ok()
-    }
-
-    /// How many there are of what is numbered from 0.
+    /// How many tensors there are of a numbered name.
     fn count(&self, name: impl Fn(usize) -> String) -> usize {
-        (0..).take_while(|i| self.has(&name(*i))).count()
-    }
-
-    /// Rows of a table that may be absent, stored as `[1, rows, width]`.
-    fn rows(&self, name: &str) -> Result<Option<usize>> {
-        if !self.has(name) {
-            return Ok(None);
-        }
-        let [_, rows, _] = self.shape(name)?;
-        Ok(Some(rows))
+        let there = |i: &usize| self.checkpoint.shape(&format!("{TRUNK}.{}", name(*i))).is_ok();
+        (0..MOST).take_while(there).count()
     }
 
     /// Outputs of a linear layer.
@@ -265,7 +294,9 @@ impl Trunk<'_> {
     /// The shape of a tensor of so many axes.
     fn shape<const AXES: usize>(&self, name: &str) -> Result<[usize; AXES]> {
         let name = format!("{TRUNK}.{name}");
-        let found = self.checkpoint.shape(&name)?;
-        found.try_into().map_err(|found| self.checkpoint.wrong_axes(&name, found, AXES))
+        self.checkpoint.shape(&name)?.try_into().map_err(|found: Vec<usize>| {
+            let expected = format!("a shape of {AXES} axes");
+            self.vision.invalid(&name, &Value::from(found), &expected)
+        })
     }
 }
