@@ -13,6 +13,7 @@ use umid_core::{InputTower, InputUnits, to_host};
 use crate::config::ModelConfig;
 use crate::front_end::{FrontEnd, Input, Modality};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::{TextTokenizer, Tokens};
 use crate::towers::{TextTower, Tower};
 use crate::{ModelError, Result};
@@ -49,8 +50,8 @@ pub struct Model {
 /// What is known of a checkpoint on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The directory.
-    pub directory: PathBuf,
+    /// The directory or the file of weights, as it was given.
+    pub path: PathBuf,
     /// Its layout: `hugging-face`, `open-clip` or `laion-clap`.
     pub layout: &'static str,
     /// BLAKE3 of configuration, preprocessing, weights and tokenizer files, in hexadecimal.
@@ -59,6 +60,8 @@ pub struct Source {
     pub dtypes: BTreeMap<String, usize>,
     /// Number of stored weights.
     pub parameter_count: u64,
+    /// What was read, inferred and assumed.
+    pub provenance: Provenance,
 }
 
 /// Host-side embeddings of a list of texts, in their order.

@@ -288,7 +288,7 @@ fn run_info(
         schema_version: SCHEMA_VERSION,
         umid_version: env!("CARGO_PKG_VERSION").to_owned(),
         model: ModelInfo {
-            name: name(&model.source.directory),
+            name: name(&model.source.path),
             layout: model.source.layout.to_string(),
             architecture: model.config.architecture(),
             digest: model.source.digest.clone(),

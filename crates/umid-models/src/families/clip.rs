@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Family, Opened, as_described, check};
-use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
+use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
     VitConfig,
 };
 use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
@@ -47,24 +48,23 @@ impl Family for Clip {
         LAYOUT
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        model_type(directory).as_deref() == Some("clip")
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("clip")
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
-        let path = directory.join(CONFIG);
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let path = found.path(CONFIG);
         let (config, defaulted) = read_config(&path)?;
-        let (preprocess_path, section) = preprocessor(directory)?;
+        let (preprocess_path, section) = preprocessor(found)?;
         let front_end = FrontEnd::Image(read_preprocess(&section)?);
-        let WeightFiles { weights, index } = weight_files(directory)?;
-        let mut checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, defaulted)?;
         for name in POSITION_IDS {
             checkpoint.discard(name);
         }
         let mut files = vec![path, preprocess_path];
-        files.extend(weights);
-        files.extend(index);
-        Ok(Opened { config, front_end, checkpoint, files })
+        files.extend(weights.all());
+        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
     }
 
     fn naming(&self) -> Naming {
@@ -106,12 +106,6 @@ impl Family for Clip {
 
 /// Name of the layout, of every family that transformers writes.
 pub(super) const LAYOUT: &str = "hugging-face";
-
-/// The `model_type` of a directory's `config.json`, if there is one that says it.
-pub(super) fn model_type(directory: &Path) -> Option<String> {
-    let section = Section::read(&directory.join(CONFIG)).ok()?;
-    section.optional_text("model_type").ok()?.map(str::to_owned)
-}
 
 /// Why a directory's `config.json` belongs to no family.
 pub(super) fn unknown_model(directory: &Path) -> ModelError {
@@ -194,13 +188,13 @@ fn transformer(
 }
 
 /// The image processor's file, and the part of it that counts.
-fn preprocessor(directory: &Path) -> Result<(PathBuf, Section)> {
-    let path = directory.join(PREPROCESSOR);
+fn preprocessor(found: &Found) -> Result<(PathBuf, Section)> {
+    let path = found.path(PREPROCESSOR);
     if path.is_file() {
         let section = Section::read(&path)?;
         return Ok((path, section));
     }
-    let processor = directory.join(PROCESSOR);
+    let processor = found.path(PROCESSOR);
     if processor.is_file() {
         let section = Section::read(&processor)?.section("image_processor")?;
         return Ok((processor, section));

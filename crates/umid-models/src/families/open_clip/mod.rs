@@ -10,26 +10,37 @@ mod preprocess;
 mod text;
 mod vision;
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use self::config::read_config;
 use self::names::stored_name;
 use self::preprocess::read_preprocess;
 use super::{Family, Opened};
-use crate::checkpoint::{Checkpoint, Naming, Section};
+use crate::Result;
+use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
 use crate::front_end::{Filter, FrontEnd, Preprocess};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
-use crate::{ModelError, Result};
 
 /// The configuration's file name.
 const CONFIG: &str = "open_clip_config.json";
+/// The name of a written model's weights.
 const WEIGHTS: &str = "open_clip_model.safetensors";
+/// What open_clip calls weights, in the order in which it looks for them in a directory.
+const ALL_WEIGHTS: [&str; 8] = [
+    WEIGHTS,
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+];
 
 /// `CLIP` of open_clip.
 pub(super) struct OpenClip;
@@ -39,27 +50,25 @@ impl Family for OpenClip {
         "open-clip"
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        directory.join(CONFIG).is_file()
+    fn recognises(&self, found: &Found) -> bool {
+        found.has(CONFIG)
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
-        let config_path = directory.join(CONFIG);
+    fn weights(&self, found: &Found) -> Result<WeightFiles> {
+        found.weights(&ALL_WEIGHTS)
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
         let (config, image_size, defaulted) = read_config(&top)?;
         let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
-        let path = directory.join(WEIGHTS);
-        if !path.is_file() {
-            return Err(ModelError::MissingFile {
-                path,
-                purpose: "it holds the weights (pickled .bin and .pt files are not read)",
-            });
-        }
-        let files = vec![config_path, path];
-        let mut checkpoint = Checkpoint::open(directory, &files[1..], defaulted)?;
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, defaulted)?;
+        let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files })
+        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
     }
 
     fn naming(&self) -> Naming {
