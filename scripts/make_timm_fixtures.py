@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -79,6 +78,18 @@ def calibrate(tower: torch.nn.Module, seed: int) -> None:
         hook.remove()
 
 
+def mobile_stem(**options: Any) -> HybridEmbed:
+    """MobileCLIP's convolutions, with few channels."""
+    stem = ConvStem(
+        channels=(8, 12, options["embed_dim"]),
+        stride=(4, 2, 2),
+        kernel_size=(4, 2, 2),
+        padding=0,
+        act_layer=torch.nn.GELU,
+    )
+    return HybridEmbed(backbone=stem, proj=False, **options)
+
+
 class TimmReference(OpenClipReference):
     """open_clip's, with towers of the case's sizes."""
 
@@ -131,13 +142,6 @@ def cases(merges: list[Merge]) -> list[Case]:
     classifier = {"timm_pool": "token", "timm_proj": None}
     projected = {"timm_pool": "", "timm_proj": "linear"}
     patches = {"patch_size": 4, "depth": 2}
-    stem = ConvStem(
-        channels=(8, 12, 48),
-        stride=(4, 2, 2),
-        kernel_size=(4, 2, 2),
-        padding=0,
-        act_layer=torch.nn.GELU,
-    )
     return [
         timm_case(
             "openclip-eva01",
@@ -184,13 +188,13 @@ def cases(merges: list[Merge]) -> list[Case]:
             "openclip-vit-mci",
             merges,
             timm_model_name="vit_base_mci_224",
-            image_size=48,
+            image_size=32,
             sizes={
-                "img_size": 48,
+                "img_size": 32,
                 "embed_dim": 48,
                 "depth": 2,
                 "mlp_ratio": 1.0,
-                "embed_layer": partial(HybridEmbed, backbone=stem, proj=False),
+                "embed_layer": mobile_stem,
             },
             preprocess_cfg={"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
             **classifier,
