@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{text, vision};
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, ModelConfig};
 use crate::families::check;
 
@@ -12,7 +12,10 @@ use crate::families::check;
 pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// The configuration, the side of an image in pixels, and the keys that took the format's default.
-pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
+pub(super) fn read_config(
+    top: &Section,
+    checkpoint: &Checkpoint,
+) -> Result<(ModelConfig, usize, Vec<String>)> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
@@ -25,7 +28,7 @@ pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<Stri
         Some(false) | None => Activation::Gelu,
     };
     let text_config = text::read(&mut text, activation)?;
-    let (input, image_size) = vision::read(&mut vision, activation)?;
+    let (input, image_size) = vision::read(&mut vision, activation, checkpoint)?;
     let config = ModelConfig { embedding_dim: model.count("embed_dim")?, text: text_config, input };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());

@@ -8,6 +8,7 @@ mod config;
 mod names;
 mod preprocess;
 mod text;
+mod timm;
 mod vision;
 
 use serde_json::{Value, json};
@@ -61,10 +62,11 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
         let weights = self.weights(found)?;
-        let mut checkpoint = found.open(&weights, defaulted)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        let (config, image_size, defaulted) = read_config(&top, &checkpoint)?;
+        checkpoint.defaulted(defaulted);
+        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");

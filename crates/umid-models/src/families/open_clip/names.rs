@@ -27,6 +27,9 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
 /// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the
 /// joint space are stored as `[width, embedding_dim]`.
 pub(super) fn stored_name(name: &str) -> (String, View) {
+    if name.starts_with("visual.") {
+        return (name.to_owned(), View::Whole);
+    }
     match name {
         "text_projection.weight" => return ("text_projection".to_owned(), View::Transposed),
         "visual_projection.weight" => return ("visual.proj".to_owned(), View::Transposed),

@@ -5,13 +5,13 @@
 
 use serde_json::Value;
 
+use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
     BranchNorm, FirstAxis, HeadConfig, InputConfig, LatentPoolConfig, LearntPositions, PatchStem,
     Perceptron, Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig,
     VitPool,
 };
-use crate::Result;
 
 /// Where the tower's tensors are.
 const TRUNK: &str = "visual.trunk";

@@ -3,14 +3,22 @@
 use serde_json::Value;
 
 use super::config::{LAYER_NORM_EPSILON, mlp_width, plain};
+use super::timm;
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, InputConfig, ResnetConfig, TransformerConfig, VitConfig};
 
 /// The image tower, and the side of its images in pixels.
-pub(super) fn read(vision: &mut Section, activation: Activation) -> Result<(InputConfig, usize)> {
-    if vision.get("timm_model_name").is_some() {
-        return Err(vision.unsupported("an image tower of another package".to_owned()));
+pub(super) fn read(
+    vision: &mut Section,
+    activation: Activation,
+    checkpoint: &Checkpoint,
+) -> Result<(InputConfig, usize)> {
+    if let Some(name) = vision.optional_text("timm_model_name")?.map(str::to_owned) {
+        let image_size = square(vision, "image_size", 224)?;
+        let tower = timm::read(&name, vision, image_size, checkpoint)?;
+        let tower = tower.ok_or_else(|| vision.unsupported(format!("timm's `{name}`")))?;
+        return Ok((tower, image_size));
     }
     plain(
         vision,
