@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig, TextConfig,
@@ -50,7 +50,8 @@ impl Family for Clap {
         let mut files = vec![path, front_end_path];
         files.extend(weights.all());
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

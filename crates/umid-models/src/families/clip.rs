@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
@@ -64,7 +64,8 @@ impl Family for Clip {
         }
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

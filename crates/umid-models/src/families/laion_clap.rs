@@ -10,7 +10,7 @@
 use serde_json::{Value, json};
 
 use super::clap::LOGIT_SCALES;
-use super::{Family, Opened, check};
+use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Checkpoint, Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
     Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig,
@@ -91,7 +91,8 @@ impl Family for LaionClap {
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {

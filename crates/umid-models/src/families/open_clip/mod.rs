@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::config::read_config;
 use self::names::stored_name;
 use self::preprocess::read_preprocess;
-use super::{Family, Opened};
+use super::{Family, Names, Opened};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
@@ -70,7 +70,8 @@ impl Family for OpenClip {
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
