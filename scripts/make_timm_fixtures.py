@@ -216,6 +216,15 @@ def cases(merges: list[Merge]) -> list[Case]:
             timm_proj_bias=True,
             **projected,
         ),
+        timm_case(
+            "openclip-convnext",
+            merges,
+            timm_model_name="convnext_large",
+            image_size=32,
+            sizes={"depths": (1, 1, 2, 1), "dims": (4, 8, 12, 16)},
+            timm_pool="",
+            timm_proj="mlp",
+        ),
     ]
 
 

@@ -7,6 +7,7 @@
 
 mod clip_text;
 mod cnn14;
+mod convnext;
 mod fusion;
 mod htsat;
 mod resnet;
@@ -21,6 +22,7 @@ use umid_core::InputTower;
 
 pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
@@ -299,6 +301,8 @@ input_towers! {
     Vit(VitConfig => Vit),
     /// One of timm's vision transformers.
     TimmVit(TimmVitConfig => TimmVit),
+    /// A ConvNeXt.
+    ConvNext(ConvNextConfig => ConvNext),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.

@@ -22,7 +22,7 @@ use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
 use crate::nn::head::{Head, HeadConfig};
 use crate::nn::latent_pool::{LatentPool, LatentPoolConfig};
-use crate::nn::patches::patches;
+use crate::nn::patches::{describe_product, patches};
 use crate::nn::rotary::{RotaryConfig, Rotation};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::nn::vit_block::{VitBlock, VitBlockConfig};
@@ -444,15 +444,7 @@ impl Stem {
             0 => format!("{name}.proj"),
             count => format!("{name}.backbone.{count}.conv"),
         };
-        let side = self.last_side();
-        let [input, width] = self.last.weight.lazy_shape().dims();
-        let kernel = [width, input / (side * side), side, side];
-        let weight = format!("{name}.weight");
-        visitor.tensor(&weight, &kernel, Form::Transposed, &mut self.last.weight)?;
-        match &mut self.last.bias {
-            Some(bias) => visitor.plain(&format!("{name}.bias"), bias),
-            None => Ok(()),
-        }
+        describe_product(visitor, &name, self.last_side(), &mut self.last)
     }
 
     /// # Shapes

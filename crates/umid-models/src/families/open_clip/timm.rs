@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    BranchNorm, FirstAxis, HeadConfig, InputConfig, LatentPoolConfig, LearntPositions, PatchStem,
-    Perceptron, Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig,
-    VitPool,
+    BranchNorm, ConvNextConfig, FirstAxis, HeadConfig, InputConfig, LatentPoolConfig,
+    LearntPositions, PatchStem, Perceptron, Projections, RelativePositionsConfig, RotaryConfig,
+    TimmVitConfig, VitBlockConfig, VitPool,
 };
 
 /// Where the tower's tensors are.
@@ -22,6 +22,8 @@ const MOST: usize = 1_000;
 #[derive(Debug, Clone, Copy)]
 enum Architecture {
     Vit(Vit),
+    /// The epsilon of its norms.
+    ConvNext(f64),
 }
 
 /// A transformer, as timm defines it.
@@ -43,6 +45,8 @@ struct Vit {
     own_pool: &'static str,
 }
 
+/// Stages of a ConvNeXt.
+const STAGES: usize = 4;
 /// Heads of the attention that pools, whatever the width.
 const POOL_HEADS: usize = 8;
 
@@ -105,7 +109,7 @@ const fn perception(heads: usize, reference_side: usize) -> Vit {
 }
 
 /// The architectures that open_clip's configurations name.
-const ARCHITECTURES: [(&str, Architecture); 14] = [
+const ARCHITECTURES: [(&str, Architecture); 20] = [
     ("eva_giant_patch14_224", Architecture::Vit(EVA)),
     ("eva02_base_patch16_clip_224", Architecture::Vit(EVA02)),
     ("eva02_large_patch14_clip_224", Architecture::Vit(EVA02_LARGE)),
@@ -165,6 +169,12 @@ const ARCHITECTURES: [(&str, Architecture); 14] = [
             ..VIT
         }),
     ),
+    ("convnext_tiny", Architecture::ConvNext(1e-6)),
+    ("convnext_small", Architecture::ConvNext(1e-6)),
+    ("convnext_base", Architecture::ConvNext(1e-6)),
+    ("convnext_large", Architecture::ConvNext(1e-6)),
+    ("convnext_xlarge", Architecture::ConvNext(1e-6)),
+    ("convnext_xxlarge", Architecture::ConvNext(1e-5)),
 ];
 
 /// The image tower of a name; `None` if the name is not known here.
@@ -183,6 +193,10 @@ pub(super) fn read(
         Architecture::Vit(vit) => {
             check_pool(vision, head, vit.pool, vit.own_pool)?;
             InputConfig::TimmVit(trunk.vit(vit, image_size, head)?)
+        }
+        Architecture::ConvNext(epsilon) => {
+            check_pool(vision, head, "avg", "avg")?;
+            InputConfig::ConvNext(trunk.convnext(*epsilon, image_size, head)?)
         }
     }))
 }
@@ -277,6 +291,34 @@ impl Trunk<'_> {
         }
         let [first, second, width] = channels;
         Ok((PatchStem::Convolutions { channels: [first, second], sides }, width))
+    }
+
+    fn convnext(
+        &self,
+        layer_norm_epsilon: f64,
+        image_size: usize,
+        head: HeadConfig,
+    ) -> Result<ConvNextConfig> {
+        let [_, _, patch_size, _] = self.shape("stem.0.weight")?;
+        let [_, _, kernel, _] = self.shape("stages.0.blocks.0.conv_dw.weight")?;
+        let mut config = ConvNextConfig {
+            image_size,
+            patch_size,
+            depths: vec![],
+            widths: vec![],
+            mlp_widths: vec![],
+            kernel,
+            layer_norm_epsilon,
+            head,
+        };
+        for stage in 0..STAGES {
+            let block = |block| format!("stages.{stage}.blocks.{block}.mlp.fc1.weight");
+            let [inner, width] = self.shape(&block(0))?;
+            config.depths.push(self.count(block));
+            config.widths.push(width);
+            config.mlp_widths.push(inner);
+        }
+        Ok(config)
     }
 
     /// How many tensors there are of a numbered name.
