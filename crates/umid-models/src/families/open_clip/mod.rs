@@ -14,9 +14,9 @@ mod vision;
 use serde_json::{Value, json};
 
 use self::config::read_config;
-use self::names::stored_name;
+use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
-use super::{Family, Names, Opened};
+use super::{Family, Opened};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
@@ -70,7 +70,7 @@ impl Family for OpenClip {
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        let (names, provenance) = (names(&config), Provenance::default());
         Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 

@@ -1,6 +1,8 @@
 //! What open_clip calls the towers' tensors.
 
 use crate::checkpoint::View;
+use crate::config::{InputConfig, ModelConfig};
+use crate::families::{Names, as_described};
 
 /// Names as the towers have them (Hugging Face's) and as open_clip has them.
 const NAMES: [(&str, &str); 8] = [
@@ -24,12 +26,19 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
     (".mlp.fc2.", ".mlp.c_proj."),
 ];
 
+/// What open_clip calls the tensors of each tower. Image towers of timm describe themselves by its
+/// names.
+pub(super) fn names(config: &ModelConfig) -> Names {
+    let input = match config.input {
+        InputConfig::TimmVit(_) | InputConfig::ConvNext(_) => as_described,
+        _ => stored_name,
+    };
+    Names { text: stored_name, input }
+}
+
 /// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the
 /// joint space are stored as `[width, embedding_dim]`.
 pub(super) fn stored_name(name: &str) -> (String, View) {
-    if name.starts_with("visual.") {
-        return (name.to_owned(), View::Whole);
-    }
     match name {
         "text_projection.weight" => return ("text_projection".to_owned(), View::Transposed),
         "visual_projection.weight" => return ("visual.proj".to_owned(), View::Transposed),
