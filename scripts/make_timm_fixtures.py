@@ -128,7 +128,7 @@ def timm_case(
         merges=merges,
         write=write_open_clip,
         dtype=torch.float16,
-        random_inputs=2,
+        random_inputs=1 if image_size > 20 else 2,
         gradient_texts=(4,),
         config={
             "model_cfg": model_cfg,
@@ -142,6 +142,7 @@ def cases(merges: list[Merge]) -> list[Case]:
     classifier = {"timm_pool": "token", "timm_proj": None}
     projected = {"timm_pool": "", "timm_proj": "linear"}
     patches = {"patch_size": 4, "depth": 2}
+    single = {"patch_size": 4, "depth": 1}
     return [
         timm_case(
             "openclip-eva01",
@@ -165,7 +166,7 @@ def cases(merges: list[Merge]) -> list[Case]:
             merges,
             timm_model_name="eva02_enormous_patch14_clip_224",
             image_size=16,
-            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.0, **patches},
+            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.0, **single},
             **classifier,
         ),
         timm_case(
@@ -192,7 +193,7 @@ def cases(merges: list[Merge]) -> list[Case]:
             sizes={
                 "img_size": 32,
                 "embed_dim": 48,
-                "depth": 2,
+                "depth": 1,
                 "mlp_ratio": 1.0,
                 "embed_layer": mobile_stem,
             },
@@ -204,7 +205,7 @@ def cases(merges: list[Merge]) -> list[Case]:
             merges,
             timm_model_name="vit_medium_patch16_gap_256",
             image_size=16,
-            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.5, **patches},
+            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.5, **single},
             **projected,
         ),
         timm_case(
@@ -212,7 +213,7 @@ def cases(merges: list[Merge]) -> list[Case]:
             merges,
             timm_model_name="vit_relpos_medium_patch16_cls_224",
             image_size=16,
-            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.5, "rel_pos_dim": 6, **patches},
+            sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.5, "rel_pos_dim": 6, **single},
             timm_proj_bias=True,
             **projected,
         ),
