@@ -26,13 +26,19 @@ enum Architecture {
     ConvNext(f64),
 }
 
+/// Whether an image becomes patches by one convolution or by three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VitStem {
+    Patches,
+    Convolutions,
+}
+
 /// A transformer, as timm defines it.
 #[derive(Debug, Clone, Copy)]
 struct Vit {
     /// Its sizes are the tensors'.
     block: VitBlockConfig,
-    /// Whether the stem has several convolutions.
-    convolutions: bool,
+    stem: VitStem,
     class_token: bool,
     positions: LearntPositions,
     rotary: Option<RotaryConfig>,
@@ -63,7 +69,7 @@ const VIT: Vit = Vit {
         layer_scale: false,
         relative_positions: None,
     },
-    convolutions: false,
+    stem: VitStem::Patches,
     class_token: true,
     positions: LearntPositions::All,
     rotary: None,
@@ -140,7 +146,11 @@ const ARCHITECTURES: [(&str, Architecture); 20] = [
     ),
     (
         "vit_base_mci_224",
-        Architecture::Vit(Vit { convolutions: true, positions: LearntPositions::Patches, ..VIT }),
+        Architecture::Vit(Vit {
+            stem: VitStem::Convolutions,
+            positions: LearntPositions::Patches,
+            ..VIT
+        }),
     ),
     (
         "vit_large_patch14_clip_224",
@@ -279,7 +289,7 @@ impl Trunk<'_> {
 
     /// The stem, and the width of what it makes.
     fn vit_stem(&self, vit: &Vit) -> Result<(PatchStem, usize)> {
-        if !vit.convolutions {
+        if vit.stem == VitStem::Patches {
             let [width, _, size, _] = self.shape("patch_embed.proj.weight")?;
             return Ok((PatchStem::Patches { size, bias: !vit.pre_norm }, width));
         }
