@@ -8,12 +8,13 @@ mod config;
 mod names;
 mod preprocess;
 mod text;
+mod timm;
 mod vision;
 
 use serde_json::{Value, json};
 
-use self::config::read_config;
-use self::names::stored_name;
+use self::config::{Read, read_config};
+use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
 use super::{Family, Opened};
 use crate::Result;
@@ -21,7 +22,7 @@ use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
-use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
@@ -61,14 +62,22 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
         let weights = self.weights(found)?;
-        let mut checkpoint = found.open(&weights, defaulted)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        let Read { config, image, defaulted } = read_config(&top, &checkpoint)?;
+        checkpoint.defaulted(defaulted);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        let front_end = match image {
+            Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
+            Err(reason) => {
+                checkpoint.leave("visual.");
+                FrontEnd::Absent { modality: Modality::Image, reason }
+            }
+        };
+        let (names, provenance) = (names(&config), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -93,7 +102,7 @@ impl Family for OpenClip {
             (&config.text, &config.input),
             (
                 TextConfig::Clip(text @ ClipTextConfig { pooling: Pooling::LargestId, .. }),
-                InputConfig::Resnet(_)
+                Some(InputConfig::Resnet(_))
             ) if text.is_clip()
         )
     }
@@ -105,9 +114,11 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Resnet(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))]),
             _ => None,
         }
     }
