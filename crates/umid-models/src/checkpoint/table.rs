@@ -25,6 +25,8 @@ pub(crate) struct Entry {
 /// The tensors of one file.
 pub(crate) struct Table {
     pub(super) entries: BTreeMap<String, Entry>,
+    /// Whether the file is a TorchScript archive.
+    pub(crate) scripted: bool,
 }
 
 impl Table {
@@ -74,7 +76,7 @@ fn safetensors(path: &Path) -> Result<Table> {
         let entry = Entry { place, dtype: info.dtype, shape: info.shape.clone(), taken: 0 };
         entries.insert(name, entry);
     }
-    Ok(Table { entries })
+    Ok(Table { entries, scripted: false })
 }
 
 /// What is wrong with a file whose header was refused, with the sizes that do not fit.

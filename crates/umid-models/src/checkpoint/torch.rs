@@ -201,8 +201,9 @@ impl<'a> Tensors<'_, 'a> {
     fn table(&self) -> Result<Table, Refused> {
         let root = self.pickle.root();
         let mut found = Vec::new();
-        let scripted = self.pickle.object(root).and_then(|object| object.made_by);
-        if scripted.is_some_and(|(class, _)| class.module.starts_with(SCRIPTED)) {
+        let class = self.pickle.object(root).and_then(|object| object.made_by);
+        let scripted = class.is_some_and(|(class, _)| class.module.starts_with(SCRIPTED));
+        if scripted {
             let mut left = MOST_ATTRIBUTES;
             self.module(root, "", 0, &mut left, &mut found)?;
         } else {
@@ -224,7 +225,7 @@ impl<'a> Tensors<'_, 'a> {
                 return Err(Refused::Malformed(format!("tensor `{name}` stands twice")));
             }
         }
-        Ok(Table { entries })
+        Ok(Table { entries, scripted })
     }
 
     /// The dictionary with the model's tensors: the root, or what the root keeps under a key.
