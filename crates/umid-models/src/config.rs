@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::nn::Activation;
 pub use crate::towers::{
     ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
-    ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig, VitConfig,
+    QueriesRead, ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig,
+    VitConfig, VitPooling,
 };
 
 /// Everything about a model that its weights do not say themselves.

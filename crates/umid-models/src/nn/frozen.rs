@@ -180,12 +180,15 @@ mod tests {
 
     /// Relative to the largest value: f32 round-off in another order of summation.
     const TOLERANCE: f32 = 1e-5;
-    const FIXTURES: [&str; 6] = [
+    const FIXTURES: [&str; 9] = [
         "hf-sharded",
         "hf-f16",
         "openclip-gelu",
         "openclip-quickgelu",
         "openclip-rn50",
+        "openclip-clipa",
+        "openclip-vit-scaled",
+        "openclip-vit-queries",
         "clap-hf-unfused",
     ];
 
@@ -213,6 +216,8 @@ mod tests {
             |fixture: &str| both(fixture)[0].tower().expect("an input tower").frozen_parts();
         assert_eq!(frozen("hf-sharded"), [true]);
         assert_eq!(frozen("openclip-gelu"), [true]);
+        assert_eq!(frozen("openclip-clipa"), [true]);
+        assert_eq!(frozen("openclip-vit-scaled"), [true]);
         assert_eq!(frozen("hf-gelu"), [false]);
         // Its first stage is 8 wide.
         assert_eq!(frozen("clap-hf-unfused"), [false, true, true]);

@@ -8,6 +8,7 @@ pub(crate) mod export;
 pub(crate) mod frozen;
 pub(crate) mod load;
 pub(crate) mod projection;
+pub(crate) mod queries;
 pub(crate) mod visit;
 pub(crate) mod windows;
 

@@ -24,7 +24,7 @@ pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
-pub use vit::{Vit, VitConfig};
+pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;
