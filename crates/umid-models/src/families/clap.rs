@@ -70,7 +70,7 @@ impl Family for Clap {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
         )
     }
 
@@ -83,7 +83,7 @@ impl Family for Clap {
         match (&config.text, &config.input, front_end) {
             (
                 TextConfig::Roberta(text),
-                InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. }),
+                Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
                 FrontEnd::Audio(log_mel),
             ) => Some(vec![
                 (CONFIG, config_json(config.embedding_dim, text, audio, precision)),
@@ -114,7 +114,7 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
             projection_activation,
         }),
-        input: InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?),
+        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?)),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

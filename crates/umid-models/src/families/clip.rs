@@ -83,7 +83,8 @@ impl Family for Clip {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Clip(text), InputConfig::Vit(image)) if text.is_clip() && image.is_clip()
+            (TextConfig::Clip(text), Some(InputConfig::Vit(image)))
+                if text.is_clip() && image.is_clip()
         )
     }
 
@@ -94,12 +95,14 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![
-                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                    (PREPROCESSOR, preprocess_json(preprocess)),
-                ])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Vit(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![
+                (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                (PREPROCESSOR, preprocess_json(preprocess)),
+            ]),
             _ => None,
         }
     }
@@ -133,14 +136,14 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
             pooling(&mut text)?,
             transformer(&mut text, 512, 8, 2_048)?,
         )),
-        input: InputConfig::Vit(VitConfig {
+        input: Some(InputConfig::Vit(VitConfig {
             channels: vision.count_or("num_channels", 3)?,
             ..VitConfig::clip(
                 vision.count_or("image_size", 224)?,
                 vision.count_or("patch_size", 32)?,
                 transformer(&mut vision, 768, 12, 3_072)?,
             )
-        }),
+        })),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

@@ -12,14 +12,22 @@ use crate::config::{
 /// More than any tower has.
 const MAX_QUERIES: usize = 1 << 14;
 
-/// The image tower, and the side of its images in pixels.
+/// The image tower of a configuration.
+pub(super) enum Image {
+    /// One that is known here, and the side of its images in pixels.
+    Tower(InputConfig, usize),
+    /// One that is not, and which. The text tower can be used without it.
+    Unknown(String),
+}
+
+/// Reads the image tower's configuration.
 pub(super) fn read(
     vision: &mut Section,
     activation: Activation,
     embedding_dim: usize,
-) -> Result<(InputConfig, usize)> {
-    if vision.get("timm_model_name").is_some() {
-        return Err(vision.unsupported("an image tower of another package".to_owned()));
+) -> Result<Image> {
+    if let Some(name) = vision.optional_text("timm_model_name")? {
+        return Ok(Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")));
     }
     let image_size = square(vision, "image_size", 224)?;
     let config = if vision.get("layers").is_some_and(Value::is_array) {
@@ -27,7 +35,7 @@ pub(super) fn read(
     } else {
         InputConfig::Vit(vit(vision, image_size, activation, embedding_dim)?)
     };
-    Ok((config, image_size))
+    Ok(Image::Tower(config, image_size))
 }
 
 fn resnet(vision: &mut Section, image_size: usize) -> Result<ResnetConfig> {
