@@ -180,7 +180,7 @@ mod tests {
 
     /// Relative to the largest value: f32 round-off in another order of summation.
     const TOLERANCE: f32 = 1e-5;
-    const FIXTURES: [&str; 9] = [
+    const FIXTURES: [&str; 12] = [
         "hf-sharded",
         "hf-f16",
         "openclip-gelu",
@@ -189,6 +189,9 @@ mod tests {
         "openclip-clipa",
         "openclip-vit-scaled",
         "openclip-vit-queries",
+        "openclip-eva01",
+        "openclip-vit-gap",
+        "openclip-vit-mci",
         "clap-hf-unfused",
     ];
 
@@ -219,6 +222,11 @@ mod tests {
         assert_eq!(frozen("openclip-clipa"), [true]);
         assert_eq!(frozen("openclip-vit-scaled"), [true]);
         assert_eq!(frozen("hf-gelu"), [false]);
+        // Two biases and a factor per column are folded in.
+        assert_eq!(frozen("openclip-eva01"), [true]);
+        assert_eq!(frozen("openclip-vit-gap"), [true]);
+        // Queries and keys are turned.
+        assert_eq!(frozen("openclip-eva02"), [false]);
         // Its first stage is 8 wide.
         assert_eq!(frozen("clap-hf-unfused"), [false, true, true]);
         // Its stages are 12 and 24 wide.

@@ -18,6 +18,7 @@ use super::{
 use crate::Result;
 use crate::front_end::Modality;
 use crate::nn::block::{Attend, Transformer};
+use crate::nn::patches::patches;
 use crate::nn::queries::{Around, Queries, QueriesConfig};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::precision::normed;
@@ -340,12 +341,12 @@ impl Vit {
     /// - output: `[batch * tokens, width]`
     fn tokens(&self, pixels: Tensor<4>) -> Tensor<2> {
         let batch = pixels.dims()[0];
-        let mut patches = self.patches(pixels).matmul(self.patch_embedding.val());
+        let mut embedded = patches(pixels, self.patch_size).matmul(self.patch_embedding.val());
         if let Some(bias) = &self.patch_bias {
-            patches = patches + bias.val().unsqueeze_dim(0);
+            embedded = embedded + bias.val().unsqueeze_dim(0);
         }
-        let [rows, width] = patches.dims();
-        let mut hidden = patches.reshape([batch, rows / batch, width]);
+        let [rows, width] = embedded.dims();
+        let mut hidden = embedded.reshape([batch, rows / batch, width]);
         if let Some(class) = &self.class_embedding {
             let class = class.val().reshape([1, 1, width]).expand([batch, 1, width]);
             hidden = Tensor::cat(vec![class, hidden], 1);
@@ -395,26 +396,6 @@ impl Vit {
                 }
             },
         }
-    }
-
-    /// Cuts images into patches, row by row.
-    ///
-    /// # Shapes
-    ///
-    /// - pixels: `[batch, channels, image_size, image_size]`
-    /// - output: `[batch * patches, channels * patch * patch]`
-    fn patches(&self, pixels: Tensor<4>) -> Tensor<2> {
-        let [batch, channels, height, width] = pixels.dims();
-        let patch = self.patch_size;
-        let (rows, columns) = (height / patch, width / patch);
-        // An image size that the patch size does not divide leaves a margin, which the
-        // reference's strided convolution never reads.
-        pixels
-            .narrow(2, 0, rows * patch)
-            .narrow(3, 0, columns * patch)
-            .reshape([batch, channels, rows, patch, columns, patch])
-            .permute([0, 2, 4, 1, 3, 5])
-            .reshape([batch * rows * columns, channels * patch * patch])
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::config::{activation_of, mlp_width, norm_epsilon, plain};
+use super::timm;
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
     Activation, InputConfig, QueriesRead, ResnetConfig, TransformerConfig, VitConfig, VitPooling,
 };
@@ -25,9 +26,14 @@ pub(super) fn read(
     vision: &mut Section,
     activation: Activation,
     embedding_dim: usize,
+    checkpoint: &Checkpoint,
 ) -> Result<Image> {
-    if let Some(name) = vision.optional_text("timm_model_name")? {
-        return Ok(Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")));
+    if let Some(name) = vision.optional_text("timm_model_name")?.map(str::to_owned) {
+        let image_size = square(vision, "image_size", 224)?;
+        return Ok(match timm::read(&name, vision, image_size, checkpoint)? {
+            Some(tower) => Image::Tower(tower, image_size),
+            None => Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")),
+        });
     }
     let image_size = square(vision, "image_size", 224)?;
     let config = if vision.get("layers").is_some_and(Value::is_array) {
