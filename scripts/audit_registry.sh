@@ -31,6 +31,7 @@ for case in "$@"; do
   cache=
   case $case in
     file-*) model=$(ls -d "$model"/*.p*) ;;
+    container-stable-diffusion) model=$model/text_encoder ;;
     container-*hub-cache*) cache=$model model=some-org/some-clip ;;
   esac
   rm -rf "${out:?}/$case"
