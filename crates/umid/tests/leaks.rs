@@ -22,7 +22,7 @@ use umid::record::QueryRecord;
 use umid::reference::{ReferenceTexts, from_file, gibberish};
 use umid::siblings::Siblings;
 use umid::templates::Templates;
-use umid_invert::InvertParams;
+use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
 use umid_models::{Modality, Model, default_device};
 use umid_signals::Signal;
 use umid_signals::inversion::{
@@ -300,6 +300,50 @@ fn options_that_no_inversion_takes_leave_nothing_behind() {
     let error = audit(&load(MODELS[0]), &queries, &options, &out, &Silent).unwrap_err();
     assert!(error.to_string().contains("batch"), "{error}");
     assert!(!out.exists());
+}
+
+/// The entries of a cache are counted: a change of what a reference depends on adds one.
+#[test]
+fn the_cache_is_keyed_by_everything_that_a_reference_depends_on() {
+    let model = load(MODELS[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let mut entries = 0;
+    let mut added = |model: &Model, change: &dyn Fn(&mut AuditOptions)| {
+        let mut options = AuditOptions { cache: ReferenceCache::at(dir.path()), ..options() };
+        change(&mut options);
+        Auditor::prepare(model, &options, &Silent).unwrap();
+        let before = entries;
+        entries = std::fs::read_dir(dir.path()).unwrap().count();
+        entries - before
+    };
+    assert_eq!(added(&model, &|_| ()), 2);
+    assert_eq!(added(&model, &|_| ()), 0);
+    let of_inversions: [&dyn Fn(&mut InvertParams); 7] = [
+        &|params| params.restarts = 3,
+        &|params| params.steps = 4,
+        &|params| params.stop_at = Some(0.5),
+        &|params| params.optimiser = Optimiser::Adam { learning_rate: 0.1 },
+        &|params| params.starts = Starts::Uniform,
+        &|params| params.clamp = Clamp::Off,
+        &|params| params.seed = 1,
+    ];
+    for (i, change) in of_inversions.iter().enumerate() {
+        let change = |options: &mut AuditOptions| change(options.inversion.as_mut().unwrap());
+        assert_eq!(added(&model, &change), 1, "parameter {i} of the inversion");
+    }
+    let rows = |options: &mut AuditOptions| options.inversion.as_mut().unwrap().batch_rows = 5;
+    assert_eq!(added(&model, &rows), 0);
+    // The gibberish, the names, and which of these are compared with.
+    assert_eq!(added(&model, &|options| options.paper_reference = gibberish(1, 12).unwrap()), 1);
+    assert_eq!(added(&model, &|options| options.calibrated_reference.texts.truncate(50)), 1);
+    assert_eq!(added(&model, &|options| options.seed = 1), 1);
+    // What both references are read with.
+    let template = || Templates::new(vec!["a {}".into(), "{} here".into()]).unwrap();
+    assert_eq!(added(&model, &|options| options.templates = template()), 2);
+    assert_eq!(added(&model, &|options| options.siblings = Siblings::bundled(4).unwrap()), 2);
+    // What is fitted on them is not in the cache.
+    assert_eq!(added(&model, &|options| (options.alpha, options.min_votes) = (0.2, 2)), 0);
+    assert_eq!(added(&load(MODELS[1]), &|_| ()), 2);
 }
 
 /// What the cache holds of one reference serves audits with another one beside it.
