@@ -3,9 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
+pub use crate::nn::head::HeadConfig;
+pub use crate::nn::latent_pool::LatentPoolConfig;
+pub use crate::nn::relative::RelativePositionsConfig;
+pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
+pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    CausalTextConfig, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, Pooling, ResnetConfig,
-    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
+    LearntPositions, PatchStem, Pooling, ResnetConfig, RobertaConfig, TextAttention, TextConfig,
+    TimmVitConfig, TransformerConfig, VitConfig, VitPool,
 };
 
 /// Everything about a model that its weights do not say themselves.
@@ -15,19 +21,22 @@ pub struct ModelConfig {
     pub embedding_dim: usize,
     /// The text tower.
     pub text: TextConfig,
-    /// The input tower.
-    pub input: InputConfig,
+    /// The input tower; `None` if the model has none, or one of a kind that is not known here.
+    pub input: Option<InputConfig>,
 }
 
 impl ModelConfig {
     /// The architecture in words, such as
     /// `CLIP ViT-B/32 at 224 px (12 x 768, text 12 x 512)`.
     pub fn architecture(&self) -> String {
-        let kind = match self.input.modality() {
+        let text = self.text.dimensions();
+        let Some(input) = &self.input else {
+            return format!("text tower alone ({text})");
+        };
+        let kind = match input.modality() {
             crate::Modality::Image => "CLIP",
             crate::Modality::Audio => "CLAP",
         };
-        let (input, text) = (&self.input, self.text.dimensions());
         format!("{kind} {} ({}, text {text})", input.name(), input.dimensions())
     }
 }

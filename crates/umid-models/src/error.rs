@@ -56,6 +56,34 @@ pub enum ModelError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory with several files that may be the weights.
+    #[error(
+        "{path} holds several files of weights ({names}), and no configuration says which is meant; give the path of the one that is meant"
+    )]
+    SeveralWeights {
+        /// The directory.
+        path: PathBuf,
+        /// The files' names.
+        names: String,
+    },
+    /// Weights without a configuration, of a kind that no family knows.
+    #[error(
+        "{path} has no configuration beside it and holds tensors that belong to no known kind of model ({names}); give the whole repository of a CLIP or CLAP checkpoint, or the state dict of an OpenCLIP or LAION-CLAP model"
+    )]
+    UnknownWeights {
+        /// The file.
+        path: PathBuf,
+        /// The first few tensors' names.
+        names: String,
+    },
+    /// The activation was given for a model whose files or kind already say it.
+    #[error(
+        "the activation of {path} is known from its configuration or kind, it is not to be given; leave it out"
+    )]
+    ActivationIsKnown {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// No family writes a model of this architecture.
     #[error("{architecture} can be read but not written; train a tower of another kind")]
     NotWritten {
@@ -69,6 +97,16 @@ pub enum ModelError {
         path: PathBuf,
         /// What it is needed for.
         purpose: &'static str,
+    },
+    /// A directory without weights of the names that its layout has.
+    #[error(
+        "{path} holds no weights: none of {names} is there; copy one from the checkpoint's repository"
+    )]
+    MissingWeights {
+        /// The directory.
+        path: PathBuf,
+        /// The names that were looked for.
+        names: String,
     },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}; check that the file is there and that you may read it")]
@@ -129,6 +167,14 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A tensor stands in two files of a checkpoint.
+    #[error("tensor `{name}` in {path} stands in an earlier file too; download the files again")]
+    RepeatedTensor {
+        /// The second file.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
     },
     /// The weights lack a tensor that the configuration calls for.
     #[error(
@@ -230,9 +276,12 @@ pub enum ModelError {
         /// The decoder's answer.
         reason: String,
     },
-    /// Something was asked of the input tower of a model whose text tower was loaded alone.
-    #[error("the model's text tower was loaded alone, without its input tower; load both")]
-    TextAlone,
+    /// Something was asked of the input tower of a model that was opened with its text tower alone.
+    #[error("the model is open with its text tower alone: {reason}; embed or audit texts only")]
+    TextAlone {
+        /// Why there is no input tower.
+        reason: String,
+    },
     /// An input tensor of the wrong shape was given.
     #[error(
         "the input has shape {found:?}, the model takes {expected}; resize it or use another model"

@@ -29,6 +29,7 @@ mod load;
 mod model;
 mod nn;
 mod precision;
+mod provenance;
 pub mod save;
 mod tokenizer;
 mod towers;
@@ -42,6 +43,7 @@ pub use front_end::{
 pub use load::{LoadOptions, Towers, WeightUse};
 pub use model::{Model, Source, TextEmbeddings};
 pub use precision::Precision;
+pub use provenance::Provenance;
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use towers::{TextOutput, TextTower, Tower};
 pub use umid_core::{InputTower, InputUnits, Space, to_host};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use crate::checkpoint::digest;
+use crate::checkpoint::{Found, digest};
+use crate::config::Activation;
 use crate::families::{self, Opened};
 use crate::model::{Model, Source};
 use crate::nn::load::{Loader, Passer, Source as Stored};
@@ -23,6 +24,9 @@ pub struct LoadOptions {
     pub weights: WeightUse,
     /// Which towers are loaded.
     pub towers: Towers,
+    /// The activation of the blocks' multi-layer perceptrons, for weights without a configuration
+    /// that says it. `None` is the family's default.
+    pub activation: Option<Activation>,
 }
 
 /// Which towers of a model are loaded.
@@ -52,6 +56,7 @@ impl Default for LoadOptions {
             precision: Precision::F32,
             weights: WeightUse::Frozen,
             towers: Towers::Both,
+            activation: None,
         }
     }
 }
@@ -87,6 +92,12 @@ impl LoadOptions {
         Self { towers: Towers::TextAlone, ..self }
     }
 
+    /// The same, of a model whose blocks have this activation.
+    #[must_use]
+    pub fn with_activation(self, activation: Option<Activation>) -> Self {
+        Self { activation, ..self }
+    }
+
     /// The kernels' precision, if frozen blocks go to the kernels.
     fn kernels(&self) -> Result<Option<umid_kernels::Precision>> {
         if self.weights == WeightUse::Frozen && self.device == Device::flex() {
@@ -98,14 +109,14 @@ impl LoadOptions {
 }
 
 impl Model {
-    /// Loads a checkpoint directory of any family.
+    /// Loads a checkpoint of any family: a directory, or a file of weights.
     ///
     /// # Errors
     ///
     /// Any [`ModelError`]; every tensor of the checkpoint is accounted for.
     /// [`ModelError::Precision`] if the device does not compute in the precision, or the tower has
     /// no blocks for the kernels, or if trainable weights are asked for in less than f32.
-    pub fn load(directory: &Path, options: impl Into<LoadOptions>) -> Result<Self> {
+    pub fn load(path: &Path, options: impl Into<LoadOptions>) -> Result<Self> {
         let options = options.into();
         let (precision, device) = (options.precision, &options.device);
         if options.weights == WeightUse::Trainable && precision != Precision::F32 {
@@ -113,22 +124,31 @@ impl Model {
             return Err(ModelError::Precision { precision, reason });
         }
         let kernels = options.kernels()?;
-        let family = families::recognise(directory)?;
-        let Opened { config, front_end, checkpoint, mut files } = family.open(directory)?;
-        let tokenizer_files = family.tokenizer().find(directory)?;
+        let found = Found::at(path)?;
+        let family = families::recognise(&found)?;
+        if options.activation.is_some() && !family.takes_activation() {
+            return Err(ModelError::ActivationIsKnown { path: path.to_owned() });
+        }
+        let Opened { config, front_end, checkpoint, names, mut files, mut provenance } =
+            family.open(&found)?;
+        let tokenizer_files = family.tokenizer().find(found.directory())?;
         files.extend(tokenizer_files.clone());
+        provenance.read = files.iter().map(|file| file_name(file)).collect();
         let (dtypes, parameter_count) = (checkpoint.dtypes().clone(), checkpoint.parameter_count());
 
-        let source = Stored { checkpoint: &checkpoint, naming: family.naming() };
+        let source = |naming| Stored { checkpoint: &checkpoint, naming };
         let text = || {
             let mut text = config.text.build(config.embedding_dim, device);
             // Texts are not rounded.
             let kernels = kernels.map(|_| umid_kernels::Precision::F32);
+            let source = source(names.text);
             text.describe(&mut Loader { source, device, kernels })?;
             Ok::<_, ModelError>(text)
         };
         let input = || {
-            let mut tower = config.input.build(config.embedding_dim, device);
+            let Some(input) = &config.input else { return Ok(None) };
+            let mut tower = input.build(config.embedding_dim, device);
+            let source = source(names.input);
             if options.towers == Towers::TextAlone {
                 tower.describe(&mut Passer { source })?;
                 return Ok(None);
@@ -165,11 +185,12 @@ impl Model {
         };
         Ok(Self {
             source: Source {
-                directory: directory.to_owned(),
+                path: path.to_owned(),
                 layout: family.layout(),
                 digest: digest?,
                 dtypes,
                 parameter_count,
+                provenance,
             },
             config,
             text,
@@ -182,6 +203,10 @@ impl Model {
             trainable: kernels.is_none() && !rounded,
         })
     }
+}
+
+fn file_name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Does both, at the same time where that is asked for. Other devices than the CPU are spoken to

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
 use umid_models::config::{
-    Activation, CausalTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
+    Activation, ClipTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
     ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::{
@@ -118,7 +118,7 @@ impl Architecture {
             Self::Htsat => (small_roberta(tokenizer), InputConfig::Htsat(small_htsat())),
             Self::Cnn14 => (small_roberta(tokenizer), InputConfig::Cnn14(small_cnn14())),
         };
-        ModelConfig { embedding_dim: EMBEDDING_DIM, text, input }
+        ModelConfig { embedding_dim: EMBEDDING_DIM, text, input: Some(input) }
     }
 
     /// How recordings become inputs. Photos pass through it unscaled, clips uncut.
@@ -153,12 +153,8 @@ fn small_causal(
     pooling: Pooling,
     tokenizer: &CaptionTokenizer,
 ) -> TextConfig {
-    TextConfig::Causal(CausalTextConfig {
-        vocabulary: tokenizer.vocabulary_size(),
-        context: tokenizer.context_length(),
-        pooling,
-        transformer,
-    })
+    let (vocabulary, context) = (tokenizer.vocabulary_size(), tokenizer.context_length());
+    TextConfig::Clip(ClipTextConfig::clip(vocabulary, context, pooling, transformer))
 }
 
 fn small_resnet(shape: ResnetShape, image_size: ImageSize) -> InputConfig {
@@ -187,6 +183,7 @@ fn small_transformer(width: usize, layers: usize) -> TransformerConfig {
         mlp_width: 4 * width,
         activation: Activation::QuickGelu,
         layer_norm_epsilon: 1e-5,
+        layer_scale: false,
     }
 }
 

@@ -112,12 +112,12 @@ fn distribution(config: &ModelConfig, name: &str, shape: &[usize]) -> Distributi
         return Distribution::Constant(-INITIAL_TEMPERATURE.ln());
     }
     match (&config.text, &config.input) {
-        (TextConfig::Causal(text), InputConfig::Vit(image)) => {
+        (TextConfig::Clip(text), Some(InputConfig::Vit(image))) => {
             let tower =
                 if name.starts_with("text") { &text.transformer } else { &image.transformer };
             of_clip(tower, name)
         }
-        (TextConfig::Causal(text), InputConfig::Resnet(_)) => {
+        (TextConfig::Clip(text), Some(InputConfig::Resnet(_))) => {
             of_open_clip(&text.transformer, name, shape)
         }
         _ => of_clap(name, shape),
@@ -213,7 +213,7 @@ mod tests {
     use crate::names::NameLists;
     use crate::tokenizer::{CaptionTokenizer, TokenizerParams};
     use crate::world::WorldParams;
-    use umid_models::config::{Activation, CausalTextConfig, Pooling, VitConfig};
+    use umid_models::config::{Activation, ClipTextConfig, Pooling, VitConfig};
 
     const NONE: InputStatistics = InputStatistics { mean: Vec::new(), variance: Vec::new() };
 
@@ -225,21 +225,22 @@ mod tests {
             mlp_width: 64,
             activation: Activation::QuickGelu,
             layer_norm_epsilon: 1e-5,
+            layer_scale: false,
         };
         ModelConfig {
             embedding_dim: 8,
-            text: TextConfig::Causal(CausalTextConfig {
-                vocabulary: 600,
-                context: 12,
-                pooling: Pooling::FirstOf(599),
-                transformer: transformer.clone(),
-            }),
-            input: InputConfig::Vit(VitConfig {
+            text: TextConfig::Clip(ClipTextConfig::clip(
+                600,
+                12,
+                Pooling::FirstOf(599),
+                transformer.clone(),
+            )),
+            input: Some(InputConfig::Vit(VitConfig {
                 image_size: 16,
                 patch_size: 8,
                 channels: 3,
                 transformer,
-            }),
+            })),
         }
     }
 

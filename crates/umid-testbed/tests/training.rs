@@ -93,18 +93,19 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
     };
     config.embedding_dim = 16;
     match &mut config.text {
-        TextConfig::Causal(text) => small(&mut text.transformer),
+        TextConfig::Clip(text) => small(&mut text.transformer),
         TextConfig::Roberta(text) => {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
         }
     }
-    match &mut config.input {
+    match config.input.as_mut().expect("an input tower") {
         InputConfig::Vit(image) => small(&mut image.transformer),
         InputConfig::Htsat(htsat) => {
             (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);
         }
         InputConfig::Resnet(image) => (image.layers, image.width, image.heads) = ([1; 4], 8, 2),
         InputConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
+        other => panic!("no architecture here has {other:?}"),
     }
     config
 }

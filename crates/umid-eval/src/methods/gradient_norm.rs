@@ -36,7 +36,7 @@ impl Method for GradientNorm {
         let known = &probe.known;
         let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
         let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
-        let source = &subject.model.source.directory;
+        let source = &subject.model.source.path;
         let model = Model::load(source, LoadOptions::on(subject.model.device()).trainable())?;
         let attack = Attack::new(&model, captions, photos)?;
         let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();

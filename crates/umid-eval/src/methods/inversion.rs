@@ -158,7 +158,7 @@ impl Probe {
             .then(|| {
                 let model = &subject.model;
                 let options = LoadOptions::on(model.device()).in_precision(settings.precision);
-                Model::load(&model.source.directory, options)
+                Model::load(&model.source.path, options)
             })
             .transpose()?;
         let reader = Reader::new(subject, rounded.as_ref().unwrap_or(&subject.model), settings)?;

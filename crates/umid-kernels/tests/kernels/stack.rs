@@ -172,6 +172,10 @@ fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
         Activation::Gelu => x * normal_distribution(x),
+        Activation::GeluTanh => {
+            let root = std::f64::consts::FRAC_2_PI.sqrt();
+            x * 0.5 * (1.0 + (root * (x + 0.044_715 * x.powi(3))).tanh())
+        }
         Activation::Relu => x.max(0.0),
     }
 }
@@ -272,7 +276,7 @@ fn blocks_are_what_their_definition_says() {
     for (width, inner, heads, tokens) in
         [(16, 32, 1, 1), (48, 80, 2, 5), (96, 384, 4, 17), (128, 64, 2, 50)]
     {
-        for activation in [Activation::QuickGelu, Activation::Gelu] {
+        for activation in [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh] {
             check(width, inner, heads, tokens, activation, &Groups::All, None);
         }
     }
@@ -372,7 +376,8 @@ fn an_empty_batch_has_an_empty_result() {
 
 #[test]
 fn a_sequence_that_is_not_finite_stays_by_itself() {
-    for activation in [Activation::QuickGelu, Activation::Gelu, Activation::Relu] {
+    let all = [Activation::QuickGelu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
+    for activation in all {
         let stack = Stack::new(vec![Owned::random(32, 64, 2, activation, Groups::All, 0).block()]);
         let mut input = random(3 * 5 * 32, 1);
         let clean = stack.forward(&input, 5, None);

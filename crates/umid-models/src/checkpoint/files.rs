@@ -1,36 +1,78 @@
-//! Which files hold the weights of a directory in the Hugging Face layout.
+//! Which files hold the weights of a directory.
 
 use std::path::{Path, PathBuf};
 
-use super::Section;
+use super::{Found, Section};
 use crate::{ModelError, Result};
 
-/// The weights' file name, where there is one file.
+/// The name of a written model's weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// The file that names the shards, where there are several.
-const INDEX: &str = "model.safetensors.index.json";
+/// What transformers calls weights, in the order in which it looks for them.
+pub(crate) const TRANSFORMERS: [&str; 4] =
+    [WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// End of the names of files that name the shards of weights.
+const INDEX: &str = ".index.json";
+/// Ends of the names of weights.
+const ENDS: [&str; 5] = ["safetensors", "pt", "pth", "bin", "ckpt"];
+/// Files with such an end that trainings leave beside the weights.
+const OF_TRAININGS: [&str; 5] =
+    ["optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "training_args.bin"];
 
 /// Files of weights.
 pub(crate) struct WeightFiles {
     pub(crate) weights: Vec<PathBuf>,
-    /// The file that names them, where there are several.
+    /// The file that names them, if there is one.
     pub(crate) index: Option<PathBuf>,
 }
 
-/// One file, or the shards of an index.
-pub(crate) fn weight_files(directory: &Path) -> Result<WeightFiles> {
-    let whole = directory.join(WEIGHTS);
-    if whole.is_file() {
-        return Ok(WeightFiles { weights: vec![whole], index: None });
+impl WeightFiles {
+    /// One file.
+    pub(super) fn one(file: PathBuf) -> Self {
+        Self { weights: vec![file], index: None }
     }
-    let index = directory.join(INDEX);
-    if !index.is_file() {
-        return Err(ModelError::MissingFile {
-            path: whole,
-            purpose: "it holds the weights (or model.safetensors.index.json with its shards; pickled pytorch_model.bin files are not read)",
-        });
+
+    /// Every file: the weights and what names them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = PathBuf> {
+        self.weights.iter().chain(&self.index).cloned()
     }
-    let section = Section::read(&index)?.section("weight_map")?;
+}
+
+/// The first of these files that a directory has.
+pub(super) fn choose(found: &Found, names: &[&'static str]) -> Result<WeightFiles> {
+    match names.iter().find(|name| found.has(name)) {
+        Some(name) if name.ends_with(INDEX) => shards(&found.path(name)),
+        Some(name) => Ok(WeightFiles::one(found.path(name))),
+        None => Err(ModelError::MissingWeights {
+            path: found.given().to_owned(),
+            names: names.join(", "),
+        }),
+    }
+}
+
+/// The only file of weights of a directory.
+pub(super) fn only(found: &Found) -> Result<WeightFiles> {
+    let is_weights = |name: &&str| {
+        let end = Path::new(name).extension().and_then(|end| end.to_str());
+        end.is_some_and(|end| ENDS.contains(&end)) && !OF_TRAININGS.contains(name)
+    };
+    let names: Vec<&str> = found.names().filter(is_weights).collect();
+    match names.as_slice() {
+        [] => Err(ModelError::MissingWeights {
+            path: found.given().to_owned(),
+            names: ENDS.map(|end| format!("*.{end}")).join(", "),
+        }),
+        [name] => Ok(WeightFiles::one(found.path(name))),
+        several => Err(ModelError::SeveralWeights {
+            path: found.given().to_owned(),
+            names: several.join(", "),
+        }),
+    }
+}
+
+/// The shards of an index.
+fn shards(index: &Path) -> Result<WeightFiles> {
+    let section = Section::read(index)?.section("weight_map")?;
+    let directory = index.parent().unwrap_or(Path::new("."));
     let mut shards = Vec::new();
     for (tensor, found) in section.entries() {
         // A shard lies beside its index; a path that leads elsewhere is not followed.
@@ -47,8 +89,8 @@ pub(crate) fn weight_files(directory: &Path) -> Result<WeightFiles> {
     if let Some(path) = shards.iter().find(|p| !p.is_file()) {
         return Err(ModelError::MissingFile {
             path: path.clone(),
-            purpose: "model.safetensors.index.json names it as a shard of the weights",
+            purpose: "the weights' index names it as a shard",
         });
     }
-    Ok(WeightFiles { weights: shards, index: Some(index) })
+    Ok(WeightFiles { weights: shards, index: Some(index.to_owned()) })
 }

@@ -6,41 +6,27 @@
 
 mod digest;
 mod files;
+mod found;
 mod section;
 mod stored;
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pytorch_reader::PytorchReader;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
-
-use self::stored::{OpenFile, Place, stored_type};
+use self::table::Entry;
 use crate::{ModelError, Result};
 
 pub(crate) use self::digest::digest;
-pub(crate) use self::files::{WEIGHTS, WeightFiles, weight_files};
+pub(crate) use self::files::{TRANSFORMERS, WEIGHTS, WeightFiles};
+pub(crate) use self::found::Found;
 pub(crate) use self::section::{Section, default_hint};
 pub(crate) use self::stored::{Stored, View};
+pub(crate) use self::table::Table;
 
 /// What a family's files call a tensor, and how the tensor lies there.
 pub(crate) type Naming = fn(&str) -> (String, View);
-
-/// Where a training's checkpoint keeps the model, and what PyTorch's wrapper for several devices
-/// puts before every name.
-const STATE_DICT: &str = "state_dict";
-const WRAPPER: &str = "module.";
-
-/// One tensor, still in its file.
-#[derive(Clone)]
-struct Entry {
-    place: Place,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    /// Thirds that have been taken, as bits.
-    taken: u8,
-}
 
 /// The tensors of a checkpoint that have not been taken yet; towers take theirs at the same time.
 pub(crate) struct Checkpoint {
@@ -53,88 +39,34 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Maps the files and reads their headers.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::Io`] and [`ModelError::Safetensors`]; the latter also for a tensor that
-    /// stands in two files.
-    pub(crate) fn open(
-        directory: &Path,
-        files: &[PathBuf],
-        defaulted_keys: Vec<String>,
-    ) -> Result<Self> {
-        let mut checkpoint = Self {
-            directory: directory.to_owned(),
+    /// Without tensors. `path` is for messages.
+    pub(crate) fn new(path: &Path, defaulted_keys: Vec<String>) -> Self {
+        Self {
+            directory: path.to_owned(),
             entries: Mutex::default(),
             dtypes: BTreeMap::new(),
             parameter_count: 0,
             defaulted_keys,
-        };
-        for path in files {
-            checkpoint.add_file(path)?;
         }
-        Ok(checkpoint)
     }
 
-    fn add_file(&mut self, path: &Path) -> Result<()> {
-        let malformed = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
-        let file = Arc::new(OpenFile::open(path)?);
-        let map = file.map(0..file.len()?)?;
-        let (header_len, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|e| malformed(explain(&e, &map)))?;
-        // The header is preceded by its own length in eight bytes.
-        let data_start = header_len + size_of::<u64>();
-        for (name, info) in metadata.tensors() {
-            let bytes = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
-            if bytes.end > map.len() {
-                return Err(malformed(format!(
-                    "tensor `{name}` ends at byte {}, the file has {}",
-                    bytes.end,
-                    map.len()
-                )));
-            }
-            let place = Place::Mapped(Arc::clone(&file), bytes);
-            if !self.add(&name, place, info.dtype, info.shape.clone()) {
-                return Err(malformed(format!("tensor `{name}` stands in an earlier file too")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the index of a file that PyTorch saved: a state dict, or a training's checkpoint
-    /// with one under `state_dict`. The pickle is parsed, nothing of it is executed.
+    /// Adds the tensors of a file.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Pickle`].
-    pub(crate) fn open_pickle(
-        directory: &Path,
-        path: &Path,
-        defaulted_keys: Vec<String>,
-    ) -> Result<Self> {
-        let malformed = |reason: String| ModelError::Pickle { path: path.to_owned(), reason };
-        let reader = PytorchReader::with_top_level_key(path, STATE_DICT)
-            .or_else(|_| PytorchReader::new(path))
-            .map_err(|e| malformed(e.to_string()))?;
-        let mut checkpoint = Self::open(directory, &[], defaulted_keys)?;
-        for (name, tensor) in reader.into_tensors() {
-            let (dtype, shape) = (stored_type(tensor.dtype()), tensor.shape().to_vec());
-            // Models that were trained on several devices have the name of the wrapper before
-            // each of their own.
-            let name = name.strip_prefix(WRAPPER).unwrap_or(&name);
-            if !checkpoint.add(name, Place::Pickled(tensor), dtype, shape) {
-                return Err(malformed(format!("tensor `{name}` stands twice")));
+    /// [`ModelError::RepeatedTensor`] for one that an earlier file has too.
+    pub(crate) fn add(&mut self, file: &Path, table: &Table) -> Result<()> {
+        for (name, entry) in &table.entries {
+            *self.dtypes.entry(format!("{:?}", entry.dtype)).or_default() += 1;
+            self.parameter_count += entry.shape.iter().product::<usize>() as u64;
+            if self.entries().insert(name.clone(), entry.clone()).is_some() {
+                return Err(ModelError::RepeatedTensor {
+                    path: file.to_owned(),
+                    name: name.clone(),
+                });
             }
         }
-        Ok(checkpoint)
-    }
-
-    /// Whether the name was new.
-    fn add(&mut self, name: &str, place: Place, dtype: Dtype, shape: Vec<usize>) -> bool {
-        *self.dtypes.entry(format!("{dtype:?}")).or_default() += 1;
-        self.parameter_count += shape.iter().product::<usize>() as u64;
-        self.entries().insert(name.to_owned(), Entry { place, dtype, shape, taken: 0 }).is_none()
+        Ok(())
     }
 
     /// Names of the tensors that have not been taken.
@@ -174,6 +106,13 @@ impl Checkpoint {
         let entry = self.entries().remove(name);
         if let Some(entry) = entry {
             self.parameter_count -= entry.shape.iter().product::<usize>() as u64;
+        }
+    }
+
+    /// Drops every tensor whose name begins so, unread, and does not count its weights.
+    pub(crate) fn leave(&mut self, prefix: &str) {
+        for name in self.names().into_iter().filter(|name| name.starts_with(prefix)) {
+            self.discard(&name);
         }
     }
 
@@ -304,32 +243,6 @@ impl Checkpoint {
             name: name.to_owned(),
             hint: default_hint(&self.defaulted_keys),
         }
-    }
-}
-
-/// What is wrong with a file whose header was refused, with the sizes that do not fit.
-fn explain(error: &SafeTensorError, bytes: &[u8]) -> String {
-    let size = bytes.len();
-    let header = bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-    match error {
-        SafeTensorError::HeaderTooSmall => {
-            format!("it has {size} bytes, too few for a header, so it is truncated")
-        }
-        SafeTensorError::HeaderTooLarge => {
-            format!("its header claims to have {header} bytes, more than any header has")
-        }
-        SafeTensorError::InvalidHeaderLength => format!(
-            "its header claims to have {header} bytes, the file has {size}, so it is truncated"
-        ),
-        SafeTensorError::MetadataIncompleteBuffer => format!(
-            "the tensors of its header do not end where the file ends, at byte {size}, so it is \
-             truncated or was written twice"
-        ),
-        SafeTensorError::TensorInvalidInfo => {
-            "a tensor of its header takes more or fewer bytes than its shape and type need"
-                .to_owned()
-        }
-        other => other.to_string(),
     }
 }
 

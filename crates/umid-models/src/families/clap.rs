@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR, model_type};
-use super::{Family, Opened, as_described, check};
-use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
+use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
+use super::{Family, Names, Opened, as_described, check};
+use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig, TextConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
@@ -24,26 +25,33 @@ pub(super) struct Clap;
 /// Names of the two factors on cosines: for ranking texts by a sound, and sounds by a text.
 pub(super) const LOGIT_SCALES: [&str; 2] = ["logit_scale_a", "logit_scale_t"];
 
+/// Buffers of older checkpoints that only count positions.
+const BUFFERS: [&str; 1] = ["text_model.embeddings.position_ids"];
+
 impl Family for Clap {
     fn layout(&self) -> &'static str {
         LAYOUT
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        model_type(directory).as_deref() == Some("clap")
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("clap")
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
-        let path = directory.join(CONFIG);
-        let (front_end_path, section) = feature_extractor(directory)?;
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let path = found.path(CONFIG);
+        let (front_end_path, section) = feature_extractor(found)?;
         let log_mel = LogMel::new(read_front_end(&section)?)?;
         let (config, defaulted) = read_config(&path, &log_mel)?;
-        let WeightFiles { weights, index } = weight_files(directory)?;
-        let checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, defaulted)?;
+        for name in BUFFERS {
+            checkpoint.discard(name);
+        }
         let mut files = vec![path, front_end_path];
-        files.extend(weights);
-        files.extend(index);
-        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, files })
+        files.extend(weights.all());
+        let front_end = FrontEnd::Audio(log_mel);
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -62,7 +70,7 @@ impl Family for Clap {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
         )
     }
 
@@ -75,7 +83,7 @@ impl Family for Clap {
         match (&config.text, &config.input, front_end) {
             (
                 TextConfig::Roberta(text),
-                InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. }),
+                Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
                 FrontEnd::Audio(log_mel),
             ) => Some(vec![
                 (CONFIG, config_json(config.embedding_dim, text, audio, precision)),
@@ -106,7 +114,7 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
             projection_activation,
         }),
-        input: InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?),
+        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?)),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
@@ -185,13 +193,13 @@ fn activation(section: &Section, key: &str, default: Activation) -> Result<Activ
 }
 
 /// The feature extractor's file, and the part of it that counts.
-fn feature_extractor(directory: &Path) -> Result<(PathBuf, Section)> {
-    let path = directory.join(PREPROCESSOR);
+fn feature_extractor(found: &Found) -> Result<(PathBuf, Section)> {
+    let path = found.path(PREPROCESSOR);
     if path.is_file() {
         let section = Section::read(&path)?;
         return Ok((path, section));
     }
-    let processor = directory.join(PROCESSOR);
+    let processor = found.path(PROCESSOR);
     if processor.is_file() {
         let section = Section::read(&processor)?.section("feature_extractor")?;
         return Ok((processor, section));

@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Family, Opened, as_described, check};
-use crate::checkpoint::{Checkpoint, Naming, Section, WeightFiles, weight_files};
+use super::{Family, Names, Opened, as_described, check};
+use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
-    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
     VitConfig,
 };
 use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
@@ -47,24 +48,24 @@ impl Family for Clip {
         LAYOUT
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        model_type(directory).as_deref() == Some("clip")
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("clip")
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
-        let path = directory.join(CONFIG);
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let path = found.path(CONFIG);
         let (config, defaulted) = read_config(&path)?;
-        let (preprocess_path, section) = preprocessor(directory)?;
+        let (preprocess_path, section) = preprocessor(found)?;
         let front_end = FrontEnd::Image(read_preprocess(&section)?);
-        let WeightFiles { weights, index } = weight_files(directory)?;
-        let mut checkpoint = Checkpoint::open(directory, &weights, defaulted)?;
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, defaulted)?;
         for name in POSITION_IDS {
             checkpoint.discard(name);
         }
         let mut files = vec![path, preprocess_path];
-        files.extend(weights);
-        files.extend(index);
-        Ok(Opened { config, front_end, checkpoint, files })
+        files.extend(weights.all());
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -80,7 +81,10 @@ impl Family for Clip {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Causal(_), InputConfig::Vit(_)))
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Clip(text), Some(InputConfig::Vit(_))) if text.is_clip()
+        )
     }
 
     fn files(
@@ -90,12 +94,14 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![
-                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                    (PREPROCESSOR, preprocess_json(preprocess)),
-                ])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Vit(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![
+                (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                (PREPROCESSOR, preprocess_json(preprocess)),
+            ]),
             _ => None,
         }
     }
@@ -103,12 +109,6 @@ impl Family for Clip {
 
 /// Name of the layout, of every family that transformers writes.
 pub(super) const LAYOUT: &str = "hugging-face";
-
-/// The `model_type` of a directory's `config.json`, if there is one that says it.
-pub(super) fn model_type(directory: &Path) -> Option<String> {
-    let section = Section::read(&directory.join(CONFIG)).ok()?;
-    section.optional_text("model_type").ok()?.map(str::to_owned)
-}
 
 /// Why a directory's `config.json` belongs to no family.
 pub(super) fn unknown_model(directory: &Path) -> ModelError {
@@ -129,18 +129,18 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     let mut vision = tower_section(&top, "vision_config")?;
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", 512)?,
-        text: TextConfig::Causal(CausalTextConfig {
-            vocabulary: text.count_or("vocab_size", 49_408)?,
-            context: text.count_or("max_position_embeddings", 77)?,
-            pooling: pooling(&mut text)?,
-            transformer: transformer(&mut text, 512, 8, 2_048)?,
-        }),
-        input: InputConfig::Vit(VitConfig {
+        text: TextConfig::Clip(ClipTextConfig::clip(
+            text.count_or("vocab_size", 49_408)?,
+            text.count_or("max_position_embeddings", 77)?,
+            pooling(&mut text)?,
+            transformer(&mut text, 512, 8, 2_048)?,
+        )),
+        input: Some(InputConfig::Vit(VitConfig {
             image_size: vision.count_or("image_size", 224)?,
             patch_size: vision.count_or("patch_size", 32)?,
             channels: vision.count_or("num_channels", 3)?,
             transformer: transformer(&mut vision, 768, 12, 3_072)?,
-        }),
+        })),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
@@ -186,17 +186,18 @@ fn transformer(
             }
         },
         layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
+        layer_scale: false,
     })
 }
 
 /// The image processor's file, and the part of it that counts.
-fn preprocessor(directory: &Path) -> Result<(PathBuf, Section)> {
-    let path = directory.join(PREPROCESSOR);
+fn preprocessor(found: &Found) -> Result<(PathBuf, Section)> {
+    let path = found.path(PREPROCESSOR);
     if path.is_file() {
         let section = Section::read(&path)?;
         return Ok((path, section));
     }
-    let processor = directory.join(PROCESSOR);
+    let processor = found.path(PROCESSOR);
     if processor.is_file() {
         let section = Section::read(&processor)?.section("image_processor")?;
         return Ok((processor, section));
@@ -286,13 +287,13 @@ fn read_preprocess(section: &Section) -> Result<Preprocess> {
 /// The contents of `config.json`.
 fn config_json(
     embedding_dim: usize,
-    text: &CausalTextConfig,
+    text: &ClipTextConfig,
     image: &VitConfig,
     precision: Precision,
 ) -> Value {
     let eos = match text.pooling {
-        Pooling::LargestId => LEGACY_EOS as u32,
         Pooling::FirstOf(eos) => eos,
+        _ => LEGACY_EOS as u32,
     };
     let mut text_json = transformer_json(&text.transformer, "clip_text_model");
     text_json["vocab_size"] = json!(text.vocabulary);

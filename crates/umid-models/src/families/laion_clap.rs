@@ -7,13 +7,11 @@
 //! the weights, in the form of the package's own model configurations, says otherwise. The
 //! tokenizer is roberta-base's, whose `tokenizer.json` is to be put there too.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 
 use super::clap::LOGIT_SCALES;
-use super::{Family, Opened, check};
-use crate::checkpoint::{Checkpoint, Naming, Section, View};
+use super::{Family, Names, Opened, check};
+use crate::checkpoint::{Checkpoint, Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
     Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig,
     TextConfig,
@@ -21,13 +19,14 @@ use crate::config::{
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
 const CONFIG: &str = "model_config.json";
-const SAFETENSORS: &str = "model.safetensors";
-const PICKLE: &str = "pt";
+/// What the names of the audio tower's tensors begin with.
+const AUDIO: &str = "audio_branch.";
 /// Width of one of roberta-base's attention heads.
 const HEAD_WIDTH: usize = 64;
 /// PyTorch's default for layer norms, and roberta-base's.
@@ -58,33 +57,27 @@ impl Family for LaionClap {
         "laion-clap"
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        directory.join(CONFIG).is_file() || matches!(pickles(directory).as_slice(), [_])
+    fn recognises(&self, found: &Found) -> bool {
+        let has_configuration = found.has(CONFIG) && found.has(WEIGHTS);
+        has_configuration || found.bare().is_some_and(|table| table.holds(AUDIO))
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
+    fn weights(&self, found: &Found) -> Result<WeightFiles> {
+        found.weights(&[WEIGHTS]).or_else(|_| found.only_weights())
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
         let mut files = Vec::new();
-        let config_path = directory.join(CONFIG);
-        let given = if config_path.is_file() {
+        let config_path = found.path(CONFIG);
+        let given = if found.has(CONFIG) {
             files.push(config_path.clone());
             Section::read(&config_path)?
         } else {
             Section::empty(&config_path)
         };
-        let safetensors = directory.join(SAFETENSORS);
-        let mut checkpoint = if safetensors.is_file() {
-            files.push(safetensors);
-            Checkpoint::open(directory, &files[files.len() - 1..], Vec::new())?
-        } else {
-            let Ok([pickle]) = <[PathBuf; 1]>::try_from(pickles(directory)) else {
-                return Err(ModelError::MissingFile {
-                    path: safetensors,
-                    purpose: "it (or one .pt file) holds the weights",
-                });
-            };
-            files.push(pickle);
-            Checkpoint::open_pickle(directory, &files[files.len() - 1], Vec::new())?
-        };
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        files.extend(weights.all());
         for name in checkpoint.names() {
             if UNUSED.iter().any(|prefix| name.starts_with(prefix))
                 || UNUSED_BUFFERS.iter().any(|suffix| name.ends_with(suffix))
@@ -97,7 +90,9 @@ impl Family for LaionClap {
         let defaulted = shapes.defaulted;
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
-        Ok(Opened { config, front_end: FrontEnd::Audio(log_mel), checkpoint, files })
+        let front_end = FrontEnd::Audio(log_mel);
+        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -113,7 +108,10 @@ impl Family for LaionClap {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Roberta(_), InputConfig::Cnn14(_)))
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Roberta(_), Some(InputConfig::Cnn14(_)))
+        )
     }
 
     fn files(
@@ -123,19 +121,17 @@ impl Family for LaionClap {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Roberta(text), InputConfig::Cnn14(audio), FrontEnd::Audio(log_mel)) => {
+            (
+                TextConfig::Roberta(text),
+                Some(InputConfig::Cnn14(audio)),
+                FrontEnd::Audio(log_mel),
+            ) => {
                 let dim = config.embedding_dim;
                 Some(vec![(CONFIG, config_json(dim, text, audio, log_mel.params()))])
             }
             _ => None,
         }
     }
-}
-
-fn pickles(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let is_pickle = |path: &PathBuf| path.extension().is_some_and(|e| e == PICKLE);
-    entries.map(|entry| entry.path()).filter(is_pickle).collect()
 }
 
 /// A configuration that is put together from what is given and from the tensors' shapes.
@@ -159,7 +155,7 @@ impl Shapes<'_> {
         };
         let text = TextConfig::Roberta(self.text()?);
         let embedding_dim = self.axis("audio_projection.0.weight", 0)?;
-        Ok((ModelConfig { embedding_dim, text, input }, log_mel))
+        Ok((ModelConfig { embedding_dim, text, input: Some(input) }, log_mel))
     }
 
     fn cnn14(&self, frames: usize, mel_bins: usize) -> Result<Cnn14Config> {

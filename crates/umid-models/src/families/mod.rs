@@ -1,8 +1,8 @@
 //! The families of checkpoints, one file each.
 //!
-//! A family recognises a directory, reads its configuration into a [`ModelConfig`] and a
+//! A family recognises what a path holds, reads its configuration into a [`ModelConfig`] and a
 //! [`FrontEnd`], and says what its files call a tensor. Adding one is its file and one line in
-//! [`FAMILIES`].
+//! [`FAMILIES`]. Which family a path is opened with is decided here, in [`recognise`].
 
 mod clap;
 mod clip;
@@ -13,26 +13,46 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::checkpoint::{Checkpoint, Naming, View, WEIGHTS, default_hint};
-use crate::config::ModelConfig;
+use crate::checkpoint::{
+    Checkpoint, Found, Naming, TRANSFORMERS, Table, View, WEIGHTS, WeightFiles, default_hint,
+};
+use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
 use crate::towers::within;
 use crate::{ModelError, Result};
 
-/// Every family, in the order in which they are asked: a directory with files of two layouts, as
-/// the LAION repositories have, is read in the Hugging Face layout.
+/// Every family, in the order in which they are asked: a directory with complete files of two
+/// layouts, as the LAION repositories have, is read in the Hugging Face layout.
 pub(crate) const FAMILIES: [&dyn Family; 4] =
     [&clip::Clip, &clap::Clap, &open_clip::OpenClip, &laion_clap::LaionClap];
 
-/// What a family makes of a directory.
+/// What a family makes of what a path holds.
 pub(crate) struct Opened {
     pub(crate) config: ModelConfig,
     pub(crate) front_end: FrontEnd,
     pub(crate) checkpoint: Checkpoint,
+    pub(crate) names: Names,
     /// Every file that was read, for the digest.
     pub(crate) files: Vec<PathBuf>,
+    /// What was inferred and assumed; the files are added when all of them are known.
+    pub(crate) provenance: Provenance,
+}
+
+/// What a checkpoint's files call the tensors of each tower.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) text: Naming,
+    pub(crate) input: Naming,
+}
+
+impl Names {
+    /// The same for both.
+    pub(crate) fn of_both(naming: Naming) -> Self {
+        Self { text: naming, input: naming }
+    }
 }
 
 /// A kind of checkpoint.
@@ -40,13 +60,24 @@ pub(crate) trait Family: Sync {
     /// Name of the layout.
     fn layout(&self) -> &'static str;
 
-    /// Whether a directory is of this family.
-    fn recognises(&self, directory: &Path) -> bool;
+    /// Whether a path holds a checkpoint of this family, by its configuration or, if it has none,
+    /// by the names of its tensors ([`Found::bare`]).
+    fn recognises(&self, found: &Found) -> bool;
+
+    /// The files with the weights.
+    fn weights(&self, found: &Found) -> Result<WeightFiles> {
+        found.weights(&TRANSFORMERS)
+    }
+
+    /// Whether the activation is asked of the user, since no file says it.
+    fn takes_activation(&self) -> bool {
+        false
+    }
 
     /// Reads everything but the tokenizer and the towers.
-    fn open(&self, directory: &Path) -> Result<Opened>;
+    fn open(&self, found: &Found) -> Result<Opened>;
 
-    /// What the family's files call a tensor.
+    /// What a tensor is called in the files that the family writes.
     fn naming(&self) -> Naming;
 
     /// Names of the logarithms of the factors on cosines. The first is the model's.
@@ -77,19 +108,33 @@ pub(crate) trait Family: Sync {
     }
 }
 
-/// The family of a directory.
-pub(crate) fn recognise(directory: &Path) -> Result<&'static dyn Family> {
-    if !directory.is_dir() {
-        return Err(ModelError::NotADirectory { path: directory.to_owned() });
-    }
-    if let Some(family) = FAMILIES.iter().find(|family| family.recognises(directory)) {
+/// The family of what a path holds: the first that recognises it and finds its weights. A
+/// configuration without its weights does not win over one that has them.
+pub(crate) fn recognise(found: &Found) -> Result<&'static dyn Family> {
+    let candidates: Vec<_> =
+        FAMILIES.into_iter().filter(|family| family.recognises(found)).collect();
+    let complete = candidates.iter().find(|family| family.weights(found).is_ok());
+    if let Some(family) = complete.or(candidates.first()) {
         return Ok(*family);
     }
     // A configuration of a model that no family knows says best what is wrong.
-    if directory.join(clip::CONFIG).is_file() {
-        return Err(clip::unknown_model(directory));
+    if found.model_type().is_some() {
+        return Err(clip::unknown_model(found.directory()));
     }
-    Err(ModelError::UnknownLayout { path: directory.to_owned() })
+    match found.only_weights() {
+        Err(error @ ModelError::SeveralWeights { .. }) => Err(error),
+        _ if found.has(clip::CONFIG) && found.is_directory() => {
+            Err(clip::unknown_model(found.directory()))
+        }
+        Ok(files) => Err(unknown_weights(&files.weights[0], &*found.table(&files.weights[0])?)),
+        Err(_) => Err(ModelError::UnknownLayout { path: found.given().to_owned() }),
+    }
+}
+
+fn unknown_weights(path: &Path, table: &Table) -> ModelError {
+    const NAMES_SHOWN: usize = 3;
+    let names: Vec<&str> = table.names().take(NAMES_SHOWN).collect();
+    ModelError::UnknownWeights { path: path.to_owned(), names: names.join(", ") }
 }
 
 /// A tensor is called what the tower calls it.
@@ -102,8 +147,8 @@ fn as_described(name: &str) -> (String, View) {
 fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> {
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
-        config.text.check(),
-        config.input.check(),
+        config.text.check(config.embedding_dim),
+        config.input.as_ref().map_or(Ok(()), InputConfig::check),
     ];
     checks.into_iter().try_for_each(|checked| {
         checked.map_err(|invalid| ModelError::InvalidConfigValue {

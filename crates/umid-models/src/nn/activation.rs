@@ -7,6 +7,10 @@ use umid_core::gelu;
 
 /// Slope of the sigmoid in quick-GELU (OpenAI's CLIP, `model.py`).
 const QUICK_GELU_SLOPE: f64 = 1.702;
+/// Of the approximation of the GELU through the hyperbolic tangent (Hendrycks and Gimpel 2016,
+/// section 2): the root of 2 / pi, and the factor on the cube.
+const GELU_TANH_SLOPE: f64 = 0.797_884_560_802_865_4;
+const GELU_TANH_CUBIC: f64 = 0.044_715;
 
 /// Activation function of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,8 @@ pub enum Activation {
     QuickGelu,
     /// The exact GELU, through the error function.
     Gelu,
+    /// The approximation of the GELU through the hyperbolic tangent.
+    GeluTanh,
     /// The positive part.
     Relu,
 }
@@ -26,6 +32,7 @@ impl Activation {
         match self {
             Self::QuickGelu => "quick_gelu",
             Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
             Self::Relu => "relu",
         }
     }
@@ -34,6 +41,7 @@ impl Activation {
         match self {
             Self::QuickGelu => umid_kernels::Activation::QuickGelu,
             Self::Gelu => umid_kernels::Activation::Gelu,
+            Self::GeluTanh => umid_kernels::Activation::GeluTanh,
             Self::Relu => umid_kernels::Activation::Relu,
         }
     }
@@ -42,6 +50,11 @@ impl Activation {
         match self {
             Self::QuickGelu => inner.clone() * sigmoid(inner * QUICK_GELU_SLOPE),
             Self::Gelu => gelu(inner),
+            Self::GeluTanh => {
+                let factor = inner.clone().powi_scalar(2) * GELU_TANH_CUBIC + 1.0;
+                // (1 + tanh(x)) / 2 is the logistic function of 2 x.
+                inner.clone() * sigmoid(inner * factor * (2.0 * GELU_TANH_SLOPE))
+            }
             Self::Relu => relu(inner),
         }
     }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
@@ -35,6 +35,10 @@ pub(crate) struct BlockNames {
     pub(crate) fc2: &'static str,
 }
 
+/// Names of the learnt scales on what attention and the perceptron add, below the block's own name
+/// (transformers, `Dinov2LayerScale`; CLIP has none in that layout).
+const LAYER_SCALES: [&str; 2] = ["layer_scale1.lambda1", "layer_scale2.lambda1"];
+
 /// Where a block's two norms are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NormOrder {
@@ -51,6 +55,8 @@ pub(crate) enum Attend {
     Everywhere,
     /// Itself and earlier tokens.
     Backwards,
+    /// Those that a mask of the batch leaves; see [`Transformer::forward_masked`].
+    Masked,
     /// Those of its window, on a grid of this many rows and columns.
     Windows(ShiftedWindows, [usize; 2]),
 }
@@ -68,6 +74,8 @@ pub(crate) struct BlockConfig {
     pub(crate) qkv_bias: bool,
     pub(crate) activation: Activation,
     pub(crate) epsilon: f64,
+    /// Whether what is added to the residual stream is multiplied by a learnt scale.
+    pub(crate) layer_scale: bool,
 }
 
 /// A stack of residual blocks.
@@ -124,7 +132,9 @@ impl Transformer {
                 let tokens = hidden.dims()[0] / batch;
                 frozen::forward(stack, hidden, tokens, None)
             }
-            None => self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch)),
+            None => {
+                self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None))
+            }
         }
     }
 
@@ -146,8 +156,29 @@ impl Transformer {
             return rows_at(&hidden, positions);
         };
         let batch = positions.len();
-        let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch));
+        let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None));
         last.forward_at(&hidden, positions)
+    }
+
+    /// The stream after the last block, of tokens that do not see all others.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch * tokens, width]`
+    /// - hidden_pairs: `[batch, 1, tokens, tokens]`, true where a query (a row) must not see a key
+    ///
+    /// # Panics
+    ///
+    /// If the kernels have the blocks: those of [`Attend::Masked`] stay burn's.
+    pub(crate) fn forward_masked(
+        &self,
+        hidden: Tensor<2>,
+        hidden_pairs: &Tensor<4, Bool>,
+        batch: usize,
+    ) -> Tensor<2> {
+        assert!(self.frozen.is_none(), "the kernels know no mask");
+        let mask = Some(hidden_pairs);
+        self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, mask))
     }
 
     /// The norm that the last block of a post-norm stack ends with.
@@ -168,6 +199,9 @@ pub(crate) struct Block {
     fc2: Linear,
     /// Where attention stays within windows.
     windows: Option<WindowAttention>,
+    /// Factors on what attention adds to the stream, and on what the perceptron adds.
+    scales: Option<[Param<Tensor<1>>; 2]>,
+    masked: bool,
     causal: bool,
     heads: usize,
     epsilon: f64,
@@ -185,7 +219,7 @@ impl Block {
         let norm = || visit::layer_norm(width, config.epsilon, device);
         let linear = |input, output, bias| visit::linear(input, output, bias, device);
         let windows = match config.attend {
-            Attend::Everywhere | Attend::Backwards => None,
+            Attend::Everywhere | Attend::Backwards | Attend::Masked => None,
             Attend::Windows(windows, grid) => {
                 Some(WindowAttention::new(windows, grid, config.heads, device))
             }
@@ -198,6 +232,8 @@ impl Block {
             fc1: linear(width, inner, true),
             fc2: linear(inner, width, true),
             windows,
+            scales: config.layer_scale.then(|| [0; 2].map(|_| visit::empty([width], device))),
+            masked: matches!(config.attend, Attend::Masked),
             causal: matches!(config.attend, Attend::Backwards),
             heads: config.heads,
             epsilon: config.epsilon,
@@ -218,14 +254,18 @@ impl Block {
         visitor.linear(&at(names.output), &mut self.output)?;
         visitor.norm(&at(names.norm2), &mut self.norm2)?;
         visitor.linear(&at(names.fc1), &mut self.fc1)?;
-        visitor.linear(&at(names.fc2), &mut self.fc2)
+        visitor.linear(&at(names.fc2), &mut self.fc2)?;
+        let mut scales = self.scales.iter_mut().flatten().zip(LAYER_SCALES);
+        scales.try_for_each(|(scale, name)| visitor.plain(&at(name), scale))
     }
 
-    /// Whether there is a kernel for this block. The kernels know pre-norm blocks and windows that
-    /// fill their grid.
+    /// Whether there is a kernel for this block. The kernels know pre-norm blocks without a layer
+    /// scale, and windows that fill their grid.
     fn fits(&self) -> bool {
         let [width, inner] = self.fc1.weight.lazy_shape().dims();
         self.order == NormOrder::Before
+            && !self.masked
+            && self.scales.is_none()
             && fits(width, inner, self.heads)
             && self.windows.as_ref().is_none_or(WindowAttention::fill_grid)
     }
@@ -269,15 +309,21 @@ impl Block {
     /// # Shapes
     ///
     /// - hidden, output: `[batch * tokens, width]`
-    fn forward(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+    /// - mask: as of [`Transformer::forward_masked`]
+    fn forward(
+        &self,
+        hidden: Tensor<2>,
+        batch: usize,
+        mask: Option<&Tensor<4, Bool>>,
+    ) -> Tensor<2> {
         match self.order {
             NormOrder::Before => {
-                let attended = self.attended(normed(&self.norm1, hidden.clone()), batch);
+                let attended = self.attended(normed(&self.norm1, hidden.clone()), batch, mask);
                 let hidden = hidden + attended;
                 hidden.clone() + self.perceptron(normed(&self.norm2, hidden))
             }
             NormOrder::After => {
-                let attended = self.attended(hidden.clone(), batch);
+                let attended = self.attended(hidden.clone(), batch, mask);
                 let hidden = normed(&self.norm1, hidden + attended);
                 normed(&self.norm2, hidden.clone() + self.perceptron(hidden))
             }
@@ -307,15 +353,33 @@ impl Block {
     }
 
     /// What each token gathers: `[batch * tokens, width]`.
-    fn attended(&self, source: Tensor<2>, batch: usize) -> Tensor<2> {
+    fn attended(
+        &self,
+        source: Tensor<2>,
+        batch: usize,
+        mask: Option<&Tensor<4, Bool>>,
+    ) -> Tensor<2> {
         let shape = source.dims();
-        if let Some(windows) = &self.windows {
-            return self.output.forward(windows.attend(source, batch, &self.qkv, self.heads));
+        let context = if let Some(windows) = &self.windows {
+            windows.attend(source, batch, &self.qkv, self.heads)
+        } else {
+            let [q, k, v] = self.heads(self.qkv.forward(source), batch);
+            let mask = mask.map(|mask| {
+                let [batch, _, queries, keys] = mask.dims();
+                mask.clone().expand([batch, self.heads, queries, keys])
+            });
+            let options = AttentionModuleOptions { is_causal: self.causal, ..Default::default() };
+            attention(q, k, v, mask, None, options).swap_dims(1, 2).reshape(shape)
+        };
+        self.scaled(0, self.output.forward(context))
+    }
+
+    /// What attention (0) or the perceptron (1) adds to the stream, times its learnt scale.
+    fn scaled(&self, part: usize, added: Tensor<2>) -> Tensor<2> {
+        match &self.scales {
+            Some(scales) => added * scales[part].val().unsqueeze_dim(0),
+            None => added,
         }
-        let [q, k, v] = self.heads(self.qkv.forward(source), batch);
-        let options = AttentionModuleOptions { is_causal: self.causal, ..Default::default() };
-        let context = attention(q, k, v, None, None, options);
-        self.output.forward(context.swap_dims(1, 2).reshape(shape))
     }
 
     /// What one token of each sequence gathers: `[batch, width]`.
@@ -325,11 +389,11 @@ impl Block {
         let [q] = self.heads(self.project(rows_at(source, positions), 0, width), batch);
         let mask = self.causal.then(|| later_than(positions, rows / batch, &source.device()));
         let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
-        self.output.forward(context.swap_dims(1, 2).reshape([batch, width]))
+        self.scaled(0, self.output.forward(context.swap_dims(1, 2).reshape([batch, width])))
     }
 
     fn perceptron(&self, source: Tensor<2>) -> Tensor<2> {
-        self.fc2.forward(self.activation.apply(self.fc1.forward(source)))
+        self.scaled(1, self.fc2.forward(self.activation.apply(self.fc1.forward(source))))
     }
 
     /// Some of the columns of query, key and value.
@@ -366,7 +430,7 @@ impl Block {
 /// - hidden: `[batch * tokens, width]`
 /// - positions: `batch` positions
 /// - output: `[batch, width]`
-fn rows_at(hidden: &Tensor<2>, positions: &[usize]) -> Tensor<2> {
+pub(crate) fn rows_at(hidden: &Tensor<2>, positions: &[usize]) -> Tensor<2> {
     let tokens = hidden.dims()[0] / positions.len();
     let rows: Vec<i64> =
         positions.iter().enumerate().map(|(i, token)| (i * tokens + token) as i64).collect();

@@ -137,6 +137,7 @@ impl HtsatConfig {
             qkv_bias: self.qkv_bias,
             activation: self.activation,
             epsilon: self.epsilon,
+            layer_scale: false,
         }
     }
 }

@@ -5,12 +5,14 @@
 //! [`nn::visit`](crate::nn::visit)); and a forward pass. Adding one is its file and one line in
 //! [`text_towers`] or [`input_towers`].
 
-mod causal;
+mod clip_text;
 mod cnn14;
+mod convnext;
 mod fusion;
 mod htsat;
 mod resnet;
 mod roberta;
+mod timm_vit;
 mod vit;
 
 use burn::module::Module;
@@ -18,12 +20,14 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
-pub use causal::{CausalText, CausalTextConfig, Pooling};
+pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
+pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
 pub use vit::{Vit, VitConfig};
 
 use crate::Result;
@@ -53,7 +57,7 @@ pub(crate) trait TextModule {
     /// Names every tensor.
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()>;
 
-    /// Embeds token sequences of one length, without padding.
+    /// Embeds token sequences of one length, padded to the context if the configuration says so.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput;
 }
 
@@ -70,10 +74,14 @@ pub(crate) trait TextConfigOf {
     fn context(&self) -> usize;
     /// Number of token ids.
     fn vocabulary(&self) -> usize;
+    /// Whether an embedding depends on padding, so that every text is padded to the context.
+    fn is_padded(&self) -> bool {
+        false
+    }
     /// Layers and width, in words.
     fn dimensions(&self) -> String;
     /// Checks what no shape of a tensor would show.
-    fn check(&self) -> Result<(), Invalid>;
+    fn check(&self, embedding_dim: usize) -> Result<(), Invalid>;
 }
 
 /// An input tower, beyond what an inversion asks of it.
@@ -156,13 +164,19 @@ macro_rules! text_towers {
                 match self { $(Self::$variant(config) => config.vocabulary()),+ }
             }
 
+            /// Whether an embedding depends on padding, so that every text is padded to the
+            /// context; see [`TextTokenizer::padded`](crate::TextTokenizer::padded).
+            pub fn is_padded(&self) -> bool {
+                match self { $(Self::$variant(config) => config.is_padded()),+ }
+            }
+
             /// Layers and width, in words.
             pub fn dimensions(&self) -> String {
                 match self { $(Self::$variant(config) => config.dimensions()),+ }
             }
 
-            pub(crate) fn check(&self) -> Result<(), Invalid> {
-                match self { $(Self::$variant(config) => config.check()),+ }
+            pub(crate) fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
+                match self { $(Self::$variant(config) => config.check(embedding_dim)),+ }
             }
         }
 
@@ -171,11 +185,12 @@ macro_rules! text_towers {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }
 
-            /// Embeds token sequences of one length, without padding.
+            /// Embeds token sequences of one length.
             ///
             /// # Shapes
             ///
-            /// `ids` holds `batch` sequences of equal length, at most the context.
+            /// `ids` holds `batch` sequences of equal length: without padding, or, if
+            /// [`TextConfig::is_padded`], padded to the context.
             ///
             /// # Panics
             ///
@@ -275,8 +290,8 @@ macro_rules! input_towers {
 }
 
 text_towers! {
-    /// CLIP's.
-    Causal(CausalTextConfig => CausalText),
+    /// CLIP's, and those made after it.
+    Clip(ClipTextConfig => ClipText),
     /// CLAP's.
     Roberta(RobertaConfig => Roberta),
 }
@@ -284,6 +299,10 @@ text_towers! {
 input_towers! {
     /// A vision transformer.
     Vit(VitConfig => Vit),
+    /// One of timm's vision transformers.
+    TimmVit(TimmVitConfig => TimmVit),
+    /// A ConvNeXt.
+    ConvNext(ConvNextConfig => ConvNext),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.
@@ -334,6 +353,8 @@ pub struct TransformerConfig {
     pub activation: Activation,
     /// Epsilon of every layer norm.
     pub layer_norm_epsilon: f64,
+    /// Whether what a block adds to the residual stream is multiplied by a learnt scale.
+    pub layer_scale: bool,
 }
 
 impl TransformerConfig {
@@ -357,6 +378,7 @@ impl TransformerConfig {
             qkv_bias: true,
             activation: self.activation,
             epsilon: self.layer_norm_epsilon,
+            layer_scale: self.layer_scale,
         };
         std::iter::repeat_n(block, self.layers)
     }

@@ -70,6 +70,7 @@ impl TextConfigOf for RobertaConfig {
             qkv_bias: true,
             activation: self.activation,
             epsilon: self.epsilon,
+            layer_scale: false,
         };
         // Positions are counted from behind the padding token's id.
         let skipped = self.padding_id + 1;
@@ -103,7 +104,7 @@ impl TextConfigOf for RobertaConfig {
         format!("{} x {}", self.layers, self.width)
     }
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn check(&self, _: usize) -> Result<(), Invalid> {
         for (key, size) in [
             ("vocabulary of the text tower", self.vocabulary),
             ("positions of the text tower", self.positions),

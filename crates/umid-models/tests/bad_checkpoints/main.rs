@@ -132,10 +132,39 @@ fn missing_directory() {
 }
 
 #[test]
-fn file_instead_of_directory() {
+fn a_file_that_holds_no_weights() {
     let checkpoint = Checkpoint::copy(HF);
-    let parts = [WEIGHTS, "no model directory", "give the directory that holds"];
-    assert_variant!(refused_path(&checkpoint.path(WEIGHTS), &parts), NotADirectory);
+    checkpoint.remove("config.json");
+    let parts = ["tokenizer.json", "is not the PyTorch checkpoint", "download it again"];
+    assert_variant!(refused_path(&checkpoint.path("tokenizer.json"), &parts), Pickle);
+}
+
+#[test]
+fn several_weights_without_a_configuration() {
+    let checkpoint = Checkpoint::copy(HF);
+    checkpoint.remove("config.json");
+    checkpoint.write("epoch_1.pt", "");
+    let parts = ["epoch_1.pt, model.safetensors", "give the path of the one that is meant"];
+    assert_variant!(refused(&checkpoint, &parts), SeveralWeights);
+}
+
+#[test]
+fn weights_of_an_unknown_kind() {
+    let checkpoint = Checkpoint::copy(HF);
+    checkpoint.remove("config.json");
+    let parts = [WEIGHTS, "logit_scale, text_model.", "no configuration beside it"];
+    assert_variant!(refused(&checkpoint, &parts), UnknownWeights);
+}
+
+/// Other packages call their configurations `config.json` too.
+#[test]
+fn a_configuration_without_its_weights_does_not_win() {
+    for config in ["{}", r#"{"architecture": "vit"}"#, r#"{"model_type": "clip"}"#, "[]"] {
+        let checkpoint = Checkpoint::copy(OPEN_CLIP);
+        checkpoint.write("config.json", config);
+        let model = checkpoint.load().unwrap_or_else(|e| panic!("{config}: {e}"));
+        assert_eq!(model.source.layout, "open-clip", "{config}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ fn missing_weights() {
     for (fixture, file) in [(HF, WEIGHTS), (OPEN_CLIP, "open_clip_model.safetensors")] {
         let checkpoint = Checkpoint::copy(fixture);
         checkpoint.remove(file);
-        let parts = [file, "is missing", "it holds the weights", "copy it from"];
-        assert_variant!(refused(&checkpoint, &parts), MissingFile);
+        let parts = [file, "holds no weights", "pytorch_model.bin", "copy one from"];
+        assert_variant!(refused(&checkpoint, &parts), MissingWeights);
     }
 }
 
@@ -193,6 +193,6 @@ fn tensor_in_two_shards() {
     checkpoint.edit_json(INDEX, |index| {
         index["weight_map"]["logit_scale"] = json!("model-00005-of-00004.safetensors");
     });
-    let parts = ["model-00005-of-00004.safetensors", "in an earlier file too", "download it again"];
-    assert_variant!(refused(&checkpoint, &parts), Safetensors);
+    let parts = ["model-00005-of-00004.safetensors", "in an earlier file too", "download"];
+    assert_variant!(refused(&checkpoint, &parts), RepeatedTensor);
 }

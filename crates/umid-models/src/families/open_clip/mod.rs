@@ -8,28 +8,40 @@ mod config;
 mod names;
 mod preprocess;
 mod text;
+mod timm;
 mod vision;
-
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use self::config::read_config;
-use self::names::stored_name;
+use self::config::{Read, read_config};
+use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
 use super::{Family, Opened};
-use crate::checkpoint::{Checkpoint, Naming, Section};
+use crate::Result;
+use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
-    Activation, CausalTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
-use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
+use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
-use crate::{ModelError, Result};
 
 /// The configuration's file name.
 const CONFIG: &str = "open_clip_config.json";
+/// The name of a written model's weights.
 const WEIGHTS: &str = "open_clip_model.safetensors";
+/// What open_clip calls weights, in the order in which it looks for them in a directory.
+const ALL_WEIGHTS: [&str; 8] = [
+    WEIGHTS,
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pth",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model.pth",
+    "model.pth",
+];
 
 /// `CLIP` of open_clip.
 pub(super) struct OpenClip;
@@ -39,27 +51,33 @@ impl Family for OpenClip {
         "open-clip"
     }
 
-    fn recognises(&self, directory: &Path) -> bool {
-        directory.join(CONFIG).is_file()
+    fn recognises(&self, found: &Found) -> bool {
+        found.has(CONFIG)
     }
 
-    fn open(&self, directory: &Path) -> Result<Opened> {
-        let config_path = directory.join(CONFIG);
+    fn weights(&self, found: &Found) -> Result<WeightFiles> {
+        found.weights(&ALL_WEIGHTS)
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
-        let path = directory.join(WEIGHTS);
-        if !path.is_file() {
-            return Err(ModelError::MissingFile {
-                path,
-                purpose: "it holds the weights (pickled .bin and .pt files are not read)",
-            });
-        }
-        let files = vec![config_path, path];
-        let mut checkpoint = Checkpoint::open(directory, &files[1..], defaulted)?;
+        let weights = self.weights(found)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        let Read { config, image, defaulted } = read_config(&top, &checkpoint)?;
+        checkpoint.defaulted(defaulted);
+        let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files })
+        let front_end = match image {
+            Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
+            Err(reason) => {
+                checkpoint.leave("visual.");
+                FrontEnd::Absent { modality: Modality::Image, reason }
+            }
+        };
+        let (names, provenance) = (names(&config), Provenance::default());
+        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -83,9 +101,9 @@ impl Family for OpenClip {
         matches!(
             (&config.text, &config.input),
             (
-                TextConfig::Causal(CausalTextConfig { pooling: Pooling::LargestId, .. }),
-                InputConfig::Resnet(_)
-            )
+                TextConfig::Clip(text @ ClipTextConfig { pooling: Pooling::LargestId, .. }),
+                Some(InputConfig::Resnet(_))
+            ) if text.is_clip()
         )
     }
 
@@ -96,9 +114,11 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Causal(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Resnet(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))]),
             _ => None,
         }
     }
@@ -107,7 +127,7 @@ impl Family for OpenClip {
 /// The contents of the configuration's file. open_clip resizes and crops to the image's size.
 fn config_json(
     embedding_dim: usize,
-    text: &CausalTextConfig,
+    text: &ClipTextConfig,
     image: &ResnetConfig,
     preprocess: &Preprocess,
 ) -> Value {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::config::{LAYER_NORM_EPSILON, mlp_width, plain};
 use crate::Result;
 use crate::checkpoint::Section;
-use crate::config::{Activation, CausalTextConfig, Pooling, TextConfig, TransformerConfig};
+use crate::config::{Activation, ClipTextConfig, Pooling, TextConfig, TransformerConfig};
 
 /// The text tower.
 pub(super) fn read(text: &mut Section, activation: Activation) -> Result<TextConfig> {
@@ -32,17 +32,18 @@ pub(super) fn read(text: &mut Section, activation: Activation) -> Result<TextCon
         }
     }
     let width = text.count_or("width", 512)?;
-    Ok(TextConfig::Causal(CausalTextConfig {
-        vocabulary: text.count_or("vocab_size", 49_408)?,
-        context: text.count_or("context_length", 77)?,
-        pooling: Pooling::LargestId,
-        transformer: TransformerConfig {
+    Ok(TextConfig::Clip(ClipTextConfig::clip(
+        text.count_or("vocab_size", 49_408)?,
+        text.count_or("context_length", 77)?,
+        Pooling::LargestId,
+        TransformerConfig {
             width,
             layers: text.count_or("layers", 12)?,
             heads: text.count_or("heads", 8)?,
             mlp_width: mlp_width(text, width)?,
             activation,
             layer_norm_epsilon: LAYER_NORM_EPSILON,
+            layer_scale: false,
         },
-    }))
+    )))
 }
