@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
+pub use crate::nn::projection::ProjectionConfig;
 pub use crate::towers::{
     ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
     ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig, VitConfig,
