@@ -146,7 +146,8 @@ impl Model {
             Ok::<_, ModelError>(text)
         };
         let input = || {
-            let mut tower = config.input.build(config.embedding_dim, device);
+            let Some(input) = &config.input else { return Ok(None) };
+            let mut tower = input.build(config.embedding_dim, device);
             let source = source(names.input);
             if options.towers == Towers::TextAlone {
                 tower.describe(&mut Passer { source })?;

@@ -71,7 +71,7 @@ impl Family for Clap {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
         )
     }
 
@@ -83,7 +83,7 @@ impl Family for Clap {
     ) -> Option<Vec<(&'static str, Value)>> {
         let (
             TextConfig::Roberta(text),
-            InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. }),
+            Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
             FrontEnd::Audio(log_mel),
         ) = (&config.text, &config.input, front_end)
         else {
@@ -122,7 +122,7 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
             projection,
         }),
-        input: InputConfig::Htsat(htsat(&mut audio, log_mel, projection)?),
+        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection)?)),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

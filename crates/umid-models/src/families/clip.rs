@@ -83,7 +83,7 @@ impl Family for Clip {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Clip(text), InputConfig::Vit(_)) if text.is_clip()
+            (TextConfig::Clip(text), Some(InputConfig::Vit(_))) if text.is_clip()
         )
     }
 
@@ -94,12 +94,14 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![
-                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                    (PREPROCESSOR, preprocess_json(preprocess)),
-                ])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Vit(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![
+                (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                (PREPROCESSOR, preprocess_json(preprocess)),
+            ]),
             _ => None,
         }
     }
@@ -133,12 +135,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
             pooling(&mut text)?,
             transformer(&mut text, 512, 8, 2_048)?,
         )),
-        input: InputConfig::Vit(VitConfig {
+        input: Some(InputConfig::Vit(VitConfig {
             image_size: vision.count_or("image_size", 224)?,
             patch_size: vision.count_or("patch_size", 32)?,
             channels: vision.count_or("num_channels", 3)?,
             transformer: transformer(&mut vision, 768, 12, 3_072)?,
-        }),
+        })),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

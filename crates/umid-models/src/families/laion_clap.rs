@@ -114,7 +114,10 @@ impl Family for LaionClap {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Roberta(_), InputConfig::Cnn14(_)))
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Roberta(_), Some(InputConfig::Cnn14(_)))
+        )
     }
 
     fn files(
@@ -124,9 +127,11 @@ impl Family for LaionClap {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Roberta(text), InputConfig::Cnn14(audio), FrontEnd::Audio(log_mel))
-                if log_mel.params().reading == Reading::LAION =>
-            {
+            (
+                TextConfig::Roberta(text),
+                Some(InputConfig::Cnn14(audio)),
+                FrontEnd::Audio(log_mel),
+            ) if log_mel.params().reading == Reading::LAION => {
                 let dim = config.embedding_dim;
                 Some(vec![(CONFIG, config_json(dim, text, audio, log_mel.params()))])
             }
@@ -156,7 +161,7 @@ impl Shapes<'_> {
         };
         let text = TextConfig::Roberta(self.text()?);
         let embedding_dim = self.axis("audio_projection.0.weight", 0)?;
-        Ok((ModelConfig { embedding_dim, text, input }, log_mel))
+        Ok((ModelConfig { embedding_dim, text, input: Some(input) }, log_mel))
     }
 
     fn cnn14(&self, frames: usize, mel_bins: usize) -> Result<Cnn14Config> {

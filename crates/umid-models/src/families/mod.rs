@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::checkpoint::{
     Checkpoint, Found, Naming, TRANSFORMERS, Table, View, WEIGHTS, WeightFiles, default_hint,
 };
-use crate::config::ModelConfig;
+use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
@@ -148,7 +148,7 @@ fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> 
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
         config.text.check(config.embedding_dim),
-        config.input.check(),
+        config.input.as_ref().map_or(Ok(()), InputConfig::check),
     ];
     checks.into_iter().try_for_each(|checked| {
         checked.map_err(|invalid| ModelError::InvalidConfigValue {

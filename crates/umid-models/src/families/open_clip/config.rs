@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::vision::Image;
 use super::{text, vision};
 use crate::Result;
 use crate::checkpoint::Section;
@@ -11,8 +12,17 @@ use crate::families::check;
 /// open_clip's layer norms all use PyTorch's default.
 pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
-/// The configuration, the side of an image in pixels, and the keys that took the format's default.
-pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
+/// What a configuration says.
+pub(super) struct Read {
+    pub(super) config: ModelConfig,
+    /// The side of an image in pixels, or why there is no image tower.
+    pub(super) image: Result<usize, String>,
+    /// Keys that took the format's default.
+    pub(super) defaulted: Vec<String>,
+}
+
+/// Reads the two towers' configurations.
+pub(super) fn read_config(top: &Section) -> Result<Read> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
@@ -25,12 +35,15 @@ pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<Stri
         Some(false) | None => Activation::Gelu,
     };
     let text_config = text::read(&mut text, activation)?;
-    let (input, image_size) = vision::read(&mut vision, activation)?;
+    let (input, image) = match vision::read(&mut vision, activation)? {
+        Image::Tower(input, size) => (Some(input), Ok(size)),
+        Image::Unknown(reason) => (None, Err(reason)),
+    };
     let config = ModelConfig { embedding_dim: model.count("embed_dim")?, text: text_config, input };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
-    Ok((config, image_size, defaulted))
+    Ok(Read { config, image, defaulted })
 }
 
 /// Refuses a key that has another value than the one that is supported.

@@ -12,7 +12,7 @@ mod vision;
 
 use serde_json::{Value, json};
 
-use self::config::read_config;
+use self::config::{Read, read_config};
 use self::names::stored_name;
 use self::preprocess::read_preprocess;
 use super::{Family, Names, Opened};
@@ -21,7 +21,7 @@ use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
-use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::TokenizerFiles;
@@ -61,13 +61,19 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
+        let Read { config, image, defaulted } = read_config(&top)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
+        let front_end = match image {
+            Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
+            Err(reason) => {
+                checkpoint.leave("visual.");
+                FrontEnd::Absent { modality: Modality::Image, reason }
+            }
+        };
         let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
         Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
@@ -94,7 +100,7 @@ impl Family for OpenClip {
             (&config.text, &config.input),
             (
                 TextConfig::Clip(text @ ClipTextConfig { pooling: Pooling::LargestId, .. }),
-                InputConfig::Resnet(_)
+                Some(InputConfig::Resnet(_))
             ) if text.is_clip()
         )
     }
@@ -106,9 +112,11 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Resnet(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))]),
             _ => None,
         }
     }
