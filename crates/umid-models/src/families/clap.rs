@@ -67,11 +67,15 @@ impl Family for Clap {
         TokenizerFiles::Whole
     }
 
-    /// A model that fuses features can be read and not written.
+    /// A model that fuses features, or cuts texts before its positions end, can be read and not
+    /// written.
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
+            (
+                TextConfig::Roberta(RobertaConfig { longest: None, .. }),
+                Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            )
         )
     }
 

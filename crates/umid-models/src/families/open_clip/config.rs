@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::vision::Image;
 use super::{text, vision};
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, ModelConfig};
 use crate::families::check;
 
@@ -22,7 +22,7 @@ pub(super) struct Read {
 }
 
 /// Reads the two towers' configurations.
-pub(super) fn read_config(top: &Section) -> Result<Read> {
+pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
@@ -35,7 +35,7 @@ pub(super) fn read_config(top: &Section) -> Result<Read> {
         Some(false) | None => Activation::Gelu,
     };
     let text_config = text::read(&mut text, activation)?;
-    let (input, image) = match vision::read(&mut vision, activation)? {
+    let (input, image) = match vision::read(&mut vision, activation, checkpoint)? {
         Image::Tower(input, size) => (Some(input), Ok(size)),
         Image::Unknown(reason) => (None, Err(reason)),
     };

@@ -8,14 +8,15 @@ mod config;
 mod names;
 mod preprocess;
 mod text;
+mod timm;
 mod vision;
 
 use serde_json::{Value, json};
 
 use self::config::{Read, read_config};
-use self::names::stored_name;
+use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
-use super::{Family, Names, Opened};
+use super::{Family, Opened};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
@@ -61,9 +62,10 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let Read { config, image, defaulted } = read_config(&top)?;
         let weights = self.weights(found)?;
-        let mut checkpoint = found.open(&weights, defaulted)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        let Read { config, image, defaulted } = read_config(&top, &checkpoint)?;
+        checkpoint.defaulted(defaulted);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         checkpoint.discard("attn_mask");
@@ -74,7 +76,7 @@ impl Family for OpenClip {
                 FrontEnd::Absent { modality: Modality::Image, reason }
             }
         };
-        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        let (names, provenance) = (names(&config), Provenance::default());
         Ok(Opened { config, front_end, checkpoint, names, files, provenance })
     }
 

@@ -1,6 +1,8 @@
 //! What open_clip calls the towers' tensors.
 
 use crate::checkpoint::View;
+use crate::config::{InputConfig, ModelConfig};
+use crate::families::{Names, as_described};
 
 /// Names as the towers have them (Hugging Face's) and as open_clip has them.
 const NAMES: [(&str, &str); 8] = [
@@ -23,6 +25,16 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
 ];
+
+/// What open_clip calls the tensors of each tower. Image towers of timm describe themselves by its
+/// names.
+pub(super) fn names(config: &ModelConfig) -> Names {
+    let input = match config.input {
+        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_)) => as_described,
+        _ => stored_name,
+    };
+    Names { text: stored_name, input }
+}
 
 /// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the
 /// joint space are stored as `[width, embedding_dim]`.

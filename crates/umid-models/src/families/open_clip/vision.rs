@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::config::{LAYER_NORM_EPSILON, mlp_width, plain};
+use super::timm;
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, InputConfig, ResnetConfig, TransformerConfig, VitConfig};
 
 /// The image tower of a configuration.
@@ -16,9 +17,17 @@ pub(super) enum Image {
 }
 
 /// Reads the image tower's configuration.
-pub(super) fn read(vision: &mut Section, activation: Activation) -> Result<Image> {
-    if let Some(name) = vision.optional_text("timm_model_name")? {
-        return Ok(Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")));
+pub(super) fn read(
+    vision: &mut Section,
+    activation: Activation,
+    checkpoint: &Checkpoint,
+) -> Result<Image> {
+    if let Some(name) = vision.optional_text("timm_model_name")?.map(str::to_owned) {
+        let image_size = square(vision, "image_size", 224)?;
+        return Ok(match timm::read(&name, vision, image_size, checkpoint)? {
+            Some(tower) => Image::Tower(tower, image_size),
+            None => Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")),
+        });
     }
     plain(
         vision,
