@@ -11,8 +11,8 @@ pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
     ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
-    LearntPositions, PatchStem, Pooling, ResnetConfig, RobertaConfig, TextAttention, TextConfig,
-    TimmVitConfig, TransformerConfig, VitConfig, VitPool,
+    LearntPositions, PatchStem, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
+    TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool, VitPooling,
 };
 
 /// Everything about a model that its weights do not say themselves.
