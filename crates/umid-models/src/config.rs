@@ -9,9 +9,9 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
-    LearntPositions, PatchStem, Pooling, ResnetConfig, RobertaConfig, TextAttention, TextConfig,
-    TimmVitConfig, TransformerConfig, VitConfig, VitPool,
+    ClipTextConfig, Cnn14Config, ConvNextConfig, FastVitConfig, FastVitStageConfig, FusionConfig,
+    Head, HtsatConfig, InputConfig, LearntPositions, Mixer, PatchStem, Pooling, ResnetConfig,
+    RobertaConfig, TextAttention, TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool,
 };
 
 /// Everything about a model that its weights do not say themselves.

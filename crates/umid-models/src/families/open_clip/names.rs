@@ -30,7 +30,9 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
 /// names.
 pub(super) fn names(config: &ModelConfig) -> Names {
     let input = match config.input {
-        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_)) => as_described,
+        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_) | InputConfig::FastVit(_)) => {
+            as_described
+        }
         _ => stored_name,
     };
     Names { text: stored_name, input }
