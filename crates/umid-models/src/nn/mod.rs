@@ -12,6 +12,7 @@ pub(crate) mod latent_pool;
 pub(crate) mod load;
 pub(crate) mod patches;
 pub(crate) mod projection;
+pub(crate) mod queries;
 pub(crate) mod relative;
 pub(crate) mod rotary;
 pub(crate) mod visit;

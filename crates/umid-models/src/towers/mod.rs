@@ -30,7 +30,7 @@ pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
-pub use vit::{Vit, VitConfig};
+pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;

@@ -35,11 +35,12 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
         Some(false) | None => Activation::Gelu,
     };
     let text_config = text::read(&mut text, activation)?;
-    let (input, image) = match vision::read(&mut vision, activation, checkpoint)? {
+    let embedding_dim = model.count("embed_dim")?;
+    let (input, image) = match vision::read(&mut vision, activation, embedding_dim, checkpoint)? {
         Image::Tower(input, size) => (Some(input), Ok(size)),
         Image::Unknown(reason) => (None, Err(reason)),
     };
-    let config = ModelConfig { embedding_dim: model.count("embed_dim")?, text: text_config, input };
+    let config = ModelConfig { embedding_dim, text: text_config, input };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
@@ -56,6 +57,35 @@ pub(super) fn plain(section: &Section, keys: &[(&str, Value)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The epsilon of a tower's norms, by `norm_kwargs`.
+pub(super) fn norm_epsilon(section: &Section) -> Result<f64> {
+    const KEY: &str = "norm_kwargs";
+    if section.get(KEY).is_none() {
+        return Ok(LAYER_NORM_EPSILON);
+    }
+    let given = section.section(KEY)?;
+    if let Some((key, found)) = given.entries().find(|(key, _)| *key != "eps") {
+        return Err(given.invalid(key, found, "no other key than `eps`"));
+    }
+    Ok(given.optional_number("eps")?.unwrap_or(LAYER_NORM_EPSILON))
+}
+
+/// The activation of a tower's blocks, by `act_kwargs`.
+pub(super) fn activation_of(section: &Section, activation: Activation) -> Result<Activation> {
+    const KEY: &str = "act_kwargs";
+    if section.get(KEY).is_none() {
+        return Ok(activation);
+    }
+    let given = section.section(KEY)?;
+    given.entries().try_fold(activation, |activation, (key, found)| {
+        match (activation, key, found.as_str()) {
+            (Activation::Gelu, "approximate", Some("tanh")) => Ok(Activation::GeluTanh),
+            (Activation::Gelu, "approximate", Some("none")) => Ok(activation),
+            _ => Err(given.invalid(key, found, "`approximate` of `tanh` or `none`, for a GELU")),
+        }
+    })
 }
 
 pub(super) fn mlp_width(section: &Section, width: usize) -> Result<usize> {

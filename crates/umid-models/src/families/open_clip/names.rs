@@ -16,7 +16,7 @@ const NAMES: [(&str, &str); 8] = [
     ("vision_model.post_layernorm.", "visual.ln_post."),
 ];
 /// The same, of parts of a block's names.
-const BLOCK_NAMES: [(&str, &str); 7] = [
+const BLOCK_NAMES: [(&str, &str); 9] = [
     ("text_model.encoder.layers.", "transformer.resblocks."),
     ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
     (".layer_norm1.", ".ln_1."),
@@ -24,6 +24,18 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
     (".self_attn.out_proj.", ".attn.out_proj."),
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
+    (".layer_scale1.lambda1", ".ls_1.gamma"),
+    (".layer_scale2.lambda1", ".ls_2.gamma"),
+];
+
+/// Names of the learnt queries of the image tower, in the order in which they are replaced.
+const QUERIES_NAMES: [(&str, &str); 6] = [
+    ("vision_model.head.", "visual.attn_pool."),
+    ("vision_model.head_contrastive.", "visual.attn_pool_contrastive."),
+    (".probe", ".query"),
+    (".attention.", ".attn."),
+    (".query_norm.", ".ln_q."),
+    (".key_norm.", ".ln_k."),
 ];
 
 /// What open_clip calls the tensors of each tower. Image towers of timm describe themselves by its
@@ -49,8 +61,13 @@ pub(super) fn stored_name(name: &str) -> (String, View) {
     if let Some((from, to)) = NAMES.iter().find(|(from, _)| name.starts_with(from)) {
         return (name.replacen(from, to, 1), View::Whole);
     }
-    let stored =
-        BLOCK_NAMES.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1));
+    let replaced = |names: &[(&str, &str)]| {
+        names.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1))
+    };
+    if name.starts_with("vision_model.head") {
+        return (replaced(&QUERIES_NAMES), View::Whole);
+    }
+    let stored = replaced(&BLOCK_NAMES);
     for (third, part) in ["q", "k", "v"].into_iter().enumerate() {
         let from = format!(".self_attn.{part}_proj.");
         if stored.contains(&from) {
