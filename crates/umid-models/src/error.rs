@@ -40,11 +40,33 @@ pub enum ModelError {
         /// What is wrong.
         reason: String,
     },
-    /// The model path is not a directory.
+    /// A PyTorch checkpoint that asks for more than tensors.
     #[error(
-        "no model directory at {path}; give the directory that holds config.json or open_clip_config.json"
+        "{path} asks for {what}, which no state dict needs; nothing of it was run, and it should not be opened with torch.load; use weights in safetensors, or the checkpoint of its authors"
     )]
-    NotADirectory {
+    UnsafePickle {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        what: String,
+    },
+    /// A hub repository that is not in the local cache.
+    #[error(
+        "there is no path {name}, and no such repository in the cache {cache}; nothing is downloaded here: `{command}` does it"
+    )]
+    NotInCache {
+        /// The name as given.
+        name: String,
+        /// The cache that was looked in.
+        cache: PathBuf,
+        /// The command that downloads it.
+        command: String,
+    },
+    /// There is nothing at the model's path.
+    #[error(
+        "there is nothing at {path}; give a checkpoint's directory, a file of weights, or the name ORG/NAME of a downloaded hub repository"
+    )]
+    NothingThere {
         /// The path as given.
         path: PathBuf,
     },

@@ -4,6 +4,7 @@
 //! value are one fused matrix, both projections are stored as `[width, embedding]` matrices,
 //! and the tokenizer's end token is found by its largest id.
 
+mod bare;
 mod config;
 mod names;
 mod preprocess;
@@ -13,6 +14,7 @@ mod vision;
 
 use serde_json::{Value, json};
 
+pub(super) use self::bare::Bare;
 use self::config::{Read, read_config};
 use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
@@ -52,7 +54,7 @@ impl Family for OpenClip {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.has(CONFIG)
+        found.has(CONFIG) && !found.is_of_transformers()
     }
 
     fn weights(&self, found: &Found) -> Result<WeightFiles> {
