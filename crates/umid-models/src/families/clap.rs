@@ -16,7 +16,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// `ClapModel` of transformers.
@@ -50,7 +50,15 @@ impl Family for Clap {
         let mut files = vec![path, front_end_path];
         files.extend(weights.all());
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        Ok(Opened {
+            config,
+            front_end,
+            checkpoint,
+            naming: as_described,
+            texts: TextRules::of(TokenizerFiles::Whole),
+            files,
+            provenance: Provenance::default(),
+        })
     }
 
     fn naming(&self) -> Naming {
@@ -59,10 +67,6 @@ impl Family for Clap {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &LOGIT_SCALES
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::Whole
     }
 
     /// A model that fuses features can be read and not written.

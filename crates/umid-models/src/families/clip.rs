@@ -17,7 +17,7 @@ use crate::config::{
 use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -64,7 +64,15 @@ impl Family for Clip {
         }
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        Ok(Opened {
+            config,
+            front_end,
+            checkpoint,
+            naming: as_described,
+            texts: TextRules::of(TokenizerFiles::WholeOrBpe),
+            files,
+            provenance: Provenance::default(),
+        })
     }
 
     fn naming(&self) -> Naming {
@@ -73,10 +81,6 @@ impl Family for Clip {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {

@@ -20,7 +20,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -91,7 +91,15 @@ impl Family for LaionClap {
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        Ok(Opened {
+            config,
+            front_end,
+            checkpoint,
+            naming: stored_name,
+            texts: TextRules::of(TokenizerFiles::Whole),
+            files,
+            provenance: Provenance::default(),
+        })
     }
 
     fn naming(&self) -> Naming {
@@ -100,10 +108,6 @@ impl Family for LaionClap {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &LOGIT_SCALES
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::Whole
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {

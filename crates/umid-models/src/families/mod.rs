@@ -20,7 +20,7 @@ use crate::config::ModelConfig;
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::TextRules;
 use crate::towers::within;
 use crate::{ModelError, Result};
 
@@ -34,6 +34,10 @@ pub(crate) struct Opened {
     pub(crate) config: ModelConfig,
     pub(crate) front_end: FrontEnd,
     pub(crate) checkpoint: Checkpoint,
+    /// What the files call a tensor.
+    pub(crate) naming: Naming,
+    /// How texts become token ids.
+    pub(crate) texts: TextRules,
     /// Every file that was read, for the digest.
     pub(crate) files: Vec<PathBuf>,
     /// What was inferred and assumed; the files are added when all of them are known.
@@ -62,14 +66,11 @@ pub(crate) trait Family: Sync {
     /// Reads everything but the tokenizer and the towers.
     fn open(&self, found: &Found) -> Result<Opened>;
 
-    /// What the family's files call a tensor.
+    /// What the files of a model that is written call a tensor.
     fn naming(&self) -> Naming;
 
     /// Names of the logarithms of the factors on cosines. The first is the model's.
     fn logit_scales(&self) -> &'static [&'static str];
-
-    /// Files of which the tokenizer can be made.
-    fn tokenizer(&self) -> TokenizerFiles;
 
     /// Name of the file that a written model's weights are in.
     fn weights_file(&self) -> &'static str {

@@ -7,30 +7,44 @@ use crate::Result;
 use crate::checkpoint::Section;
 use crate::config::{Activation, ModelConfig};
 use crate::families::check;
+use crate::tokenizer::TextRules;
 
 /// open_clip's layer norms all use PyTorch's default.
 pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
-/// The configuration, the side of an image in pixels, and the keys that took the format's default.
-pub(super) fn read_config(top: &Section) -> Result<(ModelConfig, usize, Vec<String>)> {
+/// What a configuration says.
+pub(super) struct Read {
+    pub(super) config: ModelConfig,
+    pub(super) texts: TextRules,
+    /// The side of an image in pixels.
+    pub(super) image_size: usize,
+    /// Keys that took the format's default.
+    pub(super) defaulted: Vec<String>,
+}
+
+pub(super) fn read_config(top: &Section) -> Result<Read> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
     if model.get("multimodal_cfg").is_some() {
         return Err(model.unsupported("a CoCa model".to_owned()));
     }
-    plain(&model, &[("custom_text", Value::from(false)), ("init_logit_bias", Value::Null)])?;
+    // Where the text tower's tensors are, and whether there is a bias, the weights say.
+    model.optional_flag("custom_text")?;
+    model.optional_number("init_logit_bias")?;
     let activation = match model.optional_flag("quick_gelu")? {
         Some(true) => Activation::QuickGelu,
         Some(false) | None => Activation::Gelu,
     };
+    let embedding_dim = model.count("embed_dim")?;
+    let texts = text::read_rules(&text)?;
     let text_config = text::read(&mut text, activation)?;
     let (input, image_size) = vision::read(&mut vision, activation)?;
-    let config = ModelConfig { embedding_dim: model.count("embed_dim")?, text: text_config, input };
+    let config = ModelConfig { embedding_dim, text: text_config, input };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
-    Ok((config, image_size, defaulted))
+    Ok(Read { config, texts, image_size, defaulted })
 }
 
 /// Refuses a key that has another value than the one that is supported.

@@ -1,8 +1,9 @@
 //! The OpenCLIP layout, as `open_clip` pushes models to a hub.
 //!
 //! Reference: open_clip, `model.py`, `transformer.py`, `push_to_hf_hub.py`. Query, key and
-//! value are one fused matrix, both projections are stored as `[width, embedding]` matrices,
-//! and the tokenizer's end token is found by its largest id.
+//! value are one fused matrix, and projections without a bias are stored as `[width, embedding]`
+//! matrices. The text tower's tensors stand at the top, or under `text.` in models that open_clip
+//! calls `custom_text`; which, the file says.
 
 mod config;
 mod names;
@@ -12,8 +13,8 @@ mod vision;
 
 use serde_json::{Value, json};
 
-use self::config::read_config;
-use self::names::stored_name;
+use self::config::{Read, read_config};
+use self::names::{naming, stored_name};
 use self::preprocess::read_preprocess;
 use super::{Family, Opened};
 use crate::Result;
@@ -24,7 +25,6 @@ use crate::config::{
 use crate::front_end::{Filter, FrontEnd, Preprocess};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
 
 /// The configuration's file name.
 const CONFIG: &str = "open_clip_config.json";
@@ -61,14 +61,24 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let (config, image_size, defaulted) = read_config(&top)?;
+        let Read { config, texts, image_size, defaulted } = read_config(&top)?;
         let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
-        checkpoint.discard("attn_mask");
-        Ok(Opened { config, front_end, checkpoint, files, provenance: Provenance::default() })
+        for name in ["attn_mask", "text.attn_mask"] {
+            checkpoint.discard(name);
+        }
+        Ok(Opened {
+            naming: naming(&config.text, &checkpoint),
+            config,
+            front_end,
+            checkpoint,
+            texts,
+            files,
+            provenance: Provenance::default(),
+        })
     }
 
     fn naming(&self) -> Naming {
@@ -77,10 +87,6 @@ impl Family for OpenClip {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 
     fn weights_file(&self) -> &'static str {

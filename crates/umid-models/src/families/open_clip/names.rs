@@ -1,9 +1,14 @@
 //! What open_clip calls the towers' tensors.
 
-use crate::checkpoint::View;
+use crate::checkpoint::{Checkpoint, Naming, View};
+use crate::config::{ClipTextConfig, Head, TextConfig};
+
+/// What names of the text tower begin with in a model that open_clip calls `custom_text`.
+const TEXT: &str = "text.";
 
 /// Names as the towers have them (Hugging Face's) and as open_clip has them.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 9] = [
+    ("text_model.embeddings.class_embedding", "cls_emb"),
     ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
     ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
     ("text_model.final_layer_norm.", "ln_final."),
@@ -14,7 +19,7 @@ const NAMES: [(&str, &str); 8] = [
     ("vision_model.post_layernorm.", "visual.ln_post."),
 ];
 /// The same, of parts of a block's names.
-const BLOCK_NAMES: [(&str, &str); 7] = [
+const BLOCK_NAMES: [(&str, &str); 9] = [
     ("text_model.encoder.layers.", "transformer.resblocks."),
     ("vision_model.encoder.layers.", "visual.transformer.resblocks."),
     (".layer_norm1.", ".ln_1."),
@@ -22,7 +27,35 @@ const BLOCK_NAMES: [(&str, &str); 7] = [
     (".self_attn.out_proj.", ".attn.out_proj."),
     (".mlp.fc1.", ".mlp.c_fc."),
     (".mlp.fc2.", ".mlp.c_proj."),
+    (".layer_scale1.lambda1", ".ls_1.gamma"),
+    (".layer_scale2.lambda1", ".ls_2.gamma"),
 ];
+
+/// What the files of one checkpoint call a tensor.
+pub(super) fn naming(text: &TextConfig, checkpoint: &Checkpoint) -> Naming {
+    let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));
+    let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
+    match (below_text, bias) {
+        (false, false) => stored_name,
+        (false, true) => with_bias,
+        (true, false) => |name| below(TEXT, name, stored_name),
+        (true, true) => |name| below(TEXT, name, with_bias),
+    }
+}
+
+/// Puts the text tower below a prefix.
+fn below(prefix: &str, name: &str, stored: Naming) -> (String, View) {
+    let (stored, view) = stored(name);
+    if name.starts_with("text") { (format!("{prefix}{stored}"), view) } else { (stored, view) }
+}
+
+/// As [`stored_name`], of a text projection that is a layer with a bias.
+fn with_bias(name: &str) -> (String, View) {
+    match name {
+        "text_projection.weight" => (name.to_owned(), View::Whole),
+        _ => stored_name(name),
+    }
+}
 
 /// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the
 /// joint space are stored as `[width, embedding_dim]`.
