@@ -17,7 +17,7 @@ fn model() -> Model {
 fn waveforms(model: &Model) -> WaveformSpace {
     match &model.front_end {
         FrontEnd::Audio(log_mel) => WaveformSpace::new(log_mel, model.device()),
-        FrontEnd::Image(_) => panic!("the target reads sound"),
+        FrontEnd::Image(_) | FrontEnd::Absent { .. } => panic!("the target reads sound"),
     }
 }
 

@@ -15,19 +15,22 @@ pub struct ModelConfig {
     pub embedding_dim: usize,
     /// The text tower.
     pub text: TextConfig,
-    /// The input tower.
-    pub input: InputConfig,
+    /// The input tower; `None` if the model has none, or one of a kind that is not known here.
+    pub input: Option<InputConfig>,
 }
 
 impl ModelConfig {
     /// The architecture in words, such as
     /// `CLIP ViT-B/32 at 224 px (12 x 768, text 12 x 512)`.
     pub fn architecture(&self) -> String {
-        let kind = match self.input.modality() {
+        let text = self.text.dimensions();
+        let Some(input) = &self.input else {
+            return format!("text tower alone ({text})");
+        };
+        let kind = match input.modality() {
             crate::Modality::Image => "CLIP",
             crate::Modality::Audio => "CLAP",
         };
-        let (input, text) = (&self.input, self.text.dimensions());
         format!("{kind} {} ({}, text {text})", input.name(), input.dimensions())
     }
 }

@@ -276,9 +276,12 @@ pub enum ModelError {
         /// The decoder's answer.
         reason: String,
     },
-    /// Something was asked of the input tower of a model whose text tower was loaded alone.
-    #[error("the model's text tower was loaded alone, without its input tower; load both")]
-    TextAlone,
+    /// Something was asked of the input tower of a model that was opened with its text tower alone.
+    #[error("the model is open with its text tower alone: {reason}; embed or audit texts only")]
+    TextAlone {
+        /// Why there is no input tower.
+        reason: String,
+    },
     /// An input tensor of the wrong shape was given.
     #[error(
         "the input has shape {found:?}, the model takes {expected}; resize it or use another model"

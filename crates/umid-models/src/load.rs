@@ -132,23 +132,26 @@ impl Model {
         if options.activation.is_some() && !family.takes_activation() {
             return Err(ModelError::ActivationIsKnown { path: path.to_owned() });
         }
-        let Opened { config, front_end, checkpoint, naming, texts, mut files, mut provenance } =
+        let Opened { config, front_end, checkpoint, names, texts, mut files, mut provenance } =
             family.open(&found)?;
         let tokenizer_files = texts.find(found.directory(), &config.text)?;
         files.extend(tokenizer_files.all());
         provenance.read = files.iter().map(|file| file_name(file)).collect();
         let (dtypes, parameter_count) = (checkpoint.dtypes().clone(), checkpoint.parameter_count());
 
-        let source = Stored { checkpoint: &checkpoint, naming };
+        let source = |naming| Stored { checkpoint: &checkpoint, naming };
         let text = || {
             let mut text = config.text.build(config.embedding_dim, device);
             // Texts are not rounded.
             let kernels = kernels.map(|_| umid_kernels::Precision::F32);
+            let source = source(names.text);
             text.describe(&mut Loader { source, device, kernels })?;
             Ok::<_, ModelError>(text)
         };
         let input = || {
-            let mut tower = config.input.build(config.embedding_dim, device);
+            let Some(input) = &config.input else { return Ok(None) };
+            let mut tower = input.build(config.embedding_dim, device);
+            let source = source(names.input);
             if options.towers == Towers::TextAlone {
                 tower.describe(&mut Passer { source })?;
                 return Ok(None);

@@ -10,7 +10,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use umid_core::{InputTower, InputUnits, to_host};
 
-use crate::config::ModelConfig;
+use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::{FrontEnd, Input, Modality};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
@@ -31,7 +31,7 @@ pub struct Model {
     pub config: ModelConfig,
     /// The text tower.
     pub text: TextTower,
-    /// The image or audio tower, unless the text tower was loaded alone.
+    /// The image or audio tower; `None` if the model is open with its text tower alone.
     pub(crate) tower: Option<Tower>,
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
@@ -88,9 +88,23 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError::TextAlone`] if the text tower was loaded alone.
+    /// [`ModelError::TextAlone`] if the model is open with its text tower alone.
     pub fn tower(&self) -> Result<&Tower> {
-        self.tower.as_ref().ok_or(ModelError::TextAlone)
+        self.tower.as_ref().ok_or_else(|| {
+            let reason = match &self.front_end {
+                FrontEnd::Absent { reason, .. } => reason.as_str(),
+                FrontEnd::Image(_) | FrontEnd::Audio(_) => "it was loaded for texts",
+            };
+            ModelError::TextAlone { reason: reason.to_owned() }
+        })
+    }
+
+    /// Why the model has no input tower; `None` if it has one.
+    pub fn without_input(&self) -> Option<String> {
+        match self.tower() {
+            Err(ModelError::TextAlone { reason }) => Some(reason),
+            _ => None,
+        }
     }
 
     /// In which units inputs are searched, and what they can be.
@@ -129,7 +143,7 @@ impl Model {
         /// burn keeps the parts of a block that the kernels fuse.
         const UNFUSED: usize = 3;
         let shape = self.tower()?.input_shape();
-        let kept = self.config.input.numbers_kept();
+        let kept = self.config.input.as_ref().map_or(0, InputConfig::numbers_kept);
         // The kernels keep f32 in every precision.
         let kept = match (self.device == Device::flex(), self.precision) {
             (true, _) => size_of::<f32>() * kept,

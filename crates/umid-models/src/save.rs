@@ -31,7 +31,9 @@ pub fn tensor_shapes(config: &ModelConfig) -> Result<Vec<(String, Vec<usize>)>> 
     let device = Device::flex();
     let mut shapes = Shapes::default();
     config.text.build(config.embedding_dim, &device).describe(&mut shapes)?;
-    config.input.build(config.embedding_dim, &device).describe(&mut shapes)?;
+    if let Some(input) = &config.input {
+        input.build(config.embedding_dim, &device).describe(&mut shapes)?;
+    }
     let scales = family.logit_scales().iter().map(|name| ((*name).to_owned(), vec![]));
     let stored =
         shapes.0.into_iter().map(|(name, shape)| NamedTensor { name, shape, values: vec![] });

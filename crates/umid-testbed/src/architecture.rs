@@ -118,7 +118,7 @@ impl Architecture {
             Self::Htsat => (small_roberta(tokenizer), InputConfig::Htsat(small_htsat())),
             Self::Cnn14 => (small_roberta(tokenizer), InputConfig::Cnn14(small_cnn14())),
         };
-        ModelConfig { embedding_dim: EMBEDDING_DIM, text, input }
+        ModelConfig { embedding_dim: EMBEDDING_DIM, text, input: Some(input) }
     }
 
     /// How recordings become inputs. Photos pass through it unscaled, clips uncut.

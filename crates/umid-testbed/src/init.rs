@@ -112,12 +112,12 @@ fn distribution(config: &ModelConfig, name: &str, shape: &[usize]) -> Distributi
         return Distribution::Constant(-INITIAL_TEMPERATURE.ln());
     }
     match (&config.text, &config.input) {
-        (TextConfig::Clip(text), InputConfig::Vit(image)) => {
+        (TextConfig::Clip(text), Some(InputConfig::Vit(image))) => {
             let tower =
                 if name.starts_with("text") { &text.transformer } else { &image.transformer };
             of_clip(tower, name)
         }
-        (TextConfig::Clip(text), InputConfig::Resnet(_)) => {
+        (TextConfig::Clip(text), Some(InputConfig::Resnet(_))) => {
             of_open_clip(&text.transformer, name, shape)
         }
         _ => of_clap(name, shape),
@@ -235,12 +235,12 @@ mod tests {
                 Pooling::FirstOf(599),
                 transformer.clone(),
             )),
-            input: InputConfig::Vit(VitConfig {
+            input: Some(InputConfig::Vit(VitConfig {
                 image_size: 16,
                 patch_size: 8,
                 channels: 3,
                 transformer,
-            }),
+            })),
         }
     }
 

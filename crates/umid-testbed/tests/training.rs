@@ -98,7 +98,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
         }
     }
-    match &mut config.input {
+    match config.input.as_mut().expect("an input tower") {
         InputConfig::Vit(image) => small(&mut image.transformer),
         InputConfig::Htsat(htsat) => {
             (htsat.width, htsat.heads, htsat.depths) = (8, vec![1, 2], vec![2, 1]);

@@ -87,6 +87,9 @@ pub fn audit(
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
     let split = options.check()?;
+    if options.inversion.is_some() || options.bank.is_some() {
+        model.tower()?;
+    }
     check_lengths(model, options, &queries.queries)?;
     let info = run_info(model, queries, options, &split)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
@@ -125,7 +128,7 @@ fn complete(
         info.calibrated_reference.signals = calibrated;
     })?;
     let overview = Overview::read(store.info(), store.records()?)?;
-    let warnings = run_warnings(&auditor, queries, options, &overview);
+    let warnings = run_warnings(model, &auditor, queries, options, &overview);
     store.update_info(|info| info.warnings = warnings)?;
     let q_values = overview.q_values(options.false_discovery_rate)?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
@@ -187,6 +190,7 @@ fn run(
 }
 
 fn run_warnings(
+    model: &Model,
     auditor: &Auditor<'_>,
     queries: &NameFile,
     options: &AuditOptions,
@@ -200,6 +204,12 @@ fn run_warnings(
              and the calibrated score is weaker; give several with --template"
                 .to_owned(),
         );
+    }
+    if let Some(reason) = model.without_input() {
+        warnings.push(format!(
+            "the model was read with its text tower alone: {reason}. Inversions and the paper's \
+             reading are left out; the calibrated reading needs the text tower only"
+        ));
     }
     let untested = overview.names() - overview.tested();
     if untested > 0 {
@@ -293,6 +303,7 @@ fn run_info(
             architecture: model.config.architecture(),
             digest: model.source.digest.clone(),
             parameter_count: model.source.parameter_count,
+            text_alone: model.without_input(),
         },
         parameters: Parameters {
             seed: options.seed,

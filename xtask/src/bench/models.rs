@@ -13,7 +13,8 @@ use umid_models::config::{
 };
 use umid_models::save::save;
 use umid_models::{
-    CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
+    CropRounding, Filter, FrontEnd, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
+    Transparency,
 };
 use umid_testbed::{
     CaptionTokenizer, InputStatistics, NameLists, TokenizerFamily, TokenizerParams, World,
@@ -151,9 +152,9 @@ impl Timed {
         let captions = ["a photo of a photo".to_owned()];
         let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
         let tokenizer = CaptionTokenizer::train(params, &captions)?;
-        let medium = match front_end {
-            FrontEnd::Image(_) => umid_testbed::Medium::Photos,
-            FrontEnd::Audio(_) => umid_testbed::Medium::Clips,
+        let medium = match front_end.modality() {
+            Modality::Image => umid_testbed::Medium::Photos,
+            Modality::Audio => umid_testbed::Medium::Clips,
         };
         let params = WorldParams { medium, members: 2, non_members: 2, ..WorldParams::default() };
         let world = World::draw(params, &NameLists::bundled())?;
@@ -186,7 +187,7 @@ fn clip(input: InputConfig, embedding_dim: usize) -> ModelConfig {
     let pooling = Pooling::FirstOf(VOCABULARY as u32 - 1);
     let text = ClipTextConfig::clip(VOCABULARY, CONTEXT, pooling, transformer(64, 1));
     let text = TextConfig::Clip(text);
-    ModelConfig { embedding_dim, text, input }
+    ModelConfig { embedding_dim, text, input: Some(input) }
 }
 
 fn vit(patch_size: usize, width: usize, layers: usize) -> InputConfig {
@@ -223,7 +224,7 @@ fn clap(frames: usize) -> ModelConfig {
             epsilon: 1e-5,
             projection_activation: Activation::Relu,
         }),
-        input: InputConfig::Htsat(HtsatConfig {
+        input: Some(InputConfig::Htsat(HtsatConfig {
             frames,
             mel_bins: 64,
             spec_size: 256,
@@ -240,7 +241,7 @@ fn clap(frames: usize) -> ModelConfig {
             epsilon: 1e-5,
             fusion: None,
             projection_activation: Activation::Relu,
-        }),
+        })),
     }
 }
 
@@ -261,5 +262,6 @@ fn log_mel() -> anyhow::Result<LogMel> {
 /// Floating-point operations of the products of one input's forward pass: a multiplication and the
 /// addition that follows it are two. The backward pass to the input costs as many.
 pub fn operations(config: &ModelConfig) -> f64 {
-    2.0 * config.input.multiplications(config.embedding_dim) as f64
+    let input = config.input.as_ref();
+    2.0 * input.map_or(0, |tower| tower.multiplications(config.embedding_dim)) as f64
 }

@@ -109,6 +109,13 @@ impl Checkpoint {
         }
     }
 
+    /// Drops every tensor whose name begins so, unread, and does not count its weights.
+    pub(crate) fn leave(&mut self, prefix: &str) {
+        for name in self.names().into_iter().filter(|name| name.starts_with(prefix)) {
+            self.discard(&name);
+        }
+    }
+
     /// Drops what a tower has no use for; absent buffers are no error.
     pub(crate) fn skip(&self, name: &str) {
         self.entries().remove(name);

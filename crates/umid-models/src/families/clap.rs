@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig, TextConfig,
@@ -50,15 +50,9 @@ impl Family for Clap {
         let mut files = vec![path, front_end_path];
         files.extend(weights.all());
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened {
-            config,
-            front_end,
-            checkpoint,
-            naming: as_described,
-            texts: TextRules::of(TokenizerFiles::Whole),
-            files,
-            provenance: Provenance::default(),
-        })
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        let texts = TextRules::of(TokenizerFiles::Whole);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -73,7 +67,7 @@ impl Family for Clap {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
         )
     }
 
@@ -86,7 +80,7 @@ impl Family for Clap {
         match (&config.text, &config.input, front_end) {
             (
                 TextConfig::Roberta(text),
-                InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. }),
+                Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
                 FrontEnd::Audio(log_mel),
             ) => Some(vec![
                 (CONFIG, config_json(config.embedding_dim, text, audio, precision)),
@@ -117,7 +111,7 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
             projection_activation,
         }),
-        input: InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?),
+        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?)),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Family, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
@@ -64,15 +64,9 @@ impl Family for Clip {
         }
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
-        Ok(Opened {
-            config,
-            front_end,
-            checkpoint,
-            naming: as_described,
-            texts: TextRules::of(TokenizerFiles::WholeOrBpe),
-            files,
-            provenance: Provenance::default(),
-        })
+        let (names, provenance) = (Names::of_both(as_described), Provenance::default());
+        let texts = TextRules::of(TokenizerFiles::WholeOrBpe);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -86,7 +80,7 @@ impl Family for Clip {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Clip(text), InputConfig::Vit(_)) if text.is_clip()
+            (TextConfig::Clip(text), Some(InputConfig::Vit(_))) if text.is_clip()
         )
     }
 
@@ -97,12 +91,14 @@ impl Family for Clip {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Vit(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![
-                    (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                    (PREPROCESSOR, preprocess_json(preprocess)),
-                ])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Vit(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![
+                (CONFIG, config_json(config.embedding_dim, text, image, precision)),
+                (PREPROCESSOR, preprocess_json(preprocess)),
+            ]),
             _ => None,
         }
     }
@@ -136,12 +132,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
             pooling(&mut text)?,
             transformer(&mut text, 512, 8, 2_048)?,
         )),
-        input: InputConfig::Vit(VitConfig {
+        input: Some(InputConfig::Vit(VitConfig {
             image_size: vision.count_or("image_size", 224)?,
             patch_size: vision.count_or("patch_size", 32)?,
             channels: vision.count_or("num_channels", 3)?,
             transformer: transformer(&mut vision, 768, 12, 3_072)?,
-        }),
+        })),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());

@@ -10,7 +10,7 @@
 use serde_json::{Value, json};
 
 use super::clap::LOGIT_SCALES;
-use super::{Family, Opened, check};
+use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Checkpoint, Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
     Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig,
@@ -91,15 +91,9 @@ impl Family for LaionClap {
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
-        Ok(Opened {
-            config,
-            front_end,
-            checkpoint,
-            naming: stored_name,
-            texts: TextRules::of(TokenizerFiles::Whole),
-            files,
-            provenance: Provenance::default(),
-        })
+        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        let texts = TextRules::of(TokenizerFiles::Whole);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -111,7 +105,10 @@ impl Family for LaionClap {
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!((&config.text, &config.input), (TextConfig::Roberta(_), InputConfig::Cnn14(_)))
+        matches!(
+            (&config.text, &config.input),
+            (TextConfig::Roberta(_), Some(InputConfig::Cnn14(_)))
+        )
     }
 
     fn files(
@@ -121,7 +118,11 @@ impl Family for LaionClap {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Roberta(text), InputConfig::Cnn14(audio), FrontEnd::Audio(log_mel)) => {
+            (
+                TextConfig::Roberta(text),
+                Some(InputConfig::Cnn14(audio)),
+                FrontEnd::Audio(log_mel),
+            ) => {
                 let dim = config.embedding_dim;
                 Some(vec![(CONFIG, config_json(dim, text, audio, log_mel.params()))])
             }
@@ -151,7 +152,7 @@ impl Shapes<'_> {
         };
         let text = TextConfig::Roberta(self.text()?);
         let embedding_dim = self.axis("audio_projection.0.weight", 0)?;
-        Ok((ModelConfig { embedding_dim, text, input }, log_mel))
+        Ok((ModelConfig { embedding_dim, text, input: Some(input) }, log_mel))
     }
 
     fn cnn14(&self, frames: usize, mel_bins: usize) -> Result<Cnn14Config> {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::checkpoint::{
     Checkpoint, Found, Naming, TRANSFORMERS, Table, View, WEIGHTS, WeightFiles, default_hint,
 };
-use crate::config::ModelConfig;
+use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
@@ -34,14 +34,27 @@ pub(crate) struct Opened {
     pub(crate) config: ModelConfig,
     pub(crate) front_end: FrontEnd,
     pub(crate) checkpoint: Checkpoint,
-    /// What the files call a tensor.
-    pub(crate) naming: Naming,
+    pub(crate) names: Names,
     /// How texts become token ids.
     pub(crate) texts: TextRules,
     /// Every file that was read, for the digest.
     pub(crate) files: Vec<PathBuf>,
     /// What was inferred and assumed; the files are added when all of them are known.
     pub(crate) provenance: Provenance,
+}
+
+/// What a checkpoint's files call the tensors of each tower.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) text: Naming,
+    pub(crate) input: Naming,
+}
+
+impl Names {
+    /// The same for both.
+    pub(crate) fn of_both(naming: Naming) -> Self {
+        Self { text: naming, input: naming }
+    }
 }
 
 /// A kind of checkpoint.
@@ -66,7 +79,7 @@ pub(crate) trait Family: Sync {
     /// Reads everything but the tokenizer and the towers.
     fn open(&self, found: &Found) -> Result<Opened>;
 
-    /// What the files of a model that is written call a tensor.
+    /// What a tensor is called in the files that the family writes.
     fn naming(&self) -> Naming;
 
     /// Names of the logarithms of the factors on cosines. The first is the model's.
@@ -134,7 +147,7 @@ fn check(config: &ModelConfig, path: &Path, defaulted: &[String]) -> Result<()> 
     let checks = [
         within("width of the joint embedding", config.embedding_dim),
         config.text.check(config.embedding_dim),
-        config.input.check(),
+        config.input.as_ref().map_or(Ok(()), InputConfig::check),
     ];
     checks.into_iter().try_for_each(|checked| {
         checked.map_err(|invalid| ModelError::InvalidConfigValue {

@@ -11,7 +11,7 @@ use self::audio::{FLOOR_DECIBELS, LogMel};
 pub use self::image::{
     CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
 };
-use crate::Result;
+use crate::{ModelError, Result};
 
 /// Seed of the pieces that are cut out of a long sound where none is given.
 const CUT_SEED: u64 = 0;
@@ -52,6 +52,13 @@ pub enum FrontEnd {
     Image(Preprocess),
     /// Decoding, resampling, a log-mel spectrogram.
     Audio(LogMel),
+    /// None: the model is open with its text tower alone.
+    Absent {
+        /// What the model was trained with beside texts.
+        modality: Modality,
+        /// Why there is no input tower.
+        reason: String,
+    },
 }
 
 impl FrontEnd {
@@ -60,6 +67,7 @@ impl FrontEnd {
         match self {
             Self::Image(_) => Modality::Image,
             Self::Audio(_) => Modality::Audio,
+            Self::Absent { modality, .. } => *modality,
         }
     }
 
@@ -67,7 +75,7 @@ impl FrontEnd {
     pub fn pixels(&self) -> Option<&Preprocess> {
         match self {
             Self::Image(preprocess) => Some(preprocess),
-            Self::Audio(_) => None,
+            Self::Audio(_) | Self::Absent { .. } => None,
         }
     }
 
@@ -82,6 +90,7 @@ impl FrontEnd {
                 let row = log_mel.ceiling().into_iter().map(|high| (FLOOR_DECIBELS, high));
                 row.collect::<Vec<_>>().repeat(height)
             }
+            Self::Absent { .. } => Vec::new(),
         }
     }
 
@@ -90,7 +99,8 @@ impl FrontEnd {
     ///
     /// # Errors
     ///
-    /// Those of [`Preprocess::open`], [`audio::read_sound`] and [`LogMel::of_clip`].
+    /// Those of [`Preprocess::open`], [`audio::read_sound`] and [`LogMel::of_clip`], and
+    /// [`ModelError::TextAlone`].
     pub fn open(&self, path: &Path) -> Result<Input> {
         match self {
             Self::Image(preprocess) => preprocess.open(path),
@@ -98,6 +108,7 @@ impl FrontEnd {
                 let clip = audio::read_sound(path, log_mel.params().sample_rate)?;
                 log_mel.of_clip(&clip, CUT_SEED)
             }
+            Self::Absent { reason, .. } => Err(ModelError::TextAlone { reason: reason.clone() }),
         }
     }
 }

@@ -122,7 +122,6 @@ fn unknown_architecture() {
     assert_variant!(refused(&siglip, &["`siglip`", supported]), UnsupportedArchitecture);
 
     for (section, key, value, named) in [
-        ("/vision_cfg", "timm_model_name", json!("convnext_base"), "image tower of another"),
         ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower of another"),
         ("", "multimodal_cfg", json!({ "width": 512 }), "CoCa"),
     ] {

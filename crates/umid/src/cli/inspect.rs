@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let front_end = match &model.front_end {
         FrontEnd::Image(preprocess) => json!(preprocess),
         FrontEnd::Audio(log_mel) => json!(log_mel.params()),
+        FrontEnd::Absent { .. } => serde_json::Value::Null,
     };
     let description = json!({
         "architecture": model.config.architecture(),
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
             "vocabulary": model.config.text.vocabulary(),
         },
         "modality": model.modality(),
+        "text_alone": model.without_input(),
         "preprocess": front_end,
     });
     if args.json {
@@ -51,7 +53,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     println!("{:<14}{}", "tensors", dtypes.join(", "));
     println!("{:<14}{}", "embedding", model.config.embedding_dim);
     println!("{:<14}{:.2}", "logit scale", model.logit_scale());
-    println!("{:<14}{}", format!("{} tower", model.modality()), compact(&model.config.input));
+    let input = match model.without_input() {
+        Some(reason) => format!("none: {reason}"),
+        None => compact(&model.config.input),
+    };
+    println!("{:<14}{input}", format!("{} tower", model.modality()));
     println!("{:<14}{}", "text tower", compact(&model.config.text));
     let (context, vocabulary) = (model.tokenizer.context(), model.config.text.vocabulary());
     println!("{:<14}context {context}, vocabulary {vocabulary}", "tokenizer");

@@ -57,6 +57,7 @@ enum SearchSpace {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let model = args.model.load()?;
+    model.tower()?;
     let params = args
         .inversion
         .params(args.seed, &model)?
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
             let waveforms = space.samples(variables.view());
             finish(args, &model, found, Some((&waveforms, log_mel.params().sample_rate)))
         }
-        (SearchSpace::Waveform, FrontEnd::Image(_)) => {
+        (SearchSpace::Waveform, FrontEnd::Image(_) | FrontEnd::Absent { .. }) => {
             anyhow::bail!("this model reads images; --space waveform is for one that reads sound")
         }
     }

@@ -87,9 +87,9 @@ enum StartsName {
 }
 
 impl InversionArgs {
-    /// `None` for 0 restarts.
+    /// `None` for 0 restarts, and for a model that is open with its text tower alone.
     pub(crate) fn params(&self, seed: u64, model: &Model) -> anyhow::Result<Option<InvertParams>> {
-        if self.restarts == 0 {
+        if self.restarts == 0 || model.without_input().is_some() {
             return Ok(None);
         }
         let batch_rows = match self.batch {

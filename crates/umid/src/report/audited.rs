@@ -14,6 +14,9 @@ pub(super) fn summary(run: &RunInfo) -> String {
     let mut html = String::from("<dl class=\"facts\">\n");
     html += &entry("Model", format!("<bdi>{}</bdi>", escape(&model.name)));
     html += &entry("Architecture", escape(&model.architecture));
+    if let Some(reason) = &model.text_alone {
+        html += &entry("Input tower", format!("not read: {}", escape(reason)));
+    }
     html += &entry("Weights", count(model.parameter_count));
     html += &entry("Digest (BLAKE3)", short_digest(&model.digest));
     html += &entry("Names asked", {

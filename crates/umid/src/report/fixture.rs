@@ -47,6 +47,7 @@ pub fn run(reference: usize) -> RunInfo {
             architecture: "CLIP ViT, patch 8 at 32 x 32, width 96, 3 layers".to_owned(),
             digest: "7f3a".repeat(16),
             parameter_count: 634_112,
+            text_alone: None,
         },
         parameters: Parameters {
             seed: u64::MAX,

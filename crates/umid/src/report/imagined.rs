@@ -5,7 +5,7 @@ use std::io::Cursor;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use ndarray::ArrayView2;
 use umid_models::audio::LogMel;
-use umid_models::{FrontEnd, Model};
+use umid_models::{FrontEnd, Model, ModelError};
 
 use crate::report::ReportError;
 use crate::report::preview::{png_from_chw, spectrogram_png};
@@ -40,6 +40,9 @@ pub fn imagined(model: &Model, input: &[f32], side: usize) -> Result<Imagined, R
         FrontEnd::Audio(log_mel) => {
             let png = spectrogram_png(input, height, width, side)?;
             Ok(Imagined { png, wav: Some(wav(log_mel, input, height, width)?) })
+        }
+        FrontEnd::Absent { reason, .. } => {
+            Err(ModelError::TextAlone { reason: reason.clone() }.into())
         }
     }
 }

@@ -108,6 +108,9 @@ pub struct ModelInfo {
     pub digest: String,
     /// Number of weights.
     pub parameter_count: u64,
+    /// Why the model was read with its text tower alone; `None` if it has an input tower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_alone: Option<String>,
 }
 
 /// The parameters of a run. Two runs with equal model digest, parameters and query digest

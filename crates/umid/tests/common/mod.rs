@@ -48,6 +48,8 @@ pub fn write_names(path: &Path, names: &[String]) {
 /// A directory with `queries.txt` and `reference.txt`.
 pub struct Bench {
     pub dir: tempfile::TempDir,
+    /// The checkpoint that is audited.
+    pub model: PathBuf,
 }
 
 impl Bench {
@@ -56,7 +58,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         write_names(&dir.path().join("queries.txt"), &queries(count));
         write_names(&dir.path().join("reference.txt"), &reference());
-        Self { dir }
+        Self { dir, model: fixture("hf-quickgelu-legacy-eos") }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -77,7 +79,7 @@ impl Bench {
     /// [`Self::audit`] with these restarts and steps.
     pub fn audit_with(&self, out: &str, restarts: usize, steps: usize) -> Command {
         let mut command = umid();
-        command.arg("audit").arg("--model").arg(fixture("hf-quickgelu-legacy-eos"));
+        command.arg("audit").arg("--model").arg(&self.model);
         command.arg("--queries").arg(self.path("queries.txt")).arg("--out").arg(self.path(out));
         command.args(["--template", "a {}", "--template", "{} in a photo"]);
         let file = format!("file:{}", self.path("reference.txt").display());

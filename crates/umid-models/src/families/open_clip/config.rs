@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::vision::Image;
 use super::{text, vision};
 use crate::Result;
 use crate::checkpoint::Section;
@@ -16,12 +17,13 @@ pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
 pub(super) struct Read {
     pub(super) config: ModelConfig,
     pub(super) texts: TextRules,
-    /// The side of an image in pixels.
-    pub(super) image_size: usize,
+    /// The side of an image in pixels, or why there is no image tower.
+    pub(super) image: Result<usize, String>,
     /// Keys that took the format's default.
     pub(super) defaulted: Vec<String>,
 }
 
+/// Reads the two towers' configurations.
 pub(super) fn read_config(top: &Section) -> Result<Read> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
@@ -39,12 +41,15 @@ pub(super) fn read_config(top: &Section) -> Result<Read> {
     let embedding_dim = model.count("embed_dim")?;
     let texts = text::read_rules(&text)?;
     let text_config = text::read(&mut text, activation)?;
-    let (input, image_size) = vision::read(&mut vision, activation)?;
+    let (input, image) = match vision::read(&mut vision, activation)? {
+        Image::Tower(input, size) => (Some(input), Ok(size)),
+        Image::Unknown(reason) => (None, Err(reason)),
+    };
     let config = ModelConfig { embedding_dim, text: text_config, input };
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
-    Ok(Read { config, texts, image_size, defaulted })
+    Ok(Read { config, texts, image, defaulted })
 }
 
 /// Refuses a key that has another value than the one that is supported.

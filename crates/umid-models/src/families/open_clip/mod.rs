@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use self::config::{Read, read_config};
 use self::names::{naming, stored_name};
 use self::preprocess::read_preprocess;
-use super::{Family, Opened};
+use super::{Family, Names, Opened};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, ResnetConfig, TextConfig,
 };
-use crate::front_end::{Filter, FrontEnd, Preprocess};
+use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 
@@ -61,8 +61,7 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let Read { config, texts, image_size, defaulted } = read_config(&top)?;
-        let front_end = FrontEnd::Image(read_preprocess(&top, image_size)?);
+        let Read { config, texts, image, defaulted } = read_config(&top)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         let files = std::iter::once(config_path).chain(weights.all()).collect();
@@ -70,15 +69,16 @@ impl Family for OpenClip {
         for name in ["attn_mask", "text.attn_mask"] {
             checkpoint.discard(name);
         }
-        Ok(Opened {
-            naming: naming(&config.text, &checkpoint),
-            config,
-            front_end,
-            checkpoint,
-            texts,
-            files,
-            provenance: Provenance::default(),
-        })
+        let front_end = match image {
+            Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
+            Err(reason) => {
+                checkpoint.leave("visual.");
+                FrontEnd::Absent { modality: Modality::Image, reason }
+            }
+        };
+        let names = Names { text: naming(&config.text, &checkpoint), input: stored_name };
+        let provenance = Provenance::default();
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -99,7 +99,7 @@ impl Family for OpenClip {
             (&config.text, &config.input),
             (
                 TextConfig::Clip(text @ ClipTextConfig { pooling: Pooling::LargestId, .. }),
-                InputConfig::Resnet(_)
+                Some(InputConfig::Resnet(_))
             ) if text.is_clip()
         )
     }
@@ -111,9 +111,11 @@ impl Family for OpenClip {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (TextConfig::Clip(text), InputConfig::Resnet(image), FrontEnd::Image(preprocess)) => {
-                Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))])
-            }
+            (
+                TextConfig::Clip(text),
+                Some(InputConfig::Resnet(image)),
+                FrontEnd::Image(preprocess),
+            ) => Some(vec![(CONFIG, config_json(config.embedding_dim, text, image, preprocess))]),
             _ => None,
         }
     }

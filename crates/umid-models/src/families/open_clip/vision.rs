@@ -7,10 +7,18 @@ use crate::Result;
 use crate::checkpoint::Section;
 use crate::config::{Activation, InputConfig, ResnetConfig, TransformerConfig, VitConfig};
 
-/// The image tower, and the side of its images in pixels.
-pub(super) fn read(vision: &mut Section, activation: Activation) -> Result<(InputConfig, usize)> {
-    if vision.get("timm_model_name").is_some() {
-        return Err(vision.unsupported("an image tower of another package".to_owned()));
+/// The image tower of a configuration.
+pub(super) enum Image {
+    /// One that is known here, and the side of its images in pixels.
+    Tower(InputConfig, usize),
+    /// One that is not, and which. The text tower can be used without it.
+    Unknown(String),
+}
+
+/// Reads the image tower's configuration.
+pub(super) fn read(vision: &mut Section, activation: Activation) -> Result<Image> {
+    if let Some(name) = vision.optional_text("timm_model_name")? {
+        return Ok(Image::Unknown(format!("its image tower, timm's `{name}`, is not known here")));
     }
     plain(
         vision,
@@ -30,7 +38,7 @@ pub(super) fn read(vision: &mut Section, activation: Activation) -> Result<(Inpu
     } else {
         InputConfig::Vit(vit(vision, image_size, activation)?)
     };
-    Ok((config, image_size))
+    Ok(Image::Tower(config, image_size))
 }
 
 fn resnet(vision: &mut Section, image_size: usize) -> Result<ResnetConfig> {

@@ -2,8 +2,10 @@
 
 mod griffin_lim;
 mod log_mel;
+mod mp3;
 mod resize;
 mod sound;
+mod wav;
 mod waveform;
 
 pub(crate) use log_mel::FLOOR_DECIBELS;

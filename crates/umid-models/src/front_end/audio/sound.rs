@@ -1,6 +1,8 @@
 //! Sound files: decoding, mixing to one channel, resampling.
 
 use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom, Take};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
@@ -9,25 +11,31 @@ use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
+use super::{mp3, wav};
 use crate::{ModelError, Result};
 
 /// Longest sound that is decoded, in seconds: a model hears ten of them, and an hour of stereo
 /// at 48 kHz is 1.4 GB of samples.
 const LONGEST: usize = 2 * 60 * 60;
+/// Samples per second that a file may have. Beyond them a header is damaged, and resampling would
+/// take or make gigabytes.
+const RATES: RangeInclusive<u32> = 1_000..=1_000_000;
 /// Frames that the resampler takes at a time.
 const CHUNK: usize = 1_024;
 
 /// Reads a sound file (WAV, FLAC, MP3, Ogg Vorbis) as one channel at `rate` samples a second,
-/// in -1..1. Channels are averaged, as librosa does when the references load a file.
+/// in -1..1. Channels are averaged, as librosa does when the references load a file. As with
+/// librosa, a WAV file whose header has a wrong or unknown size is read to its end, and what stands
+/// behind the frames of an MP3 file is not sound.
 ///
 /// # Errors
 ///
 /// [`ModelError::Io`] for a file that cannot be read, [`ModelError::Audio`] for one that is not
-/// a sound, is cut off, holds no sample or one that is not a number, or is longer than two
-/// hours.
+/// a sound, is cut off, holds no sample or one that is not a number, is longer than two hours, or
+/// has fewer than 1,000 or more than 1,000,000 samples per second.
 pub fn read_sound(path: &Path, rate: usize) -> Result<Vec<f32>> {
     let (samples, found_rate) = decoded(path)?;
     let wrong = |reason: &str| ModelError::Audio { path: path.to_owned(), reason: reason.into() };
@@ -63,14 +71,13 @@ pub fn resampled(
 
 /// The file's first sound track as one channel, and its rate.
 fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
-    let file =
-        File::open(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+    let source = source(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
     let wrong = |reason: String| ModelError::Audio { path: path.to_owned(), reason };
     let mut hint = Hint::new();
     if let Some(extension) = path.extension().and_then(|e| e.to_str()) {
         hint.with_extension(extension);
     }
-    let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
+    let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
     let format = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|e| wrong(format!("it is in no format that is known here ({e})")))?;
@@ -86,6 +93,13 @@ fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
         .map_err(|e| wrong(format!("its encoding is not known here ({e})")))?;
     let declared = track.num_frames;
     let rate = params.sample_rate;
+    if let Some(rate) = rate.filter(|rate| !RATES.contains(rate)) {
+        return Err(wrong(format!(
+            "its header says {rate} samples per second, expected {} to {}; the header is damaged",
+            RATES.start(),
+            RATES.end()
+        )));
+    }
     let (samples, rate) = mixed(format, decoder, id, rate).map_err(wrong)?;
     if let Some(declared) = declared
         && (samples.len() as u64) < declared
@@ -96,6 +110,53 @@ fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
         )));
     }
     Ok((samples, rate))
+}
+
+/// What the decoder reads of a file.
+fn source(path: &Path) -> std::io::Result<Box<dyn MediaSource>> {
+    let mut file = File::open(path)?;
+    if let Some(wav) = wav::described(&mut file)? {
+        file.seek(SeekFrom::Start(wav.start))?;
+        return Ok(Box::new(Part { header: Cursor::new(wav.header), rest: file.take(wav.len) }));
+    }
+    if let Some(end) = mp3::end_of_sound(&mut file)? {
+        file.seek(SeekFrom::Start(0))?;
+        return Ok(Box::new(Part { header: Cursor::default(), rest: file.take(end) }));
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(Box::new(file))
+}
+
+/// A header and a part of a file. The decoder does not learn its length: of an MP3 file without a
+/// count of its frames it would guess one from it, and leave out what is beyond.
+struct Part {
+    header: Cursor<Vec<u8>>,
+    rest: Take<File>,
+}
+
+impl Read for Part {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.header.read(buffer)? {
+            0 => self.rest.read(buffer),
+            read => Ok(read),
+        }
+    }
+}
+
+impl Seek for Part {
+    fn seek(&mut self, _: SeekFrom) -> std::io::Result<u64> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl MediaSource for Part {
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Every packet of a track, its channels averaged.
@@ -120,6 +181,9 @@ fn mixed(
         };
         let spec = buffer.spec();
         let found = spec.rate();
+        if !RATES.contains(&found) {
+            return Err(format!("it says {found} samples per second: it is damaged"));
+        }
         if *rate.get_or_insert(found) != found {
             return Err("its sample rate changes on the way".to_owned());
         }

@@ -66,6 +66,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             architecture: "CLIP".to_owned(),
             digest: "m".to_owned(),
             parameter_count: 1,
+            text_alone: None,
         },
         parameters: Parameters {
             seed: 0,
