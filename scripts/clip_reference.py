@@ -10,6 +10,7 @@ import argparse
 import gzip
 import importlib.metadata
 import json
+import re
 import shutil
 import tempfile
 import zlib
@@ -470,6 +471,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    # Lists of numbers take one line.
+    text = re.sub(r"\[[\d\s,]+\]", lambda found: "".join(found.group().split()).replace(",", ", "), text)
     path.write_text(text, encoding="utf-8")
 
 

@@ -3,7 +3,10 @@
 
 mod bank;
 mod bench;
+#[path = "../../crates/umid-models/tests/compare/mod.rs"]
+mod compare;
 mod eval;
+mod parity;
 mod zoo;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +29,7 @@ enum Task {
     Zoo(zoo::Arguments),
     Bank(bank::Arguments),
     Eval(eval::Arguments),
+    Parity(parity::Arguments),
     Bench(bench::Arguments),
     #[command(hide = true)]
     BenchWorker(bench::worker::Arguments),
@@ -36,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Task::Zoo(arguments) => zoo::run(&arguments),
         Task::Bank(arguments) => bank::run(&arguments),
         Task::Eval(arguments) => eval::run(&arguments),
+        Task::Parity(arguments) => parity::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::BenchWorker(arguments) => bench::worker::run(&arguments),
     }

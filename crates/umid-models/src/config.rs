@@ -3,9 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
+pub use crate::nn::head::HeadConfig;
+pub use crate::nn::latent_pool::LatentPoolConfig;
+pub use crate::nn::relative::RelativePositionsConfig;
+pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
+pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
-    ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig, VitConfig,
+    ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
+    LearntPositions, PatchStem, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
+    TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool, VitPooling,
 };
 
 /// Everything about a model that its weights do not say themselves.

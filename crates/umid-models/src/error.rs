@@ -40,6 +40,16 @@ pub enum ModelError {
         /// What is wrong.
         reason: String,
     },
+    /// A PyTorch checkpoint that asks for more than tensors.
+    #[error(
+        "{path} asks for {what}, which no state dict needs; nothing of it was run, and it should not be opened with torch.load; use weights in safetensors, or the checkpoint of its authors"
+    )]
+    UnsafePickle {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        what: String,
+    },
     /// The model path is not a directory.
     #[error(
         "no model directory at {path}; give the directory that holds config.json or open_clip_config.json"

@@ -127,7 +127,7 @@ impl Model {
             return Err(ModelError::Precision { precision, reason });
         }
         let kernels = options.kernels()?;
-        let found = Found::at(path)?;
+        let found = Found::at(path, options.activation)?;
         let family = families::recognise(&found)?;
         if options.activation.is_some() && !family.takes_activation() {
             return Err(ModelError::ActivationIsKnown { path: path.to_owned() });

@@ -2,6 +2,7 @@
 
 mod build;
 mod clean;
+mod repair;
 
 use std::path::{Path, PathBuf};
 

@@ -167,12 +167,8 @@ fn small_resnet(shape: ResnetShape, image_size: ImageSize) -> InputConfig {
 }
 
 fn small_vit(shape: ModelShape, image_size: ImageSize) -> InputConfig {
-    InputConfig::Vit(VitConfig {
-        image_size: image_size.side(),
-        patch_size: shape.patch,
-        channels: 3,
-        transformer: small_transformer(shape.width, shape.image_layers),
-    })
+    let transformer = small_transformer(shape.width, shape.image_layers);
+    InputConfig::Vit(VitConfig::clip(image_size.side(), shape.patch, transformer))
 }
 
 fn small_transformer(width: usize, layers: usize) -> TransformerConfig {

@@ -235,12 +235,7 @@ mod tests {
                 Pooling::FirstOf(599),
                 transformer.clone(),
             )),
-            input: Some(InputConfig::Vit(VitConfig {
-                image_size: 16,
-                patch_size: 8,
-                channels: 3,
-                transformer,
-            })),
+            input: Some(InputConfig::Vit(VitConfig::clip(16, 8, transformer))),
         }
     }
 

@@ -105,6 +105,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
         }
         InputConfig::Resnet(image) => (image.layers, image.width, image.heads) = ([1; 4], 8, 2),
         InputConfig::Cnn14(cnn14) => cnn14.widths = [8, 16, 16, 32, 32, 32],
+        other => panic!("no architecture here has {other:?}"),
     }
     config
 }

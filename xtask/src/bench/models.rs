@@ -192,7 +192,7 @@ fn clip(input: InputConfig, embedding_dim: usize) -> ModelConfig {
 
 fn vit(patch_size: usize, width: usize, layers: usize) -> InputConfig {
     let transformer = transformer(width, layers);
-    InputConfig::Vit(VitConfig { image_size: 224, patch_size, channels: 3, transformer })
+    InputConfig::Vit(VitConfig::clip(224, patch_size, transformer))
 }
 
 fn pixels() -> FrontEnd {

@@ -10,12 +10,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::files::{self, WeightFiles};
 use super::table::Table;
 use super::{Checkpoint, Section};
+use crate::config::Activation;
 use crate::{ModelError, Result};
 
 /// transformers' configuration, which other packages use the name of too.
 const CONFIG: &str = "config.json";
+/// What the names of text towers' tensors begin with in all its models of texts and images or
+/// sounds.
+const OF_TRANSFORMERS: &str = "text_model.";
 
-/// What a path holds.
+/// What a path holds, and what the user says of it.
 pub(crate) struct Found {
     /// As it was given, for messages.
     path: PathBuf,
@@ -25,6 +29,8 @@ pub(crate) struct Found {
     file: Option<PathBuf>,
     /// Names of the files in the directory.
     names: BTreeSet<String>,
+    /// The activation, if the user says it.
+    activation: Option<Activation>,
     tables: Mutex<BTreeMap<PathBuf, Arc<Table>>>,
     /// Table of the weights that have no configuration, if there are any and they can be read.
     bare: OnceLock<Option<Arc<Table>>>,
@@ -36,7 +42,7 @@ impl Found {
     /// # Errors
     ///
     /// [`ModelError::NotADirectory`] if there is nothing, and [`ModelError::Io`].
-    pub(crate) fn at(path: &Path) -> Result<Self> {
+    pub(crate) fn at(path: &Path, activation: Option<Activation>) -> Result<Self> {
         let io = |source| ModelError::Io { path: path.to_owned(), source };
         let (directory, file) = if path.is_dir() {
             (path.to_owned(), None)
@@ -54,6 +60,7 @@ impl Found {
             directory,
             file,
             names,
+            activation,
             tables: Mutex::default(),
             bare: OnceLock::new(),
         })
@@ -90,9 +97,23 @@ impl Found {
         self.names.iter().map(String::as_str)
     }
 
+    /// The activation that the user says the model has.
+    pub(crate) fn activation(&self) -> Option<Activation> {
+        self.activation
+    }
+
+    /// Whether a file of weights was given whose tensors have the names of transformers' models.
+    pub(crate) fn is_of_transformers(&self) -> bool {
+        self.file.is_some() && self.bare().is_some_and(|table| table.holds(OF_TRANSFORMERS))
+    }
+
     /// The `model_type` of the directory's `config.json`, if there is one that says it: what
-    /// transformers tells its models by.
+    /// transformers tells its models by. A configuration that lies beside a file of weights counts
+    /// if the weights are of transformers.
     pub(crate) fn model_type(&self) -> Option<String> {
+        if self.file.is_some() && !self.is_of_transformers() {
+            return None;
+        }
         let section = Section::read(&self.path(CONFIG)).ok()?;
         section.optional_text("model_type").ok()?.map(str::to_owned)
     }

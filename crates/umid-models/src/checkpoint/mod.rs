@@ -4,12 +4,15 @@
 //! Towers take their tensors by name and shape, and [`Checkpoint::finish`] refuses a checkpoint
 //! with tensors left over. Nothing is ignored in silence.
 
+mod archive;
 mod digest;
 mod files;
 mod found;
+mod pickle;
 mod section;
 mod stored;
 mod table;
+mod torch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -34,6 +34,11 @@ impl Section {
         Ok(section)
     }
 
+    /// A value that stands for the contents of a file.
+    pub(crate) fn of(path: &Path, value: Value) -> Self {
+        Self { path: path.to_owned(), prefix: String::new(), value, defaulted: Vec::new() }
+    }
+
     /// An object without keys, for a file that need not be there.
     pub(crate) fn empty(path: &Path) -> Self {
         let value = Value::Object(serde_json::Map::default());

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use memmap2::{Mmap, MmapOptions};
-use pytorch_reader::DType;
 use rayon::prelude::*;
 use safetensors::Dtype;
 
@@ -38,8 +37,8 @@ pub(crate) enum View {
 pub(crate) enum Place {
     /// In a file that is mapped.
     Mapped(Arc<OpenFile>, Range<usize>),
-    /// In a PyTorch file, which is read when the bytes are asked for.
-    Pickled(pytorch_reader::Tensor),
+    /// In a mapped file, with elements that are not in row-major order.
+    Strided { file: Arc<OpenFile>, bytes: Range<usize>, shape: Vec<usize>, strides: Vec<usize> },
 }
 
 /// A file that is open, and its name for messages.
@@ -110,7 +109,7 @@ pub(crate) struct Stored {
 impl Stored {
     /// # Errors
     ///
-    /// [`ModelError::UnsupportedDtype`], [`ModelError::Io`] and [`ModelError::Pickle`].
+    /// [`ModelError::UnsupportedDtype`] and [`ModelError::Io`].
     pub(crate) fn open(
         place: &Place,
         dtype: Dtype,
@@ -119,12 +118,6 @@ impl Stored {
         name: String,
     ) -> Result<Self> {
         let directory = directory.to_owned();
-        let bytes = match place {
-            Place::Mapped(file, bytes) => Bytes::Mapped(file.map(bytes.clone())?),
-            Place::Pickled(tensor) => Bytes::Read(tensor.read().map_err(|e| {
-                ModelError::Pickle { path: directory.clone(), reason: e.to_string() }
-            })?),
-        };
         let number = match dtype {
             Dtype::F32 => Number::F32,
             Dtype::F16 => Number::F16,
@@ -133,6 +126,12 @@ impl Stored {
                 let dtype = format!("{other:?}");
                 return Err(ModelError::UnsupportedDtype { path: directory, name, dtype });
             }
+        };
+        let bytes = match place {
+            Place::Strided { file, bytes, shape, strides } => {
+                Bytes::Read(in_order(&file.map(bytes.clone())?, shape, strides, number.size()))
+            }
+            Place::Mapped(file, bytes) => Bytes::Mapped(file.map(bytes.clone())?),
         };
         let all = match &bytes {
             Bytes::Mapped(map) => map.len(),
@@ -260,23 +259,24 @@ impl Number {
     }
 }
 
-/// The type of a pickled tensor, as safetensors name it.
-pub(crate) fn stored_type(dtype: DType) -> Dtype {
-    match dtype {
-        DType::F64 => Dtype::F64,
-        DType::F32 => Dtype::F32,
-        DType::F16 => Dtype::F16,
-        DType::BF16 => Dtype::BF16,
-        DType::I64 => Dtype::I64,
-        DType::I32 => Dtype::I32,
-        DType::I16 => Dtype::I16,
-        DType::I8 => Dtype::I8,
-        DType::U64 => Dtype::U64,
-        DType::U32 => Dtype::U32,
-        DType::U16 => Dtype::U16,
-        DType::U8 => Dtype::U8,
-        DType::Bool => Dtype::BOOL,
+/// The elements of a strided tensor in row-major order. The strides are known to stay inside of
+/// `bytes`.
+fn in_order(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count = shape.iter().product::<usize>();
+    let mut ordered = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..count {
+        let first = index.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>() * size;
+        ordered.extend_from_slice(&bytes[first..first + size]);
+        for (i, length) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < *length {
+                break;
+            }
+            *i = 0;
+        }
     }
+    ordered
 }
 
 #[cfg(test)]

@@ -4,19 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-use super::stored::{OpenFile, Place, stored_type};
+use super::stored::{OpenFile, Place};
+use super::torch;
 use crate::{ModelError, Result};
 
 /// End of the names of safetensors files; every other file of weights is PyTorch's.
 const SAFETENSORS: &str = "safetensors";
-/// Where a training's checkpoint keeps the model, and what PyTorch's wrapper for several devices
-/// puts before every name.
-const STATE_DICT: &str = "state_dict";
-const WRAPPER: &str = "module.";
-
 /// One tensor, still in its file.
 #[derive(Clone)]
 pub(crate) struct Entry {
@@ -30,6 +25,8 @@ pub(crate) struct Entry {
 /// The tensors of one file.
 pub(crate) struct Table {
     pub(super) entries: BTreeMap<String, Entry>,
+    /// Whether the file is a TorchScript archive.
+    pub(crate) scripted: bool,
 }
 
 impl Table {
@@ -37,12 +34,13 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Io`], [`ModelError::Safetensors`] and [`ModelError::Pickle`].
+    /// [`ModelError::Io`], [`ModelError::Safetensors`], [`ModelError::Pickle`] and
+    /// [`ModelError::UnsafePickle`].
     pub(crate) fn read(path: &Path) -> Result<Self> {
         if path.extension().is_some_and(|end| end == SAFETENSORS) {
             safetensors(path)
         } else {
-            pickle(path)
+            torch::table(path)
         }
     }
 
@@ -56,19 +54,6 @@ impl Table {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
-
-    fn from_tensors(
-        tensors: impl Iterator<Item = (String, Entry)>,
-        malformed: impl Fn(String) -> ModelError,
-    ) -> Result<Self> {
-        let mut entries = BTreeMap::new();
-        for (name, entry) in tensors {
-            if entries.insert(name.clone(), entry).is_some() {
-                return Err(malformed(format!("tensor `{name}` stands twice")));
-            }
-        }
-        Ok(Self { entries })
-    }
 }
 
 fn safetensors(path: &Path) -> Result<Table> {
@@ -79,7 +64,7 @@ fn safetensors(path: &Path) -> Result<Table> {
         SafeTensors::read_metadata(&map).map_err(|e| malformed(explain(&e, &map)))?;
     // The header is preceded by its own length in eight bytes.
     let data_start = header_len + size_of::<u64>();
-    let mut tensors = Vec::new();
+    let mut entries = BTreeMap::new();
     for (name, info) in metadata.tensors() {
         let bytes = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
         if bytes.end > map.len() {
@@ -89,26 +74,9 @@ fn safetensors(path: &Path) -> Result<Table> {
         }
         let place = Place::Mapped(Arc::clone(&file), bytes);
         let entry = Entry { place, dtype: info.dtype, shape: info.shape.clone(), taken: 0 };
-        tensors.push((name, entry));
+        entries.insert(name, entry);
     }
-    Table::from_tensors(tensors.into_iter(), malformed)
-}
-
-/// Reads the index of a file that PyTorch saved: a state dict, or a training's checkpoint
-/// with one under `state_dict`. The pickle is parsed, nothing of it is executed.
-fn pickle(path: &Path) -> Result<Table> {
-    let malformed = |reason: String| ModelError::Pickle { path: path.to_owned(), reason };
-    let reader = PytorchReader::with_top_level_key(path, STATE_DICT)
-        .or_else(|_| PytorchReader::new(path))
-        .map_err(|e| malformed(e.to_string()))?;
-    let tensors = reader.into_tensors().into_iter().map(|(name, tensor)| {
-        let (dtype, shape) = (stored_type(tensor.dtype()), tensor.shape().to_vec());
-        // Models that were trained on several devices have the name of the wrapper before
-        // each of their own.
-        let name = name.strip_prefix(WRAPPER).unwrap_or(&name).to_owned();
-        (name, Entry { place: Place::Pickled(tensor), dtype, shape, taken: 0 })
-    });
-    Table::from_tensors(tensors, malformed)
+    Ok(Table { entries, scripted: false })
 }
 
 /// What is wrong with a file whose header was refused, with the sizes that do not fit.

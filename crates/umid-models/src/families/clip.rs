@@ -80,7 +80,8 @@ impl Family for Clip {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Clip(text), Some(InputConfig::Vit(_))) if text.is_clip()
+            (TextConfig::Clip(text), Some(InputConfig::Vit(image)))
+                if text.is_clip() && image.is_clip()
         )
     }
 
@@ -133,10 +134,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
             transformer(&mut text, 512, 8, 2_048)?,
         )),
         input: Some(InputConfig::Vit(VitConfig {
-            image_size: vision.count_or("image_size", 224)?,
-            patch_size: vision.count_or("patch_size", 32)?,
             channels: vision.count_or("num_channels", 3)?,
-            transformer: transformer(&mut vision, 768, 12, 3_072)?,
+            ..VitConfig::clip(
+                vision.count_or("image_size", 224)?,
+                vision.count_or("patch_size", 32)?,
+                transformer(&mut vision, 768, 12, 3_072)?,
+            )
         })),
     };
     let mut defaulted = top.into_defaulted();

@@ -26,8 +26,8 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 4] =
-    [&clip::Clip, &clap::Clap, &open_clip::OpenClip, &laion_clap::LaionClap];
+pub(crate) const FAMILIES: [&dyn Family; 5] =
+    [&clip::Clip, &clap::Clap, &open_clip::OpenClip, &laion_clap::LaionClap, &open_clip::Bare];
 
 /// What a family makes of what a path holds.
 pub(crate) struct Opened {

@@ -7,6 +7,8 @@
 //! The residual stream is one matrix of all tokens of a batch: a product of many rows with one
 //! weight is twice as fast as one product per sequence.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::{Module, Param};
@@ -259,39 +261,49 @@ impl Block {
         scales.try_for_each(|(scale, name)| visitor.plain(&at(name), scale))
     }
 
-    /// Whether there is a kernel for this block. The kernels know pre-norm blocks without a layer
-    /// scale, and windows that fill their grid.
+    /// Whether there is a kernel for this block. The kernels know pre-norm blocks, and windows that
+    /// fill their grid.
     fn fits(&self) -> bool {
         let [width, inner] = self.fc1.weight.lazy_shape().dims();
         self.order == NormOrder::Before
             && !self.masked
-            && self.scales.is_none()
             && fits(width, inner, self.heads)
             && self.windows.as_ref().is_none_or(WindowAttention::fill_grid)
     }
 
-    /// The block in the kernels' layout, of its tensors in the order of their description.
+    /// The block in the kernels' layout, of its tensors in the order of their description. A layer
+    /// scale is multiplied into the weights before it.
+    ///
+    /// - tables: the relative positions of windows, if there are any, then the layer scales
     pub(crate) fn kernel(
         &self,
         linears: &[umid_kernels::Linear],
         norms: &[[Vec<f32>; 2]],
-        position_table: Option<&Vec<f32>>,
+        tables: &[Vec<f32>],
         precision: umid_kernels::Precision,
     ) -> umid_kernels::Block {
-        let groups = match (&self.windows, position_table) {
-            (Some(windows), Some(table)) => Groups::Windows(windows.for_kernels(table, self.heads)),
-            _ if self.causal => Groups::Backwards,
-            _ => Groups::All,
+        let (groups, scales) = match (&self.windows, tables) {
+            (Some(windows), [table, scales @ ..]) => {
+                (Groups::Windows(windows.for_kernels(table, self.heads)), scales)
+            }
+            _ if self.causal => (Groups::Backwards, tables),
+            _ => (Groups::All, tables),
+        };
+        let scaled: Vec<Scaled> =
+            [3, 5].iter().zip(scales).map(|(i, scale)| Scaled::new(linears[*i], scale)).collect();
+        let [output, fc2] = match scaled.as_slice() {
+            [output, fc2] => [output.linear(), fc2.linear()],
+            _ => [linears[3], linears[5]],
         };
         let attention = umid_kernels::Body::Attention {
             qkv: [linears[0], linears[1], linears[2]],
-            output: linears[3],
+            output,
             heads: self.heads,
             groups,
         };
         let perceptron = umid_kernels::Body::Perceptron {
             fc1: linears[4],
-            fc2: linears[5],
+            fc2,
             activation: self.activation.kernel(),
         };
         let epsilon = self.epsilon as f32;
@@ -420,6 +432,41 @@ impl Block {
             .reshape([batch, rows / batch, PARTS, self.heads, all / PARTS / self.heads])
             .permute([2, 0, 3, 1, 4]);
         std::array::from_fn(|part| columns.clone().narrow(0, part, 1).squeeze_dim(0))
+    }
+}
+
+/// A stored linear layer whose outputs are multiplied with learnt factors.
+#[derive(Debug)]
+struct Scaled<'a> {
+    weight: &'a dyn umid_kernels::Stored,
+    bias: Option<Vec<f32>>,
+    /// One per output.
+    factors: &'a [f32],
+}
+
+impl<'a> Scaled<'a> {
+    fn new(linear: umid_kernels::Linear<'a>, factors: &'a [f32]) -> Self {
+        let scaled = |bias: &[f32]| bias.iter().zip(factors).map(|(b, f)| b * f).collect();
+        Self { weight: linear.weight, bias: linear.bias.map(scaled), factors }
+    }
+
+    fn linear(&self) -> umid_kernels::Linear<'_> {
+        umid_kernels::Linear { weight: self, bias: self.bias.as_deref() }
+    }
+}
+
+impl umid_kernels::Stored for Scaled<'_> {
+    fn count(&self) -> usize {
+        self.weight.count()
+    }
+
+    fn values(&self, range: Range<usize>) -> Cow<'_, [f32]> {
+        let inputs = self.count() / self.factors.len();
+        let mut values = self.weight.values(range.clone()).into_owned();
+        for (i, value) in range.zip(&mut values) {
+            *value *= self.factors[i / inputs];
+        }
+        Cow::Owned(values)
     }
 }
 

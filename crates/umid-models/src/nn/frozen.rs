@@ -180,12 +180,18 @@ mod tests {
 
     /// Relative to the largest value: f32 round-off in another order of summation.
     const TOLERANCE: f32 = 1e-5;
-    const FIXTURES: [&str; 6] = [
+    const FIXTURES: [&str; 12] = [
         "hf-sharded",
         "hf-f16",
         "openclip-gelu",
         "openclip-quickgelu",
         "openclip-rn50",
+        "openclip-clipa",
+        "openclip-vit-scaled",
+        "openclip-vit-queries",
+        "openclip-eva01",
+        "openclip-vit-gap",
+        "openclip-vit-mci",
         "clap-hf-unfused",
     ];
 
@@ -213,7 +219,14 @@ mod tests {
             |fixture: &str| both(fixture)[0].tower().expect("an input tower").frozen_parts();
         assert_eq!(frozen("hf-sharded"), [true]);
         assert_eq!(frozen("openclip-gelu"), [true]);
+        assert_eq!(frozen("openclip-clipa"), [true]);
+        assert_eq!(frozen("openclip-vit-scaled"), [true]);
         assert_eq!(frozen("hf-gelu"), [false]);
+        // Two biases and a factor per column are folded in.
+        assert_eq!(frozen("openclip-eva01"), [true]);
+        assert_eq!(frozen("openclip-vit-gap"), [true]);
+        // Queries and keys are turned.
+        assert_eq!(frozen("openclip-eva02"), [false]);
         // Its first stage is 8 wide.
         assert_eq!(frozen("clap-hf-unfused"), [false, true, true]);
         // Its stages are 12 and 24 wide.

@@ -148,7 +148,7 @@ impl<'a> Panels<'a> {
             .iter()
             .map(|(weight, bias)| umid_kernels::Linear { weight, bias: bias.as_deref() })
             .collect();
-        let block = block.kernel(&linears, &self.norms, self.tables.first(), precision);
+        let block = block.kernel(&linears, &self.norms, &self.tables, precision);
         self.linears.iter().try_for_each(|(weight, _)| weight.check())?;
         Ok(block)
     }

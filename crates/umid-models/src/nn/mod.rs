@@ -6,9 +6,16 @@ pub(crate) mod batch_norm;
 pub(crate) mod block;
 pub(crate) mod export;
 pub(crate) mod frozen;
+pub(crate) mod head;
+pub(crate) mod latent_pool;
 pub(crate) mod load;
+pub(crate) mod patches;
 pub(crate) mod projection;
+pub(crate) mod queries;
+pub(crate) mod relative;
+pub(crate) mod rotary;
 pub(crate) mod visit;
+pub(crate) mod vit_block;
 pub(crate) mod windows;
 
 pub use activation::Activation;

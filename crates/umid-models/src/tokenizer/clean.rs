@@ -1,15 +1,11 @@
 //! What open_clip does to a text before it is tokenized.
 //!
 //! Reference: open_clip, `basic_clean`, `get_clean_fn` and `canonicalize_text` (`tokenizer.py`).
-//! Texts are repaired as Python's `ftfy.fix_text` does it: text that was decoded in a wrong
-//! encoding, curly quotes, ligatures, character width, line breaks, control characters, composed
-//! accents. The crate that does it here differs from it only for some rare wrong decodings: two
-//! layers of a Cyrillic code page are undone where ftfy gives up, and a text of a single wrongly
-//! decoded letter is left as it is. Then character references of HTML are resolved, twice.
+//! A text is repaired by [`repair`], then character references of HTML are resolved, twice.
 
 use std::borrow::Cow;
 
-use plsfix::TextFixerConfig;
+use super::repair::repair;
 
 /// Python's `string.punctuation`.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
@@ -42,10 +38,10 @@ impl Clean {
     pub(crate) fn apply(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::AsIs => Cow::Borrowed(text),
-            Self::Whitespace => Cow::Owned(single_spaces(&repaired(text))),
-            Self::Lower => Cow::Owned(single_spaces(&repaired(text)).to_lowercase()),
+            Self::Whitespace => Cow::Owned(single_spaces(&readable(text))),
+            Self::Lower => Cow::Owned(single_spaces(&readable(text)).to_lowercase()),
             Self::Canonicalize => {
-                let mut text = repaired(text).replace('_', " ");
+                let mut text = readable(text).replace('_', " ");
                 text.retain(|c| !PUNCTUATION.contains(c));
                 Cow::Owned(single_spaces(&text.to_lowercase()))
             }
@@ -53,20 +49,43 @@ impl Clean {
     }
 }
 
-/// A text without the marks of wrong decodings, and without character references.
-fn repaired(text: &str) -> String {
+/// A repaired text without character references.
+fn readable(text: &str) -> String {
     // Nothing is to be repaired in visible ASCII.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n') && byte != b'&') {
         return text.to_owned();
     }
-    // ftfy leaves character references alone in what may be a document, which has tags.
-    let unescape_html = if text.contains('<') { Some(false) } else { None };
-    let config = TextFixerConfig { unescape_html, ..TextFixerConfig::default() };
-    let fixed = plsfix::fix_text(text, Some(&config));
-    htmlize::unescape(htmlize::unescape(fixed)).into_owned()
+    htmlize::unescape(htmlize::unescape(repair(text))).into_owned()
 }
 
 /// Words with a single space between each two.
 fn single_spaces(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cleaned_as_open_clip_does() {
+        for (text, whitespace) in [
+            ("Seán O\u{2019}Brien", "Seán O'Brien"),
+            ("Smith &amp;amp; Sons", "Smith & Sons"),
+            ("&amp;notit; &bogus; & alone", "¬it; &bogus; & alone"),
+            ("Jos&eacute Garcia", "José Garcia"),
+            ("&EACUTE;lodie", "Élodie"),
+            ("Ａda　Lovelace", "Ada Lovelace"),
+            ("oﬃce", "office"),
+            ("JosÃ© MuÃ±oz", "José Muñoz"),
+            ("Adaâ€™s", "Ada's"),
+            ("a\u{a0}b\u{200b}\u{feff}c\u{2028}d", "a b\u{200b}c d"),
+            ("  two\t words\n", "two words"),
+        ] {
+            assert_eq!(Clean::Whitespace.apply(text), whitespace, "{text:?}");
+        }
+        assert_eq!(Clean::Lower.apply("İDA ΟΔΥΣΣΕΥΣ"), "i\u{307}da οδυσσευς");
+        assert_eq!(Clean::Canonicalize.apply("A_photo: (of) O\u{2019}Brien!"), "a photo of obrien");
+        assert_eq!(Clean::AsIs.apply("&amp;"), "&amp;");
+    }
 }

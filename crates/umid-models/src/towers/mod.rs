@@ -7,10 +7,12 @@
 
 mod clip_text;
 mod cnn14;
+mod convnext;
 mod fusion;
 mod htsat;
 mod resnet;
 mod roberta;
+mod timm_vit;
 mod vit;
 
 use burn::module::Module;
@@ -20,11 +22,13 @@ use umid_core::InputTower;
 
 pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
+pub use convnext::{ConvNext, ConvNextConfig};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
-pub use vit::{Vit, VitConfig};
+pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
+pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;
@@ -295,6 +299,10 @@ text_towers! {
 input_towers! {
     /// A vision transformer.
     Vit(VitConfig => Vit),
+    /// One of timm's vision transformers.
+    TimmVit(TimmVitConfig => TimmVit),
+    /// A ConvNeXt.
+    ConvNext(ConvNextConfig => ConvNext),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.

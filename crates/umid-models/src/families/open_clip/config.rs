@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::vision::Image;
 use super::{text, vision};
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, ModelConfig};
 use crate::families::check;
 use crate::tokenizer::TextRules;
@@ -24,7 +24,7 @@ pub(super) struct Read {
 }
 
 /// Reads the two towers' configurations.
-pub(super) fn read_config(top: &Section) -> Result<Read> {
+pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read> {
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
@@ -38,10 +38,10 @@ pub(super) fn read_config(top: &Section) -> Result<Read> {
         Some(true) => Activation::QuickGelu,
         Some(false) | None => Activation::Gelu,
     };
-    let embedding_dim = model.count("embed_dim")?;
     let texts = text::read_rules(&text)?;
     let text_config = text::read(&mut text, activation)?;
-    let (input, image) = match vision::read(&mut vision, activation)? {
+    let embedding_dim = model.count("embed_dim")?;
+    let (input, image) = match vision::read(&mut vision, activation, embedding_dim, checkpoint)? {
         Image::Tower(input, size) => (Some(input), Ok(size)),
         Image::Unknown(reason) => (None, Err(reason)),
     };
@@ -62,6 +62,35 @@ pub(super) fn plain(section: &Section, keys: &[(&str, Value)]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The epsilon of a tower's norms, by `norm_kwargs`.
+pub(super) fn norm_epsilon(section: &Section) -> Result<f64> {
+    const KEY: &str = "norm_kwargs";
+    if section.get(KEY).is_none() {
+        return Ok(LAYER_NORM_EPSILON);
+    }
+    let given = section.section(KEY)?;
+    if let Some((key, found)) = given.entries().find(|(key, _)| *key != "eps") {
+        return Err(given.invalid(key, found, "no other key than `eps`"));
+    }
+    Ok(given.optional_number("eps")?.unwrap_or(LAYER_NORM_EPSILON))
+}
+
+/// The activation of a tower's blocks, by `act_kwargs`.
+pub(super) fn activation_of(section: &Section, activation: Activation) -> Result<Activation> {
+    const KEY: &str = "act_kwargs";
+    if section.get(KEY).is_none() {
+        return Ok(activation);
+    }
+    let given = section.section(KEY)?;
+    given.entries().try_fold(activation, |activation, (key, found)| {
+        match (activation, key, found.as_str()) {
+            (Activation::Gelu, "approximate", Some("tanh")) => Ok(Activation::GeluTanh),
+            (Activation::Gelu, "approximate", Some("none")) => Ok(activation),
+            _ => Err(given.invalid(key, found, "`approximate` of `tanh` or `none`, for a GELU")),
+        }
+    })
 }
 
 pub(super) fn mlp_width(section: &Section, width: usize) -> Result<usize> {

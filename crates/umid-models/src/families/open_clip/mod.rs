@@ -5,18 +5,21 @@
 //! matrices. The text tower's tensors stand at the top, or under `text.` in models that open_clip
 //! calls `custom_text`; which, the file says.
 
+mod bare;
 mod config;
 mod names;
 mod preprocess;
 mod text;
+mod timm;
 mod vision;
 
 use serde_json::{Value, json};
 
+pub(super) use self::bare::Bare;
 use self::config::{Read, read_config};
-use self::names::{naming, stored_name};
+use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
-use super::{Family, Names, Opened};
+use super::{Family, Opened};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, WeightFiles};
 use crate::config::{
@@ -51,7 +54,7 @@ impl Family for OpenClip {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.has(CONFIG)
+        found.has(CONFIG) && !found.is_of_transformers()
     }
 
     fn weights(&self, found: &Found) -> Result<WeightFiles> {
@@ -61,9 +64,10 @@ impl Family for OpenClip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
         let top = Section::read(&config_path)?;
-        let Read { config, texts, image, defaulted } = read_config(&top)?;
         let weights = self.weights(found)?;
-        let mut checkpoint = found.open(&weights, defaulted)?;
+        let mut checkpoint = found.open(&weights, Vec::new())?;
+        let Read { config, texts, image, defaulted } = read_config(&top, &checkpoint)?;
+        checkpoint.defaulted(defaulted);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
         for name in ["attn_mask", "text.attn_mask"] {
@@ -76,8 +80,7 @@ impl Family for OpenClip {
                 FrontEnd::Absent { modality: Modality::Image, reason }
             }
         };
-        let names = Names { text: naming(&config.text, &checkpoint), input: stored_name };
-        let provenance = Provenance::default();
+        let (names, provenance) = (names(&config, &checkpoint), Provenance::default());
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 

@@ -1,7 +1,8 @@
 //! What open_clip calls the towers' tensors.
 
 use crate::checkpoint::{Checkpoint, Naming, View};
-use crate::config::{ClipTextConfig, Head, TextConfig};
+use crate::config::{ClipTextConfig, Head, InputConfig, ModelConfig, TextConfig};
+use crate::families::{Names, as_described};
 
 /// What names of the text tower begin with in a model that open_clip calls `custom_text`.
 const TEXT: &str = "text.";
@@ -31,22 +32,39 @@ const BLOCK_NAMES: [(&str, &str); 9] = [
     (".layer_scale2.lambda1", ".ls_2.gamma"),
 ];
 
-/// What the files of one checkpoint call a tensor.
-pub(super) fn naming(text: &TextConfig, checkpoint: &Checkpoint) -> Naming {
+/// Names of the learnt queries of the image tower, in the order in which they are replaced.
+const QUERIES_NAMES: [(&str, &str); 6] = [
+    ("vision_model.head.", "visual.attn_pool."),
+    ("vision_model.head_contrastive.", "visual.attn_pool_contrastive."),
+    (".probe", ".query"),
+    (".attention.", ".attn."),
+    (".query_norm.", ".ln_q."),
+    (".key_norm.", ".ln_k."),
+];
+
+/// What open_clip calls the tensors of each tower. Image towers of timm describe themselves by its
+/// names.
+pub(super) fn names(config: &ModelConfig, checkpoint: &Checkpoint) -> Names {
+    let input = match config.input {
+        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_)) => as_described,
+        _ => stored_name,
+    };
     let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));
+    Names { text: text_names(&config.text, below_text), input }
+}
+
+fn text_names(text: &TextConfig, below_text: bool) -> Naming {
     let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
     match (below_text, bias) {
         (false, false) => stored_name,
         (false, true) => with_bias,
-        (true, false) => |name| below(TEXT, name, stored_name),
-        (true, true) => |name| below(TEXT, name, with_bias),
+        (true, false) => |name| in_text(stored_name(name)),
+        (true, true) => |name| in_text(with_bias(name)),
     }
 }
 
-/// Puts the text tower below a prefix.
-fn below(prefix: &str, name: &str, stored: Naming) -> (String, View) {
-    let (stored, view) = stored(name);
-    if name.starts_with("text") { (format!("{prefix}{stored}"), view) } else { (stored, view) }
+fn in_text((name, view): (String, View)) -> (String, View) {
+    (format!("{TEXT}{name}"), view)
 }
 
 /// As [`stored_name`], of a text projection that is a layer with a bias.
@@ -68,8 +86,13 @@ pub(super) fn stored_name(name: &str) -> (String, View) {
     if let Some((from, to)) = NAMES.iter().find(|(from, _)| name.starts_with(from)) {
         return (name.replacen(from, to, 1), View::Whole);
     }
-    let stored =
-        BLOCK_NAMES.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1));
+    let replaced = |names: &[(&str, &str)]| {
+        names.iter().fold(name.to_owned(), |name, (from, to)| name.replacen(from, to, 1))
+    };
+    if name.starts_with("vision_model.head") {
+        return (replaced(&QUERIES_NAMES), View::Whole);
+    }
+    let stored = replaced(&BLOCK_NAMES);
     for (third, part) in ["q", "k", "v"].into_iter().enumerate() {
         let from = format!(".self_attn.{part}_proj.");
         if stored.contains(&from) {

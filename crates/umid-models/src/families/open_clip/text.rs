@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::config::{LAYER_NORM_EPSILON, mlp_width, plain};
+use super::config::{activation_of, mlp_width, norm_epsilon, plain};
 use crate::Result;
 use crate::checkpoint::Section;
 use crate::config::{
@@ -44,8 +44,8 @@ pub(super) fn read(text: &mut Section, activation: Activation) -> Result<TextCon
             layers: text.count_or("layers", 12)?,
             heads: text.count_or("heads", 8)?,
             mlp_width: mlp_width(text, width)?,
-            activation: approximated(text, activation)?,
-            layer_norm_epsilon: epsilon(text)?,
+            activation: activation_of(text, activation)?,
+            layer_norm_epsilon: norm_epsilon(text)?,
             layer_scale: text.optional_number("ls_init_value")?.is_some(),
         },
     }))
@@ -86,33 +86,6 @@ fn head(text: &Section) -> Result<Head> {
         Some("none") => Ok(Head::None),
         Some(other) => Err(text.invalid("proj_type", &Value::from(other), "`linear` or `none`")),
     }
-}
-
-/// The activation, which `act_kwargs` may ask to be approximated.
-fn approximated(text: &Section, activation: Activation) -> Result<Activation> {
-    if text.get("act_kwargs").is_none() {
-        return Ok(activation);
-    }
-    let options = text.section("act_kwargs")?;
-    known(&options, &["approximate"])?;
-    match (options.optional_text("approximate")?, activation) {
-        (None | Some("none"), _) => Ok(activation),
-        (Some("tanh"), Activation::Gelu) => Ok(Activation::GeluTanh),
-        (Some(other), _) => {
-            let expected = "`tanh` or `none`, of a model without `quick_gelu`";
-            Err(options.invalid("approximate", &Value::from(other), expected))
-        }
-    }
-}
-
-/// Epsilon of the norms, which `norm_kwargs` may give.
-fn epsilon(text: &Section) -> Result<f64> {
-    if text.get("norm_kwargs").is_none() {
-        return Ok(LAYER_NORM_EPSILON);
-    }
-    let options = text.section("norm_kwargs")?;
-    known(&options, &["eps"])?;
-    Ok(options.optional_number("eps")?.unwrap_or(LAYER_NORM_EPSILON))
 }
 
 /// Refuses keys that would have to be honoured.

@@ -1,0 +1,194 @@
+//! Attention that a few learnt queries ask: it reads a sequence as one vector per query.
+//!
+//! References: open_clip, `AttentionalPooler` (`transformer.py`), as CoCa has it; transformers,
+//! `SiglipMultiheadAttentionPoolingHead`. Both are PyTorch's `MultiheadAttention`, with its names;
+//! CoCa norms what enters it, SigLIP has a perceptron behind it.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::module::{attention, linear};
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor};
+
+use super::visit::{self, Form, Visitor};
+use crate::Result;
+use crate::nn::Activation;
+use crate::precision::normed;
+
+/// Everything about learnt queries that their weights do not say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueriesConfig {
+    /// Number of queries.
+    pub(crate) count: usize,
+    /// Width of the sequence.
+    pub(crate) input: usize,
+    /// Width of the queries and of what they gather.
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    /// What is around the attention.
+    pub(crate) around: Around,
+}
+
+/// What is around the attention.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Around {
+    /// Norms of the queries and of the sequence, with this epsilon.
+    Norms(f64),
+    /// A perceptron with a norm before it, added to what was gathered.
+    Perceptron {
+        /// Columns between its layers.
+        inner: usize,
+        activation: Activation,
+        epsilon: f64,
+    },
+}
+
+impl QueriesConfig {
+    /// Multiplications for one sequence.
+    pub(crate) fn multiplications(&self, tokens: usize) -> usize {
+        let (count, width) = (self.count, self.width);
+        let perceptron = match self.around {
+            Around::Norms(_) => 0,
+            Around::Perceptron { inner, .. } => 2 * width * inner,
+        };
+        2 * tokens * self.input * width
+            + count * (2 * width * width + 2 * tokens * width + perceptron)
+    }
+
+    /// Numbers that the backward pass needs of the forward pass of one sequence.
+    pub(crate) fn numbers_kept(&self, tokens: usize) -> usize {
+        tokens * (self.input + 2 * self.width) + 5 * self.count * self.width
+    }
+}
+
+/// Learnt queries, and what they ask with.
+#[derive(Module, Debug)]
+pub(crate) struct Queries {
+    /// `[count, width]`.
+    probe: Param<Tensor<2>>,
+    /// Of the queries and of the sequence.
+    norms: Option<[LayerNorm; 2]>,
+    /// Query, key and value side by side, `[width, 3 width]`, where the sequence is as wide as the
+    /// queries, else one by one.
+    weights: Vec<Param<Tensor<2>>>,
+    /// Of query, key and value: `[3 width]`.
+    bias: Param<Tensor<1>>,
+    output: Linear,
+    perceptron: Option<Perceptron>,
+    heads: usize,
+}
+
+/// The perceptron behind the attention.
+#[derive(Module, Debug)]
+struct Perceptron {
+    norm: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl Queries {
+    pub(crate) fn new(config: QueriesConfig, device: &Device) -> Self {
+        let QueriesConfig { count, input, width, heads, around } = config;
+        let norm = |width, epsilon| visit::layer_norm(width, epsilon, device);
+        let linear = |input, output| visit::linear(input, output, true, device);
+        let (norms, perceptron) = match around {
+            Around::Norms(epsilon) => (Some([norm(width, epsilon), norm(input, epsilon)]), None),
+            Around::Perceptron { inner, activation, epsilon } => {
+                let (norm, fc1, fc2) =
+                    (norm(width, epsilon), linear(width, inner), linear(inner, width));
+                (None, Some(Perceptron { norm, fc1, fc2, activation }))
+            }
+        };
+        let shapes: &[[usize; 2]] = if input == width {
+            &[[width, 3 * width]]
+        } else {
+            &[[width, width], [input, width], [input, width]]
+        };
+        Self {
+            probe: visit::empty([count, width], device),
+            norms,
+            weights: shapes.iter().map(|shape| visit::empty(*shape, device)).collect(),
+            bias: visit::empty([3 * width], device),
+            output: linear(width, width),
+            perceptron,
+            heads,
+        }
+    }
+
+    /// Names are those of SigLIP's head; `query_norm` and `key_norm` are CoCa's.
+    pub(crate) fn describe(&mut self, visitor: &mut impl Visitor, name: &str) -> Result<()> {
+        let [count, width] = self.probe.lazy_shape().dims();
+        // CoCa's are a matrix.
+        let stored = if self.norms.is_some() { vec![count, width] } else { vec![1, count, width] };
+        visitor.tensor(&format!("{name}.probe"), &stored, Form::Plain, &mut self.probe)?;
+        let names: &[&str] = match self.weights.len() {
+            1 => &["in_proj_weight"],
+            _ => &["q_proj_weight", "k_proj_weight", "v_proj_weight"],
+        };
+        for (part, weight) in names.iter().zip(&mut self.weights) {
+            visitor.transposed(&format!("{name}.attention.{part}"), weight)?;
+        }
+        visitor.plain(&format!("{name}.attention.in_proj_bias"), &mut self.bias)?;
+        visitor.linear(&format!("{name}.attention.out_proj"), &mut self.output)?;
+        if let Some([of_queries, of_keys]) = &mut self.norms {
+            visitor.norm(&format!("{name}.query_norm"), of_queries)?;
+            visitor.norm(&format!("{name}.key_norm"), of_keys)?;
+        }
+        if let Some(Perceptron { norm, fc1, fc2, .. }) = &mut self.perceptron {
+            visitor.norm(&format!("{name}.layernorm"), norm)?;
+            visitor.linear(&format!("{name}.mlp.fc1"), fc1)?;
+            visitor.linear(&format!("{name}.mlp.fc2"), fc2)?;
+        }
+        Ok(())
+    }
+
+    /// What the queries from `first` gather, `count` of them.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, tokens, input]`
+    /// - output: `[batch, count, width]`
+    pub(crate) fn forward(&self, hidden: Tensor<3>, first: usize, count: usize) -> Tensor<3> {
+        let [batch, tokens, input] = hidden.dims();
+        let mut queries = self.probe.val().narrow(0, first, count);
+        let mut hidden = hidden.reshape([batch * tokens, input]);
+        if let Some([of_queries, of_keys]) = &self.norms {
+            queries = normed(of_queries, queries);
+            hidden = normed(of_keys, hidden);
+        }
+        let width = queries.dims()[1];
+        let split = |rows: Tensor<2>, sequences: usize| {
+            let [all, _] = rows.dims();
+            let heads = rows.reshape([sequences, all / sequences, self.heads, width / self.heads]);
+            heads.swap_dims(1, 2)
+        };
+        let query = split(self.project(0, queries), 1);
+        let query = query.expand([batch, self.heads, count, width / self.heads]);
+        let key = split(self.project(1, hidden.clone()), batch);
+        let value = split(self.project(2, hidden), batch);
+        let options = AttentionModuleOptions::default();
+        let gathered = attention(query, key, value, None, None, options);
+        let gathered = gathered.swap_dims(1, 2).reshape([batch * count, width]);
+        let gathered = self.output.forward(gathered);
+        let gathered = match &self.perceptron {
+            Some(Perceptron { norm, fc1, fc2, activation }) => {
+                let inner = activation.apply(fc1.forward(normed(norm, gathered.clone())));
+                gathered + fc2.forward(inner)
+            }
+            None => gathered,
+        };
+        gathered.reshape([batch, count, width])
+    }
+
+    /// Rows as queries (0), keys (1) or values (2): `[rows, width]`.
+    fn project(&self, part: usize, rows: Tensor<2>) -> Tensor<2> {
+        let width = self.output.weight.dims()[0];
+        let weight = match self.weights.as_slice() {
+            [fused] => fused.val().narrow(1, part * width, width),
+            weights => weights[part].val(),
+        };
+        linear(rows, weight, Some(self.bias.val().narrow(0, part * width, width)))
+    }
+}
