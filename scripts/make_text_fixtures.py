@@ -317,7 +317,7 @@ def encoder_config(vocabulary: int, **more: Any) -> dict[str, Any]:
 
 
 def chinese_clip(case: TextCase, vocabulary: int) -> ChineseCLIPModel:
-    text = encoder_config(vocabulary, max_position_embeddings=case.context_length + 4)
+    text = encoder_config(vocabulary, max_position_embeddings=case.context_length)
     config = {"text_config": text, "vision_config": vision_config(), "projection_dim": 12}
     return ChineseCLIPModel(ChineseCLIPConfig(**config))
 
@@ -350,7 +350,7 @@ def metaclip_2(case: TextCase, vocabulary: int) -> MetaClip2Model:
 
 
 def dual_encoder(case: TextCase, vocabulary: int) -> VisionTextDualEncoderModel:
-    positions = case.context_length + 4
+    positions = case.context_length
     text = BertConfig(**encoder_config(vocabulary, max_position_embeddings=positions))
     vision = CLIPVisionConfig(**vision_config())
     config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=12)

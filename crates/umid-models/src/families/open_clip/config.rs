@@ -19,6 +19,8 @@ pub(super) struct Read {
     pub(super) texts: TextRules,
     /// The side of an image in pixels, or why there is no image tower.
     pub(super) image: Result<usize, String>,
+    /// What neither a file nor a shape says.
+    pub(super) assumed: Vec<String>,
     /// Keys that took the format's default.
     pub(super) defaulted: Vec<String>,
 }
@@ -39,7 +41,8 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
         Some(false) | None => Activation::Gelu,
     };
     let texts = text::read_rules(&text)?;
-    let text_config = text::read(&mut text, activation)?;
+    let mut assumed = Vec::new();
+    let text_config = text::read(&mut text, activation, checkpoint, &mut assumed)?;
     let embedding_dim = model.count("embed_dim")?;
     let (input, image) = match vision::read(&mut vision, activation, embedding_dim, checkpoint)? {
         Image::Tower(input, size) => (Some(input), Ok(size)),
@@ -49,7 +52,7 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
-    Ok(Read { config, texts, image, defaulted })
+    Ok(Read { config, texts, image, assumed, defaulted })
 }
 
 /// Refuses a key that has another value than the one that is supported.

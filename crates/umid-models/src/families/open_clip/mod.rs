@@ -7,6 +7,7 @@
 
 mod bare;
 mod config;
+mod hf_text;
 mod names;
 mod preprocess;
 mod text;
@@ -66,7 +67,7 @@ impl Family for OpenClip {
         let top = Section::read(&config_path)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, Vec::new())?;
-        let Read { config, texts, image, defaulted } = read_config(&top, &checkpoint)?;
+        let Read { config, texts, image, assumed, defaulted } = read_config(&top, &checkpoint)?;
         checkpoint.defaulted(defaulted);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
@@ -80,7 +81,8 @@ impl Family for OpenClip {
                 FrontEnd::Absent { modality: Modality::Image, reason }
             }
         };
-        let (names, provenance) = (names(&config, &checkpoint), Provenance::default());
+        let (names, provenance) =
+            (names(&config, &checkpoint), Provenance { assumed, ..Provenance::default() });
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 

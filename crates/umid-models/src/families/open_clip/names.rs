@@ -1,5 +1,6 @@
 //! What open_clip calls the towers' tensors.
 
+use super::hf_text;
 use crate::checkpoint::{Checkpoint, Naming, View};
 use crate::config::{ClipTextConfig, Head, InputConfig, ModelConfig, TextConfig};
 use crate::families::{Names, as_described};
@@ -54,6 +55,9 @@ pub(super) fn names(config: &ModelConfig, checkpoint: &Checkpoint) -> Names {
 }
 
 fn text_names(text: &TextConfig, below_text: bool) -> Naming {
+    if !matches!(text, TextConfig::Clip(_)) {
+        return of_transformers;
+    }
     let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
     match (below_text, bias) {
         (false, false) => stored_name,
@@ -65,6 +69,12 @@ fn text_names(text: &TextConfig, below_text: bool) -> Naming {
 
 fn in_text((name, view): (String, View)) -> (String, View) {
     (format!("{TEXT}{name}"), view)
+}
+
+/// A text tower of transformers, under the names that it has there.
+fn of_transformers(name: &str) -> (String, View) {
+    let stored = name.replacen("text_model.", hf_text::TOWER, 1);
+    (stored.replacen("text_projection.", hf_text::PROJECTION, 1), View::Whole)
 }
 
 /// As [`stored_name`], of a text projection that is a layer with a bias.

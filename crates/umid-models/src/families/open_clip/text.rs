@@ -6,17 +6,23 @@
 use serde_json::Value;
 
 use super::config::{activation_of, mlp_width, norm_epsilon, plain};
+use super::hf_text;
 use crate::Result;
-use crate::checkpoint::Section;
+use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
     Activation, ClipTextConfig, Head, Pooling, TextAttention, TextConfig, TransformerConfig,
 };
 use crate::tokenizer::{Clean, Padding, Separators, TextRules, TokenizerFiles, Words};
 
-/// The text tower.
-pub(super) fn read(text: &mut Section, activation: Activation) -> Result<TextConfig> {
+/// The text tower. What neither a file nor a shape says is added to `assumed`.
+pub(super) fn read(
+    text: &mut Section,
+    activation: Activation,
+    checkpoint: &Checkpoint,
+    assumed: &mut Vec<String>,
+) -> Result<TextConfig> {
     if text.get("hf_model_name").is_some() {
-        return Err(text.unsupported("a text tower of another package".to_owned()));
+        return hf_text::read(text, checkpoint, assumed);
     }
     // Blocks that no published model has.
     let flags = [
