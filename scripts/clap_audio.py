@@ -5,12 +5,14 @@ Shared by the scripts that make CLAP checkpoints; not a program itself.
 
 from __future__ import annotations
 
+import dataclasses
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchvision
 from transformers import ClapFeatureExtractor
 
 SAMPLING_RATE = 48_000
@@ -92,6 +94,7 @@ class FrontEnd:
 
     extractor: ClapFeatureExtractor
     max_samples: int
+    laion: bool = False  # as laion_clap reads clips
 
     @property
     def fused(self) -> bool:
@@ -103,28 +106,49 @@ class FrontEnd:
 
     def extract(self, waveform: np.ndarray, seed: int) -> Extracted:
         """The features of one clip, after `numpy.random.seed(seed)`."""
+        waveform = self.heard(waveform)
+        total_frames = 1 + len(waveform) // self.extractor.hop_length
+        spare = len(waveform) - self.max_samples
+        np.random.seed(seed)
+        cut = Extracted(torch.empty(0), is_longer=False)
+        if spare <= 0 or (self.fused and total_frames == self.frames):
+            pass
+        elif self.fused:
+            parts = np.array_split(range(total_frames - self.frames + 1), 3)
+            starts = [int(np.random.choice(part)) if len(part) else 0 for part in parts]
+            cut = Extracted(torch.empty(0), is_longer=True, chunk_starts=starts)
+        else:
+            start = int(np.random.randint(0, spare + 1))
+            cut = Extracted(torch.empty(0), is_longer=True, crop_start=start)
+        ours = self.features(torch.from_numpy(waveform).double(), cut)
+        if self.laion and cut.chunk_starts is not None:
+            # laion_clap shrinks such a clip in another way, and transformers to 64 bands only.
+            return dataclasses.replace(cut, features=ours.float())
+        # The package draws the same.
         np.random.seed(seed)
         features = self.extractor(
             waveform, sampling_rate=SAMPLING_RATE, max_length=self.max_samples, return_tensors="pt"
         )["input_features"][0]
-        total_frames = 1 + len(waveform) // self.extractor.hop_length
-        spare = len(waveform) - self.max_samples
-        # The random choices are drawn again, in the order of the package.
-        np.random.seed(seed)
-        if spare <= 0 or (self.fused and total_frames == self.frames):
-            extracted = Extracted(features, is_longer=False)
-        elif self.fused:
-            parts = np.array_split(range(total_frames - self.frames + 1), 3)
-            starts = [int(np.random.choice(part)) if len(part) else 0 for part in parts]
-            extracted = Extracted(features, is_longer=True, chunk_starts=starts)
-        else:
-            start = int(np.random.randint(0, spare + 1))
-            extracted = Extracted(features, is_longer=True, crop_start=start)
-        ours = self.features(torch.from_numpy(waveform).double(), extracted)
         difference = float((ours - features).abs().max())
         if difference > LOG_MEL_TOLERANCE:
             raise RuntimeError(f"the differentiable log-mel is off by {difference} dB")
-        return extracted
+        return dataclasses.replace(cut, features=features)
+
+    def heard(self, waveform: np.ndarray) -> np.ndarray:
+        """laion_clap limits samples and rounds them to 16 bits unless gradients are wanted.
+
+        Its own functions, `int16_to_float32(float32_to_int16(x))` of `training/data.py`.
+        """
+        if not self.laion:
+            return waveform
+        rounded = (np.clip(waveform, -1, 1) * 32_767.0).astype(np.int16)
+        return (rounded / 32_767.0).astype(np.float32)
+
+    def shrink(self, mel: torch.Tensor) -> torch.Tensor:
+        size = [self.frames, mel.shape[1]]
+        if self.laion:
+            return torchvision.transforms.Resize(size)(mel[None])[0]
+        return torch.nn.functional.interpolate(mel[None, None], size, mode="bilinear")[0, 0]
 
     def features(self, waveform: torch.Tensor, cut: Extracted) -> torch.Tensor:
         """The same features, differentiable: (K, F, M) of a waveform in f64."""
@@ -135,8 +159,7 @@ class FrontEnd:
             whole = self.fit(waveform, 0) if len(waveform) <= self.max_samples else waveform
             return self.log_mel(whole, htk=True).expand(4, -1, -1)
         mel = self.log_mel(waveform, htk=True)
-        size = (self.frames, mel.shape[1])
-        shrunk = torch.nn.functional.interpolate(mel[None, None], size, mode="bilinear")[0, 0]
+        shrunk = self.shrink(mel)
         chunks = [mel[start : start + self.frames] for start in cut.chunk_starts]
         return torch.stack([shrunk, *chunks])
 

@@ -49,6 +49,7 @@ class Case:
     extractor: dict[str, Any]
     max_samples: int = SAMPLING_RATE
     dtype: torch.dtype = torch.float32
+    positions: int = CONTEXT_LENGTH  # those that the package's text tower has
     clips: Sequence[str] = ()  # all when empty
     merges: list[Merge] = field(default_factory=list)
 
@@ -60,7 +61,8 @@ class Case:
         return clap_tokenizer.build_tokenizer(self.merges, self.context_length)
 
     def front_end(self) -> FrontEnd:
-        return FrontEnd(ClapFeatureExtractor(**self.extractor), self.max_samples)
+        extractor = ClapFeatureExtractor(**self.extractor)
+        return FrontEnd(extractor, self.max_samples, laion="roberta" in self.config)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -115,7 +117,7 @@ def laion_state(case: Case, directory: Path) -> dict[str, torch.Tensor]:
     """Write the configuration and the tokenizer; the weights."""
     case.config["roberta"] |= {
         "vocab_size": len(clap_tokenizer.vocabulary(case.merges)),
-        "max_position_embeddings": case.context_length + clap_tokenizer.PAD_ID + 1,
+        "max_position_embeddings": case.positions + clap_tokenizer.PAD_ID + 1,
     }
     write_json(directory / "model_config.json", case.config)
     case.tokenizer().save_pretrained(directory)
@@ -294,20 +296,20 @@ def laion_cases(merges: list[Merge]) -> list[Case]:
         Case(
             name="clap-laion-htsat",
             write=write_laion,
+            # As in the published checkpoints, there are positions for more than the package reads.
+            positions=96,
             extractor=extractor(16, 60, fft_window_size=128),
             max_samples=quarter,
             clips=["chirp", "chord", "faint", "longer", "noise", "silence"],
             config=laion(16, {**tiny, "window_size": 128, "hop_size": 60}, htsat=swin),
             **shared,
         ),
-        # Only clips that are not longer: the package shrinks the others in another way than
-        # transformers, with antialiasing.
         Case(
             name="clap-laion-fused",
             write=write_laion_trained_only,
             extractor=extractor(16, 120, fft_window_size=256, truncation="fusion"),
             max_samples=quarter,
-            clips=["chirp", "chord", "faint", "silence"],
+            clips=["chord", "faint", "longer", "silence"],
             config=laion(16, {**tiny, "window_size": 256, "hop_size": 120}, "aff_2d", htsat=swin),
             **shared,
         ),

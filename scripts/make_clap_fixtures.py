@@ -31,9 +31,6 @@ A audio width, B random inputs; all F32 unless said):
     audio_pooled       (N, A)            what the audio projection reads
     fused_audio_embeds (N, D)            where K is 4: embeddings with every clip flagged
                                          as longer, which turns fusion on
-    quantised_audio_embeds (N, D)        `laion` layout, K is 1: embeddings of the waveforms
-                                         after the package's own rounding, x to
-                                         trunc(32767 x) / 32767
     features           (B, K, F, M)      random inputs in dB
     feature_embeds     (B, D)            their embeddings, not normalised
     cosines            (2, B)            cosine of each input with each of two texts
@@ -52,14 +49,16 @@ frames of the three chunks of fusion), `truncation_seed` (given to `numpy.random
 each clip), `features_longer` (flags of `features`), `gradient_texts` (indices of the two
 texts), `gradient_clips` (indices of clips) and the package versions. `audio_embeds` and
 `waveform_gradients` take a clip as longer only where `is_longer` says so; transformers flags
-a random clip of a batch in which none is longer.
+a random clip of a batch in which none is longer. laion_clap shrinks a long clip's log-mel with
+torchvision's `Resize`, which averages, where transformers interpolates.
 
 In the `laion` layout `model.safetensors` is the state dict as it is; `checkpoint.pt`, where
 there is one, is the same in the form of the published files. `model_config.json` has the
 keys of the package's model configurations, and beside them those which its published
 configurations fix by the name of the model: `htsat`, `roberta`, `joint_embed_shape`.
 
-`input_features` are transformers' own, except where a `laion` tower computes them itself
+`input_features` are those of the clips as the package hears them: in the `laion` layout limited to
+-1..1 and rounded to 16 bits, but not for `waveform_gradients`. They are transformers' own, except where a `laion` tower computes them itself
 (K is 1). Log-mels are differentiated through an f64 implementation that agrees with
 transformers' to 1e-4 dB; models compute in f32. That the gradients are no accident of f32
 is checked against the models in f64.
@@ -154,7 +153,7 @@ def clip_values(
     front_end = case.front_end()
     cuts = {name: front_end.extract(clip, TRUNCATION_SEED) for name, clip in clips.items()}
     waveforms = {
-        name: front_end.fit(torch.from_numpy(clips[name]), cut.crop_start or 0)
+        name: front_end.fit(torch.from_numpy(front_end.heard(clips[name])), cut.crop_start or 0)
         for name, cut in cuts.items()
     }
     features = torch.stack([cut.features for cut in cuts.values()])
@@ -184,11 +183,6 @@ def clip_values(
                 for name in GRADIENT_CLIPS
             ]
             tensors["other_log_mels"] = torch.stack(other).float()
-        if by_package:
-            quantised = torch.trunc(whole.clamp(-1, 1) * 32_767) / 32_767
-            tensors["quantised_audio_embeds"], _ = reference.encode_audio(
-                reference.log_mel(quantised), longer
-            )
     records = [
         {
             "file": f"{name}.wav",

@@ -39,6 +39,7 @@ pub struct Model {
     pub front_end: FrontEnd,
     /// Logarithm of the factor that the model multiplies cosines with; for CLAP, the one for ranking
     /// texts by a sound.
+    /// NaN for a text tower that was published alone, which compares nothing.
     pub log_logit_scale: f32,
     /// What a model that was trained with a sigmoid loss (SigLIP) adds to scaled cosines.
     pub logit_bias: Option<f32>,
@@ -52,8 +53,10 @@ pub struct Model {
 /// What is known of a checkpoint on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The directory or the file of weights, as it was given.
+    /// The directory, the file of weights or the repository's name, as it was given.
     pub path: PathBuf,
+    /// Name of the directory, the file or the repository.
+    pub name: String,
     /// Its layout: `hugging-face`, `open-clip` or `laion-clap`.
     pub layout: &'static str,
     /// BLAKE3 of configuration, preprocessing, weights and tokenizer files, in hexadecimal.

@@ -1,10 +1,10 @@
 //! The models that targets are: a small CLIP, or a small CLAP with either audio tower.
 
 use serde::{Deserialize, Serialize};
-use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
+use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
     Activation, ClipTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
-    ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    ProjectionConfig, ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::{
     CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
@@ -128,12 +128,14 @@ impl Architecture {
     pub fn front_end(self, image_size: ImageSize) -> FrontEnd {
         match self {
             Self::Vit(_) | Self::Resnet(_) => FrontEnd::Image(preprocessing(image_size)),
-            Self::Htsat | Self::Cnn14 => FrontEnd::Audio(log_mel()),
+            // Each layout reads as the package that it is named after.
+            Self::Htsat => FrontEnd::Audio(log_mel(Reading::LIBROSA)),
+            Self::Cnn14 => FrontEnd::Audio(log_mel(Reading::LAION)),
         }
     }
 }
 
-fn log_mel() -> LogMel {
+fn log_mel(reading: Reading) -> LogMel {
     let log_mel = LogMel::new(LogMelParams {
         sample_rate: CLIP_RATE as usize,
         window: 512,
@@ -144,6 +146,7 @@ fn log_mel() -> LogMel {
         samples: CLIP_SAMPLES,
         truncation: Truncation::RandTrunc,
         padding: Padding::RepeatPad,
+        reading,
     });
     log_mel.expect("the sizes fit each other")
 }
@@ -188,6 +191,7 @@ fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
         vocabulary: tokenizer.vocabulary_size(),
         positions: tokenizer.context_length() + PADDING_ID + 1,
         padding_id: PADDING_ID,
+        longest: None,
         token_types: 1,
         width: 96,
         layers: 2,
@@ -195,23 +199,23 @@ fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
         mlp_width: 384,
         activation: Activation::Gelu,
         epsilon: 1e-5,
-        projection_activation: Activation::Relu,
+        projection: ProjectionConfig::Perceptron(Activation::Relu),
     })
 }
 
 fn small_cnn14() -> Cnn14Config {
     Cnn14Config {
-        frames: log_mel().frames(),
+        frames: log_mel(Reading::LAION).frames(),
         mel_bins: MEL_BINS,
         widths: [8, 16, 32, 64, 96, 96],
-        projection_activation: Activation::Relu,
+        projection: ProjectionConfig::Perceptron(Activation::Relu),
     }
 }
 
 /// Two stages of windows: 126 frames of 32 bins, stretched to 128 and folded into a square of 64.
 fn small_htsat() -> HtsatConfig {
     HtsatConfig {
-        frames: log_mel().frames(),
+        frames: log_mel(Reading::LIBROSA).frames(),
         mel_bins: MEL_BINS,
         spec_size: 64,
         patch_size: [8, 8],
@@ -226,7 +230,7 @@ fn small_htsat() -> HtsatConfig {
         activation: Activation::Gelu,
         epsilon: 1e-5,
         fusion: None,
-        projection_activation: Activation::Relu,
+        projection: ProjectionConfig::Perceptron(Activation::Relu),
     }
 }
 

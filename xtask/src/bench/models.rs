@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::Context;
 use umid_models::Precision;
-use umid_models::audio::{LogMel, LogMelParams, Padding, Truncation};
+use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
-    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, RobertaConfig,
-    TextConfig, TransformerConfig, VitConfig,
+    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, ProjectionConfig,
+    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::save::save;
 use umid_models::{
@@ -215,6 +215,7 @@ fn clap(frames: usize) -> ModelConfig {
             vocabulary: VOCABULARY + 2,
             positions: CONTEXT + 2,
             padding_id: 1,
+            longest: None,
             token_types: 1,
             width: 64,
             layers: 1,
@@ -222,7 +223,7 @@ fn clap(frames: usize) -> ModelConfig {
             mlp_width: 256,
             activation: Activation::Gelu,
             epsilon: 1e-5,
-            projection_activation: Activation::Relu,
+            projection: ProjectionConfig::Perceptron(Activation::Relu),
         }),
         input: Some(InputConfig::Htsat(HtsatConfig {
             frames,
@@ -240,7 +241,7 @@ fn clap(frames: usize) -> ModelConfig {
             activation: Activation::Gelu,
             epsilon: 1e-5,
             fusion: None,
-            projection_activation: Activation::Relu,
+            projection: ProjectionConfig::Perceptron(Activation::Relu),
         })),
     }
 }
@@ -256,6 +257,7 @@ fn log_mel() -> anyhow::Result<LogMel> {
         samples: 480_000,
         truncation: Truncation::RandTrunc,
         padding: Padding::RepeatPad,
+        reading: Reading::LIBROSA,
     })?)
 }
 

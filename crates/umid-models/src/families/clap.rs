@@ -10,10 +10,11 @@ use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
 use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
-    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig, TextConfig,
+    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
+    RobertaConfig, TextConfig,
 };
 use crate::front_end::FrontEnd;
-use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
+use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextRules, TokenizerFiles};
@@ -63,11 +64,15 @@ impl Family for Clap {
         &LOGIT_SCALES
     }
 
-    /// A model that fuses features can be read and not written.
+    /// A model that fuses features, or cuts texts before its positions end, can be read and not
+    /// written.
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
+            (
+                TextConfig::Roberta(RobertaConfig { longest: None, .. }),
+                Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
+            )
         )
     }
 
@@ -77,17 +82,22 @@ impl Family for Clap {
         front_end: &FrontEnd,
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
-        match (&config.text, &config.input, front_end) {
-            (
-                TextConfig::Roberta(text),
-                Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
-                FrontEnd::Audio(log_mel),
-            ) => Some(vec![
-                (CONFIG, config_json(config.embedding_dim, text, audio, precision)),
-                (PREPROCESSOR, feature_extractor_json(log_mel.params())),
-            ]),
-            _ => None,
-        }
+        let (
+            TextConfig::Roberta(text),
+            Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
+            FrontEnd::Audio(log_mel),
+        ) = (&config.text, &config.input, front_end)
+        else {
+            return None;
+        };
+        let (ProjectionConfig::Perceptron(between), Reading::LIBROSA) =
+            (text.projection, log_mel.params().reading)
+        else {
+            return None;
+        };
+        let configuration = config_json(config.embedding_dim, text, audio, between, precision);
+        let front_end = feature_extractor_json(log_mel.params())?;
+        Some(vec![(CONFIG, configuration), (PREPROCESSOR, front_end)])
     }
 }
 
@@ -95,13 +105,15 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
     let mut top = Section::read(path)?;
     let (mut text, mut audio) = (top.section("text_config")?, top.section("audio_config")?);
     let embedding_dim = top.count_or("projection_dim", 512)?;
-    let projection_activation = activation(&top, "projection_hidden_act", Activation::Relu)?;
+    let projection =
+        ProjectionConfig::Perceptron(activation(&top, "projection_hidden_act", Activation::Relu)?);
     let config = ModelConfig {
         embedding_dim,
         text: TextConfig::Roberta(RobertaConfig {
             vocabulary: text.count_or("vocab_size", 50_265)?,
             positions: text.count_or("max_position_embeddings", 514)?,
             padding_id: text.count_or("pad_token_id", 1)?,
+            longest: None,
             token_types: text.count_or("type_vocab_size", 1)?,
             width: text.count_or("hidden_size", 768)?,
             layers: text.count_or("num_hidden_layers", 12)?,
@@ -109,9 +121,9 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             mlp_width: text.count_or("intermediate_size", 3_072)?,
             activation: activation(&text, "hidden_act", Activation::Gelu)?,
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
-            projection_activation,
+            projection,
         }),
-        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection_activation)?)),
+        input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection)?)),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
@@ -123,7 +135,7 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
 fn htsat(
     audio: &mut Section,
     log_mel: &LogMel,
-    projection_activation: Activation,
+    projection: ProjectionConfig,
 ) -> Result<HtsatConfig> {
     let fusion = audio.optional_flag("enable_fusion")?.unwrap_or(false);
     if let Some(kind) = audio.optional_text("fusion_type")?
@@ -157,7 +169,7 @@ fn htsat(
         } else {
             None
         },
-        projection_activation,
+        projection,
     })
 }
 
@@ -243,6 +255,7 @@ fn read_front_end(section: &Section) -> Result<LogMelParams> {
         samples: (number("max_length_s", 10.0)? * sample_rate as f64) as usize,
         truncation,
         padding,
+        reading: Reading::LIBROSA,
     })
 }
 
@@ -251,9 +264,10 @@ fn config_json(
     dim: usize,
     text: &RobertaConfig,
     audio: &HtsatConfig,
+    between: Activation,
     precision: Precision,
 ) -> Value {
-    let between = text.projection_activation.transformers_name();
+    let between = between.transformers_name();
     json!({
         "architectures": ["ClapModel"],
         "model_type": "clap",
@@ -307,8 +321,13 @@ fn one_or_two(sides: [usize; 2]) -> Value {
 }
 
 /// The contents of `preprocessor_config.json`.
-fn feature_extractor_json(params: &LogMelParams) -> Value {
-    json!({
+fn feature_extractor_json(params: &LogMelParams) -> Option<Value> {
+    let truncation = match params.truncation {
+        Truncation::RandTrunc => "rand_trunc",
+        Truncation::Fusion => "fusion",
+        Truncation::First => return None,
+    };
+    Some(json!({
         "feature_extractor_type": "ClapFeatureExtractor",
         "feature_size": params.bins,
         "sampling_rate": params.sample_rate,
@@ -319,10 +338,7 @@ fn feature_extractor_json(params: &LogMelParams) -> Value {
         "frequency_max": params.highest,
         "max_length_s": whole(params.samples as f64 / params.sample_rate as f64),
         "nb_max_samples": params.samples,
-        "truncation": match params.truncation {
-            Truncation::RandTrunc => "rand_trunc",
-            Truncation::Fusion => "fusion",
-        },
+        "truncation": truncation,
         "padding": match params.padding {
             Padding::RepeatPad => "repeatpad",
             Padding::Repeat => "repeat",
@@ -332,7 +348,7 @@ fn feature_extractor_json(params: &LogMelParams) -> Value {
         "padding_value": 0.0,
         "return_attention_mask": false,
         "top_db": null,
-    })
+    }))
 }
 
 /// transformers multiplies seconds by the rate to a number of samples, which must be a whole one.

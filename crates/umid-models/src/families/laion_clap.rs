@@ -13,11 +13,11 @@ use super::clap::LOGIT_SCALES;
 use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Checkpoint, Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
-    Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, RobertaConfig,
-    TextConfig,
+    Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
+    RobertaConfig, TextConfig,
 };
 use crate::front_end::FrontEnd;
-use crate::front_end::audio::{LogMel, LogMelParams, Padding, Truncation};
+use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextRules, TokenizerFiles};
@@ -31,8 +31,14 @@ const AUDIO: &str = "audio_branch.";
 const HEAD_WIDTH: usize = 64;
 /// PyTorch's default for layer norms, and roberta-base's.
 const EPSILON: f64 = 1e-5;
+/// roberta-base's.
+const PADDING_ID: usize = 1;
+/// Tokens that the package cuts a text to (`CLAP_Module.tokenizer` of its `hook.py`).
+const CONTEXT: usize = 77;
 /// Most stages, blocks or layers that are looked for.
 const MOST: usize = 1 << 10;
+/// Of every published model.
+const PROJECTION: ProjectionConfig = ProjectionConfig::Perceptron(Activation::Relu);
 /// Blocks of Cnn14.
 const CNN14_BLOCKS: usize = 6;
 /// Buffers, and heads that embeddings do not pass through.
@@ -122,7 +128,7 @@ impl Family for LaionClap {
                 TextConfig::Roberta(text),
                 Some(InputConfig::Cnn14(audio)),
                 FrontEnd::Audio(log_mel),
-            ) => {
+            ) if log_mel.params().reading == Reading::LAION => {
                 let dim = config.embedding_dim;
                 Some(vec![(CONFIG, config_json(dim, text, audio, log_mel.params()))])
             }
@@ -166,7 +172,7 @@ impl Shapes<'_> {
             let name = format!("audio_branch.conv_block{}.conv2.weight", i + 1);
             *width = self.axis(&name, 0)?;
         }
-        Ok(Cnn14Config { frames, mel_bins, widths, projection_activation: Activation::Relu })
+        Ok(Cnn14Config { frames, mel_bins, widths, projection: PROJECTION })
     }
 
     fn htsat(&mut self, frames: usize, mel_bins: usize, fuses: bool) -> Result<HtsatConfig> {
@@ -210,7 +216,7 @@ impl Shapes<'_> {
             activation: Activation::Gelu,
             epsilon: EPSILON,
             fusion,
-            projection_activation: Activation::Relu,
+            projection: PROJECTION,
         };
         self.defaulted.extend(given.into_defaulted());
         Ok(config)
@@ -220,11 +226,13 @@ impl Shapes<'_> {
         let mut given = self.part("roberta")?;
         let table = |name: &str| format!("text_branch.embeddings.{name}_embeddings.weight");
         let width = self.axis(&table("word"), 1)?;
+        let positions = self.axis(&table("position"), 0)?;
         let layer = |i: usize| format!("text_branch.encoder.layer.{i}.intermediate.dense.weight");
         let config = RobertaConfig {
             vocabulary: self.axis(&table("word"), 0)?,
-            positions: self.axis(&table("position"), 0)?,
-            padding_id: 1,
+            positions,
+            padding_id: PADDING_ID,
+            longest: self.longest(positions)?,
             token_types: self.axis(&table("token_type"), 0)?,
             width,
             layers: self.count(layer),
@@ -232,10 +240,17 @@ impl Shapes<'_> {
             mlp_width: self.axis(&layer(0), 0)?,
             activation: Activation::Gelu,
             epsilon: given.optional_number("layer_norm_eps")?.unwrap_or(EPSILON),
-            projection_activation: Activation::Relu,
+            projection: PROJECTION,
         };
         self.defaulted.extend(given.into_defaulted());
         Ok(config)
+    }
+
+    /// The package cuts every text to the same length, which its configurations say too.
+    fn longest(&self, positions: usize) -> Result<Option<usize>> {
+        let given = self.part("text_cfg")?.optional_count("context_length")?;
+        let longest = given.unwrap_or(CONTEXT);
+        Ok(Some(longest).filter(|longest| longest + PADDING_ID + 1 < positions))
     }
 
     fn front_end(&self, mel_bins: usize, fuses: bool) -> Result<LogMelParams> {
@@ -255,6 +270,7 @@ impl Shapes<'_> {
             samples: count("clip_samples", 480_000)?,
             truncation: if fuses { Truncation::Fusion } else { Truncation::RandTrunc },
             padding: Padding::RepeatPad,
+            reading: Reading::LAION,
         })
     }
 

@@ -7,6 +7,7 @@
 mod bert_clip;
 mod clap;
 mod clip;
+mod clip_text;
 mod laion_clap;
 mod open_clip;
 
@@ -27,8 +28,9 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 8] = [
+pub(crate) const FAMILIES: [&dyn Family; 9] = [
     &clip::Clip,
+    &clip_text::ClipText,
     &bert_clip::ChineseClip,
     &bert_clip::AltClip,
     &bert_clip::DualEncoder,

@@ -105,7 +105,8 @@ impl FrontEnd {
         match self {
             Self::Image(preprocess) => preprocess.open(path),
             Self::Audio(log_mel) => {
-                let clip = audio::read_sound(path, log_mel.params().sample_rate)?;
+                let params = log_mel.params();
+                let clip = audio::read_sound_as(path, params.sample_rate, params.reading)?;
                 log_mel.of_clip(&clip, CUT_SEED)
             }
             Self::Absent { reason, .. } => Err(ModelError::TextAlone { reason: reason.clone() }),

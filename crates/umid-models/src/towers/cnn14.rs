@@ -15,9 +15,8 @@ use umid_core::InputTower;
 use super::{InputConfigOf, InputModule, Invalid, within};
 use crate::Result;
 use crate::front_end::Modality;
-use crate::nn::Activation;
 use crate::nn::batch_norm::{Convolution, MelNorm};
-use crate::nn::projection::Projection;
+use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Visitor};
 
 /// Where the tower's tensors are in `laion_clap`; transformers does not have it.
@@ -35,8 +34,8 @@ pub struct Cnn14Config {
     pub mel_bins: usize,
     /// Channels of the six blocks.
     pub widths: [usize; 6],
-    /// Activation of the projection to the joint space.
-    pub projection_activation: Activation,
+    /// The projection to the joint space.
+    pub projection: ProjectionConfig,
 }
 
 impl InputConfigOf for Cnn14Config {
@@ -58,7 +57,7 @@ impl InputConfigOf for Cnn14Config {
             mel_norm: MelNorm::new(self.mel_bins, device),
             blocks: self.widths.iter().enumerate().map(block).collect(),
             fc1: visit::linear(width, width, true, device),
-            projection: Projection::new(width, embedding_dim, self.projection_activation, device),
+            projection: Projection::new(width, embedding_dim, self.projection, device),
             frames: self.frames,
             bins: self.mel_bins,
         }

@@ -22,7 +22,7 @@ use crate::front_end::audio::{FUSED_CHANNELS, bicubic_matrix};
 use crate::nn::Activation;
 use crate::nn::batch_norm::{EPSILON, MelNorm};
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
-use crate::nn::projection::Projection;
+use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Visitor};
 use crate::nn::windows::{ShiftedWindows, padded};
 use crate::precision::normed;
@@ -72,8 +72,8 @@ pub struct HtsatConfig {
     pub epsilon: f64,
     /// Whether and how features of a long clip's pieces are fused.
     pub fusion: Option<FusionConfig>,
-    /// Activation of the projection to the joint space.
-    pub projection_activation: Activation,
+    /// The projection to the joint space.
+    pub projection: ProjectionConfig,
 }
 
 impl HtsatConfig {
@@ -163,7 +163,7 @@ impl InputConfigOf for HtsatConfig {
             fusion: self.fusion.as_ref().map(|fusion| Fusion::new(fusion, self, device)),
             stages: stages.map(|stage| Stage::new(self, stage, device)).collect(),
             norm: visit::layer_norm(last, EPSILON, device),
-            projection: Projection::new(last, embedding_dim, self.projection_activation, device),
+            projection: Projection::new(last, embedding_dim, self.projection, device),
             folds: self.folds(),
             stride: self.patch_stride,
             padding: self.padding(),

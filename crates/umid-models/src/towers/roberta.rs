@@ -12,7 +12,7 @@ use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
-use crate::nn::projection::Projection;
+use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Derived, Visitor, parameter};
 
 const PREFIX: &str = "text_model";
@@ -37,6 +37,8 @@ pub struct RobertaConfig {
     pub positions: usize,
     /// Id of the padding token.
     pub padding_id: usize,
+    /// Tokens that texts are cut to, if it is fewer than there are positions for.
+    pub longest: Option<usize>,
     /// Rows of the token type table; texts are of the first type.
     pub token_types: usize,
     /// Width of the residual stream.
@@ -51,8 +53,8 @@ pub struct RobertaConfig {
     pub activation: Activation,
     /// Epsilon of every layer norm.
     pub epsilon: f64,
-    /// Activation of the projection to the joint space.
-    pub projection_activation: Activation,
+    /// The projection to the joint space.
+    pub projection: ProjectionConfig,
 }
 
 impl TextConfigOf for RobertaConfig {
@@ -84,7 +86,7 @@ impl TextConfigOf for RobertaConfig {
             norm: visit::layer_norm(width, self.epsilon, device),
             encoder: Transformer::new(std::iter::repeat_n(block, self.layers), device),
             pooler: visit::linear(width, width, true, device),
-            projection: Projection::new(width, embedding_dim, self.projection_activation, device),
+            projection: Projection::new(width, embedding_dim, self.projection, device),
         }
     }
 
@@ -93,7 +95,8 @@ impl TextConfigOf for RobertaConfig {
     }
 
     fn context(&self) -> usize {
-        self.positions.saturating_sub(self.padding_id + 1)
+        let positions = self.positions.saturating_sub(self.padding_id + 1);
+        self.longest.map_or(positions, |longest| longest.min(positions))
     }
 
     fn vocabulary(&self) -> usize {
@@ -154,8 +157,7 @@ impl TextModule for Roberta {
         let state = self.encoder.forward_at(hidden, &vec![0; ids.len()]);
         let last_norm = self.encoder.last_norm().expect("at least one layer");
         let pooled = self.pooler.forward(last_norm.forward(state.clone())).tanh();
-        let embedding = self.projection.forward(pooled);
-        let response = embedding.clone() - self.projection.offset();
+        let (embedding, response) = self.projection.forward_with_response(pooled);
         TextOutput { embedding, state, response }
     }
 }

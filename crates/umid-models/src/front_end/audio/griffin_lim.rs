@@ -159,6 +159,7 @@ mod tests {
             highest: 8_000.0,
             samples: 16_000,
             truncation: Truncation::RandTrunc,
+            reading: crate::front_end::audio::Reading::LIBROSA,
             padding: Padding::RepeatPad,
         })
         .unwrap();

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use realfft::RealFftPlanner;
 use serde::{Deserialize, Serialize};
 
-use super::CROPS;
+use super::{CROPS, Reading, Whole};
 use crate::front_end::Input;
 use crate::{ModelError, Result};
 
@@ -52,6 +52,9 @@ pub struct LogMelParams {
     pub truncation: Truncation,
     /// What becomes of shorter clips.
     pub padding: Padding,
+    /// How the package that the model was published with reads a sound.
+    #[serde(default)]
+    pub reading: Reading,
 }
 
 /// What becomes of a clip that is longer than the model's input.
@@ -60,8 +63,10 @@ pub struct LogMelParams {
 pub enum Truncation {
     /// A piece at random is cut out; Slaney's mel scale and norm.
     RandTrunc,
-    /// Three pieces and a shrunk version of the whole are fused; the HTK scale without a norm.
+    /// Three pieces and a version of the whole ([`Whole`]) are fused; the HTK scale without a norm.
     Fusion,
+    /// The first piece is heard; Slaney's mel scale and norm.
+    First,
 }
 
 /// What becomes of a clip that is shorter than the model's input.
@@ -104,7 +109,9 @@ impl LogMel {
             return wrong("the mel filters have no band");
         }
         let filters = match params.truncation {
-            Truncation::RandTrunc => filters(&params, slaney_mel, slaney_hertz, true),
+            Truncation::RandTrunc | Truncation::First => {
+                filters(&params, slaney_mel, slaney_hertz, true)
+            }
             Truncation::Fusion => filters(&params, htk_mel, htk_hertz, false),
         };
         let taper = (0..params.window)
@@ -150,7 +157,8 @@ impl LogMel {
     }
 
     /// As [`LogMel::of_clip`], with given starts of the pieces: one, in samples, where a piece is
-    /// cut out, or three, in frames, where pieces are fused. A clip that fits needs none.
+    /// cut out at random, or, in frames, those of the fused pieces that are drawn ([`Whole`]). A clip
+    /// that fits needs none.
     ///
     /// # Errors
     ///
@@ -164,17 +172,20 @@ impl LogMel {
             return wrong(format!("sample {at} is {}", clip[at]));
         }
         let samples = self.params.samples;
+        let clip: Vec<f32> =
+            clip.iter().map(|sample| self.params.reading.resolution.of(*sample)).collect();
         if clip.len() <= samples {
-            return Ok(input(&self.of_waveform(&self.padded(clip))?));
+            return Ok(input(&self.of_waveform(&self.padded(&clip))?));
         }
         match self.params.truncation {
+            Truncation::First => Ok(input(&self.of_waveform(&clip[..samples])?)),
             Truncation::RandTrunc => match starts {
                 [start] if start + samples <= clip.len() => {
                     Ok(input(&self.of_waveform(&clip[*start..start + samples])?))
                 }
                 _ => wrong(format!("{starts:?} is not where a piece of {samples} samples starts")),
             },
-            Truncation::Fusion => self.fused(&self.of_waveform(clip)?, starts),
+            Truncation::Fusion => self.fused(&self.of_waveform(&clip)?, starts),
         }
     }
 
@@ -184,7 +195,11 @@ impl LogMel {
         let frames = (samples / self.params.hop + 1).saturating_sub(self.frames());
         match self.params.truncation {
             _ if samples <= self.params.samples => Vec::new(),
+            Truncation::First => Vec::new(),
             Truncation::RandTrunc => vec![rng.random_range(0..=samples - self.params.samples)],
+            Truncation::Fusion if self.params.reading.whole == Whole::Piece => {
+                vec![rng.random_range(0..=frames)]
+            }
             Truncation::Fusion => thirds(frames + 1)
                 .map(|third| if third.is_empty() { 0 } else { rng.random_range(third) })
                 .to_vec(),
@@ -204,19 +219,27 @@ impl LogMel {
         padded
     }
 
-    /// The whole, shrunk, and the pieces at `starts`.
+    /// A version of the whole, and three pieces; `starts` are those of the pieces that are drawn.
     fn fused(&self, whole: &Array2<f32>, starts: &[usize]) -> Result<Input> {
         let frames = self.frames();
         if whole.nrows() == frames {
             return Ok(input(whole));
         }
-        if starts.len() != PIECES || starts.iter().any(|start| start + frames > whole.nrows()) {
-            let reason = format!("{starts:?} is not where three pieces of {frames} frames start");
+        let spare = whole.nrows().saturating_sub(frames);
+        let piece = |start: usize| whole.slice(s![start..start + frames, ..]);
+        let drawn = if self.params.reading.whole == Whole::Piece { 1 } else { PIECES };
+        if starts.len() != drawn || starts.iter().any(|start| *start > spare) {
+            let reason = format!("{starts:?} is not where {drawn} pieces of {frames} frames start");
             return Err(ModelError::Sound { reason });
         }
-        let mut values: Vec<f32> = shrunk(whole, frames).into_iter().collect();
-        for start in starts {
-            values.extend(whole.slice(s![*start..start + frames, ..]));
+        let (first, pieces) = match self.params.reading.whole {
+            Whole::Shrunk => (shrunk(whole, frames), starts.to_vec()),
+            Whole::ShrunkSmoothly => (shrunk_smoothly(whole, frames), starts.to_vec()),
+            Whole::Piece => (piece(starts[0]).to_owned(), vec![0, spare / 2, spare]),
+        };
+        let mut values: Vec<f32> = first.into_iter().collect();
+        for start in pieces {
+            values.extend(piece(start));
         }
         Ok(Input { shape: [1 + PIECES, frames, whole.ncols()], values })
     }
@@ -372,6 +395,26 @@ fn shrunk(whole: &Array2<f32>, frames: usize) -> Array2<f32> {
     out
 }
 
+/// Fewer frames, each a mean of those around it, weighted by a triangle.
+///
+/// Reference: PyTorch, `interpolate(mode="bilinear", antialias=True)`, which torchvision's `Resize`
+/// calls.
+fn shrunk_smoothly(whole: &Array2<f32>, frames: usize) -> Array2<f32> {
+    let step = whole.nrows() as f64 / frames as f64;
+    let mut out = Array2::zeros((frames, whole.ncols()));
+    for (frame, mut row) in out.rows_mut().into_iter().enumerate() {
+        let centre = (frame as f64 + 0.5) * step;
+        let first = (centre - step + 0.5).max(0.0) as usize;
+        let behind = ((centre + step + 0.5) as usize).min(whole.nrows());
+        let weight = |at: usize| (1.0 - ((at as f64 + 0.5 - centre) / step).abs()).max(0.0);
+        let sum: f64 = (first..behind).map(weight).sum();
+        for at in first..behind {
+            row.scaled_add((weight(at) / sum) as f32, &whole.row(at));
+        }
+    }
+    out
+}
+
 /// Which sample stands where, `margin` mirrored samples before and behind; none where the waveform
 /// is too short for that.
 fn mirrored(samples: usize, margin: usize) -> Option<Vec<usize>> {
@@ -393,7 +436,8 @@ fn filters(
     let step = (high - low) / (params.bins + 1) as f64;
     let corner = |i: usize| to_hertz(low + step * i as f64);
     let count = params.window / 2 + 1;
-    let frequency = |i: usize| (params.sample_rate / 2) as f64 * i as f64 / (count - 1) as f64;
+    let rate = params.reading.filter_rate.unwrap_or(params.sample_rate);
+    let frequency = |i: usize| (rate / 2) as f64 * i as f64 / (count - 1) as f64;
     Array2::from_shape_fn((count, params.bins), |(i, bin)| {
         let (left, peak, right) = (corner(bin), corner(bin + 1), corner(bin + 2));
         let at = frequency(i);
@@ -458,6 +502,7 @@ mod tests {
                 samples,
                 truncation: Truncation::Fusion,
                 padding: Padding::Pad,
+                reading: Reading::LIBROSA,
             })
             .unwrap();
             let sound: Vec<f32> = (0..samples)

@@ -5,8 +5,6 @@ use std::io::{Cursor, Read, Seek, SeekFrom, Take};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -14,7 +12,8 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
-use super::{mp3, wav};
+use super::resample::changed;
+use super::{Channels, Reading, mp3, wav};
 use crate::{ModelError, Result};
 
 /// Longest sound that is decoded, in seconds: a model hears ten of them, and an hour of stereo
@@ -23,8 +22,6 @@ const LONGEST: usize = 2 * 60 * 60;
 /// Samples per second that a file may have. Beyond them a header is damaged, and resampling would
 /// take or make gigabytes.
 const RATES: RangeInclusive<u32> = 1_000..=1_000_000;
-/// Frames that the resampler takes at a time.
-const CHUNK: usize = 1_024;
 
 /// Reads a sound file (WAV, FLAC, MP3, Ogg Vorbis) as one channel at `rate` samples a second,
 /// in -1..1. Channels are averaged, as librosa does when the references load a file. As with
@@ -37,40 +34,37 @@ const CHUNK: usize = 1_024;
 /// a sound, is cut off, holds no sample or one that is not a number, is longer than two hours, or
 /// has fewer than 1,000 or more than 1,000,000 samples per second.
 pub fn read_sound(path: &Path, rate: usize) -> Result<Vec<f32>> {
-    let (samples, found_rate) = decoded(path)?;
-    let wrong = |reason: &str| ModelError::Audio { path: path.to_owned(), reason: reason.into() };
-    if samples.is_empty() {
-        return Err(wrong("it holds no sample"));
-    }
-    if let Some(at) = samples.iter().position(|s| !s.is_finite()) {
-        return Err(wrong(&format!("sample {at} is {}", samples[at])));
-    }
-    resampled(samples, found_rate, rate).map_err(|reason| wrong(&reason))
+    read_sound_as(path, rate, Reading::LIBROSA)
 }
 
-/// Changes the rate of a sound, with a filter that keeps what both rates can hold.
+/// The same, as another package reads it.
 ///
 /// # Errors
 ///
-/// In words, for a rate of zero.
-pub fn resampled(
-    samples: Vec<f32>,
-    from: usize,
-    to: usize,
-) -> std::result::Result<Vec<f32>, String> {
-    if from == to {
-        return Ok(samples);
+/// As [`read_sound`].
+pub(crate) fn read_sound_as(path: &Path, rate: usize, reading: Reading) -> Result<Vec<f32>> {
+    let (channels, found_rate) = decoded(path, reading.channels)?;
+    let wrong = |reason: &str| ModelError::Audio { path: path.to_owned(), reason: reason.into() };
+    if channels.iter().all(Vec::is_empty) {
+        return Err(wrong("it holds no sample"));
     }
-    let frames = samples.len();
-    let input = InterleavedSlice::new(&samples, 1, frames).map_err(|e| e.to_string())?;
-    let mut resampler =
-        Fft::<f32>::new(from, to, CHUNK, 1, FixedSync::Both).map_err(|e| e.to_string())?;
-    let output = resampler.process_all(&input, frames, None).map_err(|e| e.to_string())?;
-    Ok(output.take_data())
+    for samples in &channels {
+        if let Some(at) = samples.iter().position(|s| !s.is_finite()) {
+            return Err(wrong(&format!("sample {at} is {}", samples[at])));
+        }
+    }
+    let channels = channels.into_iter().map(|samples| {
+        changed(samples, found_rate, rate, reading.resampling).map_err(|reason| wrong(&reason))
+    });
+    // A single one is not copied.
+    let mut channels = channels.collect::<Result<Vec<_>>>()?.into_iter();
+    let mut all = channels.next().unwrap_or_default();
+    channels.for_each(|samples| all.extend(samples));
+    Ok(all)
 }
 
-/// The file's first sound track as one channel, and its rate.
-fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
+/// The channels of the file's first sound track, or their mean alone, and its rate.
+fn decoded(path: &Path, channels: Channels) -> Result<(Vec<Vec<f32>>, usize)> {
     let source = source(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
     let wrong = |reason: String| ModelError::Audio { path: path.to_owned(), reason };
     let mut hint = Hint::new();
@@ -100,13 +94,13 @@ fn decoded(path: &Path) -> Result<(Vec<f32>, usize)> {
             RATES.end()
         )));
     }
-    let (samples, rate) = mixed(format, decoder, id, rate).map_err(wrong)?;
+    let (samples, rate) = unpacked(format, decoder, id, rate, channels).map_err(wrong)?;
+    let found = samples.first().map_or(0, Vec::len);
     if let Some(declared) = declared
-        && (samples.len() as u64) < declared
+        && (found as u64) < declared
     {
         return Err(wrong(format!(
-            "it ends after {} of the {declared} samples that it declares: it is cut off",
-            samples.len()
+            "it ends after {found} of the {declared} samples that it declares: it is cut off"
         )));
     }
     Ok((samples, rate))
@@ -159,14 +153,15 @@ impl MediaSource for Part {
     }
 }
 
-/// Every packet of a track, its channels averaged.
-fn mixed(
+/// Every packet of a track: its channels, or their mean.
+fn unpacked(
     mut format: Box<dyn FormatReader>,
     mut decoder: Box<dyn AudioDecoder>,
     track: u32,
     mut rate: Option<u32>,
-) -> std::result::Result<(Vec<f32>, usize), String> {
-    let (mut samples, mut packet_samples) = (Vec::new(), Vec::<f32>::new());
+    channels: Channels,
+) -> std::result::Result<(Vec<Vec<f32>>, usize), String> {
+    let (mut samples, mut packet_samples) = (vec![Vec::new()], Vec::<f32>::new());
     loop {
         let packet = match format.next_packet() {
             Ok(Some(packet)) if packet.track_id == track => packet,
@@ -187,11 +182,26 @@ fn mixed(
         if *rate.get_or_insert(found) != found {
             return Err("its sample rate changes on the way".to_owned());
         }
-        let channels = spec.channels().count().max(1);
+        let count = spec.channels().count().max(1);
         buffer.copy_to_vec_interleaved(&mut packet_samples);
-        let mean = |frame: &[f32]| frame.iter().sum::<f32>() / channels as f32;
-        samples.extend(packet_samples.chunks_exact(channels).map(mean));
-        if samples.len() > LONGEST * found as usize {
+        let frames = packet_samples.chunks_exact(count);
+        match channels {
+            Channels::Mean => {
+                samples[0].extend(frames.map(|frame| frame.iter().sum::<f32>() / count as f32));
+            }
+            Channels::Joined => {
+                if samples[0].is_empty() {
+                    samples.resize(count, Vec::new());
+                }
+                if samples.len() != count {
+                    return Err("its number of channels changes on the way".to_owned());
+                }
+                for frame in frames {
+                    samples.iter_mut().zip(frame).for_each(|(to, sample)| to.push(*sample));
+                }
+            }
+        }
+        if samples.len() * samples[0].len() > LONGEST * found as usize {
             return Err(format!("it is longer than {} hours; cut it first", LONGEST / 3_600));
         }
     }
