@@ -4,9 +4,11 @@
 //! [`FrontEnd`], and says what its files call a tensor. Adding one is its file and one line in
 //! [`FAMILIES`]. Which family a path is opened with is decided here, in [`recognise`].
 
+mod audio;
 mod clap;
 mod clip;
 mod laion_clap;
+mod msclap;
 mod open_clip;
 
 use std::path::{Path, PathBuf};
@@ -26,8 +28,14 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 5] =
-    [&clip::Clip, &clap::Clap, &open_clip::OpenClip, &laion_clap::LaionClap, &open_clip::Bare];
+pub(crate) const FAMILIES: [&dyn Family; 6] = [
+    &clip::Clip,
+    &clap::Clap,
+    &open_clip::OpenClip,
+    &laion_clap::LaionClap,
+    &msclap::Msclap,
+    &open_clip::Bare,
+];
 
 /// What a family makes of what a path holds.
 pub(crate) struct Opened {
