@@ -75,17 +75,17 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import RobertaTokenizer
 from transformers.utils import logging
 
 from clap_audio import Extracted, write_clips
 from clap_cases import Case, cases, write_json
-from clap_models import HuggingFaceReference, LaionReference, Reference
-from clap_tokenizer import PAD_ID
+from clap_models import HuggingFaceReference, LaionReference, MsclapReference, Reference
 
 FIXTURES = Path(__file__).resolve().parent.parent / "crates/umid-models/tests/fixtures"
 CLIPS = "clap-clips"
-PACKAGES = ("torch", "transformers", "laion_clap", "torchlibrosa", "librosa", "tokenizers", "numpy")
+PACKAGES = (
+    "torch", "transformers", "laion_clap", "msclap", "torchlibrosa", "librosa", "tokenizers", "numpy"
+)
 
 TRUNCATION_SEED = 7
 GRADIENT_TEXTS = (0, 6)
@@ -111,7 +111,16 @@ TEXTS = [
 ]
 
 
+def formula(count: int, *shape: int) -> torch.Tensor:
+    """Inputs in dB that need not be stored."""
+    index = np.arange(np.prod(shape), dtype=np.float64)
+    rows = [-40 + 20 * np.sin((0.37 + 0.11 * row) * index) for row in range(count)]
+    return torch.from_numpy(np.stack(rows).astype(np.float32)).reshape(count, *shape)
+
+
 def load_reference(case: Case, directory: Path) -> Reference:
+    if "msclap" in case.config:
+        return MsclapReference(case.config, directory)
     if "roberta" not in case.config:
         return HuggingFaceReference(directory)
     return LaionReference(case.config, directory)
@@ -123,11 +132,14 @@ def load_reference(case: Case, directory: Path) -> Reference:
 def text_values(case: Case, reference: Reference) -> tuple[dict[str, torch.Tensor], list[Any]]:
     """The arrays about texts, and the records of `expected.json`."""
     tokenizer = case.tokenizer()
-    ids = [tokenizer(text, truncation=True)["input_ids"] for text in TEXTS]
+    ids = [case.ids(text, tokenizer) for text in TEXTS]
     rows = [torch.tensor(row) for row in ids]
-    rows.append(torch.full((case.context_length,), PAD_ID))
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD_ID)[:-1]
-    mask = (padded != PAD_ID).long()
+    rows.append(torch.full((case.context_length,), case.pad_id))
+    padded = torch.nn.utils.rnn.pad_sequence(
+        rows, batch_first=True, padding_value=case.pad_id
+    )[:-1]
+    lengths = torch.tensor([len(row) for row in ids])
+    mask = (torch.arange(case.context_length)[None] < lengths[:, None]).long()
     with torch.no_grad():
         embeds, states, pooled = reference.encode_text(padded, mask)
         alone, _, _ = reference.encode_text(rows[0][None], mask[:1, : len(rows[0])])
@@ -140,7 +152,7 @@ def text_values(case: Case, reference: Reference) -> tuple[dict[str, torch.Tenso
         "text_pooled": pooled,
     }
     records = [
-        {"text": text, "ids": row, "pooled_position": 0}
+        {"text": text, "ids": row, "pooled_position": case.pooled_position(row)}
         for text, row in zip(TEXTS, ids, strict=True)
     ]
     return tensors, records
@@ -159,7 +171,7 @@ def clip_values(
     features = torch.stack([cut.features for cut in cuts.values()])
     longer = torch.tensor([cut.is_longer for cut in cuts.values()])
     whole = torch.stack([*waveforms.values()])
-    by_package = isinstance(reference, LaionReference) and not reference.fused
+    by_package = not isinstance(reference, HuggingFaceReference) and not reference.fused
     with torch.no_grad():
         if by_package:
             own = reference.log_mel(whole)
@@ -251,10 +263,9 @@ def write_expected(
     case: Case, reference: Reference, directory: Path, clips: dict[str, np.ndarray]
 ) -> None:
     """Write `expected.safetensors` and `expected.json`."""
-    saved = RobertaTokenizer.from_pretrained(directory)
+    saved = type(case.tokenizer()).from_pretrained(directory)
     for text in TEXTS:
-        ids = case.tokenizer()(text, truncation=True)["input_ids"]
-        if saved(text, truncation=True)["input_ids"] != ids:
+        if case.ids(text, saved) != case.ids(text, case.tokenizer()):
             raise RuntimeError(f"{case.name}: the saved tokenizer differs from the one made")
     tensors, texts = text_values(case, reference)
     about_clips, records, cuts = clip_values(case, reference, clips)
@@ -263,8 +274,11 @@ def write_expected(
     rng = np.random.default_rng(case.seed)
     shape = about_clips["input_features"].shape[1:]
     longer = torch.tensor([False, True]) if shape[0] == 4 else torch.tensor([False, False])
-    noise = rng.standard_normal((len(longer), *shape), np.float32)
-    features = torch.from_numpy(-40 + 20 * noise)
+    if case.every == 1:
+        noise = rng.standard_normal((len(longer), *shape), np.float32)
+        features = torch.from_numpy(-40 + 20 * noise)
+    else:
+        features = formula(len(longer), *shape)
     with torch.no_grad():
         tensors["features"] = features
         tensors["feature_embeds"], _ = reference.encode_audio(features, longer)
@@ -282,6 +296,12 @@ def write_expected(
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise RuntimeError(f"{case.name}: {name} is not finite")
+    if case.every > 1:
+        for name in ("input_features", "features", "feature_gradients"):
+            kept = tensors[name].flatten(-len(shape))[..., :: case.every]
+            tensors[name] = kept
+        for name in [name for name in tensors if name.startswith("waveform_gradients.")]:
+            tensors[name] = tensors[name][:, :: case.every]
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, directory / "expected.safetensors")
     summary = {
@@ -290,7 +310,9 @@ def write_expected(
         "context_length": case.context_length,
         "embedding_width": targets.shape[1],
         "max_samples": case.max_samples,
-        "pad_id": PAD_ID,
+        "pad_id": case.pad_id,
+        "every": case.every,
+        "input_shape": list(shape),
         "texts": texts,
         "clips": records,
         "truncation_seed": TRUNCATION_SEED,

@@ -11,7 +11,7 @@ pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
     ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
-    LearntPositions, PatchStem, Pooler, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
+    LearntPositions, PatchStem, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
     TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool, VitPooling,
 };
 

@@ -191,8 +191,6 @@ fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
         vocabulary: tokenizer.vocabulary_size(),
         positions: tokenizer.context_length() + PADDING_ID + 1,
         padding_id: PADDING_ID,
- first_position: PADDING_ID + 1,
- pooler: Pooler::Tanh,
         longest: None,
         token_types: 1,
         width: 96,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use umid_models::Precision;
 use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
-    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooler, Pooling, ProjectionConfig,
+    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, ProjectionConfig,
     RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
 use umid_models::save::save;
@@ -215,8 +215,6 @@ fn clap(frames: usize) -> ModelConfig {
             vocabulary: VOCABULARY + 2,
             positions: CONTEXT + 2,
             padding_id: 1,
- first_position: 2,
- pooler: Pooler::Tanh,
             longest: None,
             token_types: 1,
             width: 64,

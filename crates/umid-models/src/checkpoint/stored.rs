@@ -320,7 +320,8 @@ mod tests {
         std::fs::write(file.path(), &bytes).expect("bytes");
         let open = Arc::new(OpenFile::open(file.path()).expect("open"));
         let place = Place::Mapped(open, first..bytes.len());
-        Stored::open(&place, dtype, view, Path::new("model"), "w".to_owned()).expect("stored")
+        Stored::open(&place, dtype, (view, &[]), Path::new("model"), "w".to_owned())
+            .expect("stored")
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
+use crate::Result;
 use crate::checkpoint::{Checkpoint, Section, View};
 use crate::config::{
     Activation, Cnn14Config, FusionConfig, HtsatConfig, Pooler, ProjectionConfig, RobertaConfig,
 };
-use crate::Result;
 
 /// Width of one of BERT's, RoBERTa's and GPT-2's attention heads.
 const HEAD_WIDTH: usize = 64;
@@ -142,9 +142,8 @@ impl Shapes<'_> {
         let table =
             |stage: usize| layers(&format!("{stage}.blocks.0.attn.relative_position_bias_table"));
         let stages = self.count(table);
-        let depth = |stage| {
-            self.count(|block| layers(&format!("{stage}.blocks.{block}.norm1.weight")))
-        };
+        let depth =
+            |stage| self.count(|block| layers(&format!("{stage}.blocks.{block}.norm1.weight")));
         let heads = (0..stages).map(|stage| self.axis(&table(stage), 1)).collect::<Result<_>>()?;
         // Offsets from 1 - window to window - 1 on both axes.
         let offsets = self.axis(&table(0), 0)?.isqrt();

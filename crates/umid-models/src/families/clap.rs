@@ -10,7 +10,7 @@ use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
 use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
-    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, Pooler, ProjectionConfig,
+    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
     RobertaConfig, TextConfig,
 };
 use crate::front_end::FrontEnd;
@@ -73,7 +73,7 @@ impl Family for Clap {
         matches!(
             (&config.text, &config.input),
             (
-                TextConfig::Roberta(RobertaConfig { longest: None, pooler: Pooler::Tanh, .. }),
+                TextConfig::Roberta(RobertaConfig { longest: None, .. }),
                 Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
             )
         )
@@ -110,15 +110,12 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
     let embedding_dim = top.count_or("projection_dim", 512)?;
     let projection =
         ProjectionConfig::Perceptron(activation(&top, "projection_hidden_act", Activation::Relu)?);
-    let padding_id = text.count_or("pad_token_id", 1)?;
     let config = ModelConfig {
         embedding_dim,
         text: TextConfig::Roberta(RobertaConfig {
             vocabulary: text.count_or("vocab_size", 50_265)?,
             positions: text.count_or("max_position_embeddings", 514)?,
-            padding_id,
-            first_position: padding_id + 1,
-            pooler: Pooler::Tanh,
+            padding_id: text.count_or("pad_token_id", 1)?,
             longest: None,
             token_types: text.count_or("type_vocab_size", 1)?,
             width: text.count_or("hidden_size", 768)?,

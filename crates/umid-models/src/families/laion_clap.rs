@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 use super::audio::{BertKind, Shapes, encoder_name};
 use super::clap::LOGIT_SCALES;
 use super::{Family, Names, Opened, check};
-use crate::checkpoint::{Checkpoint, Found, Naming, Section, View, WEIGHTS, WeightFiles};
+use crate::checkpoint::{Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
-    Activation, Cnn14Config, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
-    RobertaConfig, TextConfig,
+    Activation, Cnn14Config, InputConfig, ModelConfig, ProjectionConfig, RobertaConfig, TextConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};

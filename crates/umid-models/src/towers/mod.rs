@@ -26,7 +26,7 @@ pub use convnext::{ConvNext, ConvNextConfig};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
-pub use roberta::{Pooler, Roberta, RobertaConfig};
+pub use roberta::{Roberta, RobertaConfig};
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
 pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
 

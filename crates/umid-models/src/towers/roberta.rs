@@ -1,4 +1,4 @@
-//! The text tower of CLAP: a post-norm transformer (RoBERTa or BERT), read at its first token.
+//! The text tower of CLAP: a post-norm transformer (RoBERTa), read at its first token.
 //!
 //! Reference: transformers, `ClapTextModelWithProjection` (`models/clap/modeling_clap.py`).
 
@@ -33,11 +33,8 @@ const BLOCK: BlockNames = BlockNames {
 pub struct RobertaConfig {
     /// Number of token ids.
     pub vocabulary: usize,
-    /// Rows of the position table.
+    /// Rows of the position table; the first `padding_id + 1` belong to no text.
     pub positions: usize,
-    /// Rows of the position table that belong to no text: of RoBERTa the first `padding_id + 1`, of
-    /// BERT none.
-    pub first_position: usize,
     /// Id of the padding token.
     pub padding_id: usize,
     /// Tokens that texts are cut to, if it is fewer than there are positions for.
@@ -56,20 +53,8 @@ pub struct RobertaConfig {
     pub activation: Activation,
     /// Epsilon of every layer norm.
     pub epsilon: f64,
-    /// What the projection reads of the first token's last state.
-    pub pooler: Pooler,
     /// The projection to the joint space.
     pub projection: ProjectionConfig,
-}
-
-/// What is read of the first token's last state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pooler {
-    /// The hyperbolic tangent of a linear layer.
-    Tanh,
-    /// The state itself.
-    None,
 }
 
 impl TextConfigOf for RobertaConfig {
@@ -89,7 +74,8 @@ impl TextConfigOf for RobertaConfig {
             epsilon: self.epsilon,
             layer_scale: false,
         };
-        let skipped = self.first_position;
+        // Positions are counted from behind the padding token's id.
+        let skipped = self.padding_id + 1;
         Roberta {
             tables: Tables {
                 words: visit::empty([self.vocabulary, width], device),
@@ -99,8 +85,7 @@ impl TextConfigOf for RobertaConfig {
             },
             norm: visit::layer_norm(width, self.epsilon, device),
             encoder: Transformer::new(std::iter::repeat_n(block, self.layers), device),
-            pooler: (self.pooler == Pooler::Tanh)
-                .then(|| visit::linear(width, width, true, device)),
+            pooler: visit::linear(width, width, true, device),
             projection: Projection::new(width, embedding_dim, self.projection, device),
         }
     }
@@ -110,7 +95,7 @@ impl TextConfigOf for RobertaConfig {
     }
 
     fn context(&self) -> usize {
-        let positions = self.positions.saturating_sub(self.first_position);
+        let positions = self.positions.saturating_sub(self.padding_id + 1);
         self.longest.map_or(positions, |longest| longest.min(positions))
     }
 
@@ -139,7 +124,7 @@ impl TextConfigOf for RobertaConfig {
             return Err(Invalid::new(key, &found, "a number that divides it"));
         }
         if self.context() < MIN_CONTEXT {
-            let expected = format!("at least {} more than belong to no text", MIN_CONTEXT);
+            let expected = format!("at least {MIN_CONTEXT} more than the padding token's id");
             return Err(Invalid::new("positions of the text tower", &self.positions, expected));
         }
         Ok(())
@@ -152,7 +137,7 @@ pub struct Roberta {
     tables: Tables,
     norm: LayerNorm,
     encoder: Transformer,
-    pooler: Option<Linear>,
+    pooler: Linear,
     projection: Projection,
 }
 
@@ -162,9 +147,7 @@ impl TextModule for Roberta {
         visitor.norm(&format!("{PREFIX}.embeddings.LayerNorm"), &mut self.norm)?;
         visitor
             .transformer(&mut self.encoder, &|layer| format!("{PREFIX}.encoder.layer.{layer}"))?;
-        if let Some(pooler) = &mut self.pooler {
-            visitor.linear(&format!("{PREFIX}.pooler.dense"), pooler)?;
-        }
+        visitor.linear(&format!("{PREFIX}.pooler.dense"), &mut self.pooler)?;
         self.projection.describe(visitor, "text_projection")
     }
 
@@ -178,11 +161,7 @@ impl TextModule for Roberta {
         let hidden = self.norm.forward((hidden + positions).reshape([batch * tokens, width]));
         let state = self.encoder.forward_at(hidden, &vec![0; batch]);
         let last_norm = self.encoder.last_norm().expect("at least one layer");
-        let pooled = last_norm.forward(state.clone());
-        let pooled = match &self.pooler {
-            Some(pooler) => pooler.forward(pooled).tanh(),
-            None => pooled,
-        };
+        let pooled = self.pooler.forward(last_norm.forward(state.clone())).tanh();
         let (embedding, response) = self.projection.forward_with_response(pooled);
         TextOutput { embedding, state, response }
     }
