@@ -10,9 +10,10 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
-    LearntPositions, PatchStem, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
-    TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool, VitPooling,
+    BertConfig, ClipTextConfig, Cnn14Config, ConvNextConfig, EncoderPooling, FusionConfig, Head,
+    HtsatConfig, InputConfig, LearntPositions, M2m100Config, PatchStem, Pooling, QueriesRead,
+    ResnetConfig, RobertaConfig, T5Config, TextAttention, TextConfig, TextHead, TimmVitConfig,
+    TransformerConfig, VitConfig, VitPool, VitPooling,
 };
 
 /// Everything about a model that its weights do not say themselves.

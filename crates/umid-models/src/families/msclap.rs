@@ -29,7 +29,6 @@
 
 use super::audio::{BertKind, Shapes, encoder_name};
 use super::{Family, Names, Opened, check};
-use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
 use crate::config::{
     Activation, ClipTextConfig, Head, InputConfig, ModelConfig, Pooling, ProjectionConfig,
@@ -40,7 +39,8 @@ use crate::front_end::audio::{
     Channels, LogMel, LogMelParams, Padding, Reading, Resampling, Truncation,
 };
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
+use crate::Result;
 
 /// What the names of the towers' tensors begin with.
 const AUDIO: &str = "audio_encoder.base.";
@@ -96,11 +96,11 @@ impl Family for Msclap {
         } else {
             InputConfig::Htsat(shapes.htsat(frames, SPEC_SIZE, projection)?)
         };
-        let text = if found.table(&weights.weights[0])?.holds(GPT2_BLOCKS) {
-            TextConfig::Clip(gpt2(&shapes)?)
+        let (text, texts) = if found.table(&weights.weights[0])?.holds(GPT2_BLOCKS) {
+            (TextConfig::Clip(gpt2(&shapes)?), TextRules::gpt2())
         } else {
             let bert = shapes.bert(TEXT, &BertKind::BERT, projection)?;
-            TextConfig::Roberta(bert)
+            (TextConfig::Roberta(bert), TextRules::of(TokenizerFiles::Whole(&BERT_TOKENIZER)))
         };
         let embedding_dim = shapes.axis("caption_encoder.projection.linear1.weight", 0)?;
         let config = ModelConfig { embedding_dim, text, input: Some(input) };
@@ -111,6 +111,7 @@ impl Family for Msclap {
             front_end: FrontEnd::Audio(log_mel),
             checkpoint,
             names: Names { text: text_name, input: audio_name },
+            texts,
             files: weights.all().collect(),
             provenance,
         })
@@ -118,10 +119,6 @@ impl Family for Msclap {
 
     fn naming(&self) -> Naming {
         audio_name
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::Whole
     }
 
     fn logit_scales(&self) -> &'static [&'static str] {
@@ -132,12 +129,16 @@ impl Family for Msclap {
 /// Buffers, and BERT's pooler, which is not read.
 fn is_unused(name: &str) -> bool {
     let mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    name.starts_with(TEXT) && (mask || name.contains(".pooler.") || name.ends_with(".position_ids"))
+    name.starts_with(TEXT)
+        && (mask || name.contains(".pooler.") || name.ends_with(".position_ids"))
 }
 
 fn front_end(mel_bins: usize, cnn14: bool) -> LogMelParams {
-    let (seconds, filter_rate) =
-        if cnn14 { (CNN14_SECONDS, None) } else { (HTSAT_SECONDS, Some(HTSAT_FILTER_RATE)) };
+    let (seconds, filter_rate) = if cnn14 {
+        (CNN14_SECONDS, None)
+    } else {
+        (HTSAT_SECONDS, Some(HTSAT_FILTER_RATE))
+    };
     LogMelParams {
         sample_rate: SAMPLE_RATE,
         window: 1_024,
@@ -243,7 +244,9 @@ fn audio_name(name: &str) -> (String, View) {
         return (format!("audio_encoder.projection.{part}"), View::Whole);
     }
     match encoder_name(name) {
-        Some((part, view)) if name.starts_with("audio_branch.") => (format!("{AUDIO}{part}"), view),
+        Some((part, view)) if name.starts_with("audio_branch.") => {
+            (format!("{AUDIO}{part}"), view)
+        }
         Some((part, view)) => (format!("{HTSAT}{part}"), view),
         None => (name.to_owned(), View::Whole),
     }
