@@ -1,9 +1,11 @@
-//! What models and inversion share, and nothing else: the traits of input towers and of the spaces
-//! in which inputs are searched, and two functions of tensors.
+//! What several crates share, and nothing else: the traits of input towers and of the spaces in
+//! which inputs are searched, two functions of tensors, and the one way to replace a file.
 //!
 //! `umid-models` implements them for published checkpoints, `umid-invert` runs inversions through
 //! them, and neither needs the other: a model of your own that implements [`InputTower`] can be
 //! inverted without a tokenizer or a decoder in sight.
+
+pub mod atomic;
 
 use std::f64::consts::FRAC_1_SQRT_2;
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use umid::write_atomically;
+use umid_core::atomic::write_atomically;
 
 use crate::error::Error;
 

@@ -22,6 +22,7 @@ use rand_distr::StandardNormal;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
+use umid_core::atomic::write_atomically;
 use umid_core::{gelu, to_host};
 
 use crate::{InvertError, Result};
@@ -197,9 +198,7 @@ impl Decoder {
         shape.push(b'\n');
         for (file, bytes) in [(WEIGHTS, weights), (SHAPE, shape)] {
             let path = directory.join(file);
-            let temporary = directory.join(format!("{file}.tmp"));
-            fs::write(&temporary, bytes)
-                .and_then(|()| fs::rename(&temporary, &path))
+            write_atomically(&path, &bytes)
                 .map_err(|e| InvertError::Decoder { path, reason: e.to_string() })?;
         }
         Ok(())

@@ -10,10 +10,14 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    BertConfig, ClipTextConfig, Cnn14Config, ConvNextConfig, EncoderPooling, FusionConfig, Head,
-    HtsatConfig, InputConfig, LearntPositions, M2m100Config, PatchStem, Pooling, QueriesRead,
-    ResnetConfig, RobertaConfig, T5Config, TextAttention, TextConfig, TextHead, TimmVitConfig,
-    TransformerConfig, VitConfig, VitPool, VitPooling,
+    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, Head, HtsatConfig,
+    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, RobertaConfig, T5Config,
+    TextAttention, TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
+};
+// Of timm.
+pub use crate::towers::{
+    ConvNextConfig, FastVitConfig, FastVitStageConfig, LearntPositions, Mixer, PatchStem,
+    TimmVitConfig, VitPool,
 };
 
 /// Everything about a model that its weights do not say themselves.

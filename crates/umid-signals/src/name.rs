@@ -1,5 +1,7 @@
 //! A name and its parts, and when two of them are one to a model.
 
+use unicode_normalization::UnicodeNormalization;
+
 /// A name whose signals are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name<'a> {
@@ -14,11 +16,14 @@ pub fn full_name(first: &str, last: &str) -> String {
     format!("{first} {last}")
 }
 
-/// The form under which two names count as one: lower case (CLIP's tokenizers lower all text), with
-/// single spaces.
+/// The form under which two names count as one: accents composed (Unicode's normal form C), lower
+/// case, with single spaces. CLIP's tokenizers do all three to a text.
 ///
 /// ```
-/// assert_eq!(umid_signals::name_key("  JANE \t Roe "), "jane roe");
+/// use umid_signals::name_key;
+///
+/// assert_eq!(name_key("  JANE \t Roe "), "jane roe");
+/// assert_eq!(name_key("Jose\u{301}"), name_key("José"));
 /// ```
 pub fn name_key(text: &str) -> String {
     let mut key = String::with_capacity(text.len());
@@ -26,7 +31,7 @@ pub fn name_key(text: &str) -> String {
         if !key.is_empty() {
             key.push(' ');
         }
-        key.extend(word.chars().flat_map(char::to_lowercase));
+        key.extend(word.nfc().flat_map(char::to_lowercase).nfc());
     }
     key
 }

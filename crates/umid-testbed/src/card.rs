@@ -5,12 +5,12 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use umid_core::atomic::write_atomically;
 use umid_models::Precision;
 use umid_models::config::ModelConfig;
 
 use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;
-use crate::membership::write_whole;
 use crate::names::NameForm;
 use crate::recording::Medium;
 use crate::retrieval::Retrieval;
@@ -140,8 +140,11 @@ impl Card {
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         let mut json = serde_json::to_vec_pretty(self).expect("a card serialises");
         json.push(b'\n');
-        write_whole(&folder.join(CARD), &json)?;
-        write_whole(&folder.join(README), self.readme().as_bytes())
+        for (file, content) in [(CARD, json), (README, self.readme().into_bytes())] {
+            let path = folder.join(file);
+            write_atomically(&path, &content).map_err(Error::writing(path))?;
+        }
+        Ok(())
     }
 
     fn readme(&self) -> String {

@@ -1,11 +1,11 @@
 //! Membership lists: who is a member, as CSV with the columns id,text,member,first,last.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::File;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use umid_core::atomic::write_atomically;
 
 use crate::error::Error;
 
@@ -38,7 +38,7 @@ pub fn write_membership(path: &Path, rows: &[MembershipRow]) -> Result<(), Error
         writer.serialize(row).expect("rows of strings serialise");
     }
     let bytes = writer.into_inner().expect("memory takes every byte");
-    write_whole(path, &bytes)
+    write_atomically(path, &bytes).map_err(Error::writing(path))
 }
 
 /// Reads a membership list.
@@ -61,17 +61,10 @@ pub fn read_membership(path: &Path) -> Result<Vec<MembershipRow>, Error> {
     Ok(rows)
 }
 
-/// Writes a file under a temporary name and renames it, so that nobody reads half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let mut file = File::create(&temporary).map_err(Error::writing(&temporary))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::writing(&temporary))?;
-    fs::rename(&temporary, path).map_err(Error::writing(path))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn row(id: &str, member: bool) -> MembershipRow {

@@ -16,11 +16,11 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{
     Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
+use umid_core::atomic::write_atomically;
 
 use crate::bpe::{self, Merges};
 use crate::caption::fill;
 use crate::error::Error;
-use crate::membership::write_whole;
 use crate::names::NameLists;
 
 pub use family::TokenizerFamily;
@@ -159,7 +159,8 @@ impl CaptionTokenizer {
             ("special_tokens_map.json", &special),
         ] {
             let text = format!("{value:#}\n");
-            write_whole(&folder.join(file), text.as_bytes())?;
+            let path = folder.join(file);
+            write_atomically(&path, text.as_bytes()).map_err(Error::writing(path))?;
         }
         Ok(())
     }

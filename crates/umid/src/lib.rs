@@ -23,7 +23,6 @@ pub use reading::{
     auditor, inversion_signals, names, queries, reference, score, siblings, templates,
 };
 pub use report::imagined;
-pub use run::atomic::write_atomically;
 pub use run::{cache, csv_out, overview, record, redact, store};
 
 pub use error::AuditError;

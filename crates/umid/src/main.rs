@@ -1,13 +1,10 @@
 //! `umid`: the command line over the library of the same name. Arguments, progress, exit codes
 //! and nothing else.
 
-#![expect(clippy::print_stdout, reason = "the binary's output")]
-
+#[macro_use]
 mod cli;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 /// Everything was done.
 const DONE: u8 = 0;
@@ -15,12 +12,12 @@ const DONE: u8 = 0;
 const MEMBER_FOUND: u8 = 1;
 /// Bad usage or input; nothing was written.
 const USAGE: u8 = 2;
-/// The run failed part-way; what was finished is kept.
+/// The run failed part-way; what was finished is kept. Or standard output could not be written.
 const FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    let outcome = cli::run(&cli::Cli::parse());
-    ExitCode::from(match outcome {
+    let outcome = cli::run(&cli::parse());
+    let code = match outcome {
         Ok(cli::Ended::Done) => DONE,
         Ok(cli::Ended::MemberFound) => MEMBER_FOUND,
         Err(error) => {
@@ -30,7 +27,10 @@ fn main() -> ExitCode {
             }
             exit_code(&error)
         }
-    })
+    };
+    let Some(error) = cli::output::failure() else { return ExitCode::from(code) };
+    eprintln!("umid: cannot write to standard output: {error}; what was printed is not complete");
+    ExitCode::from(FAILED)
 }
 
 /// The error and its causes, less those that a message before them already repeats.
@@ -51,4 +51,41 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let stopped =
         matches!(error.downcast_ref::<umid::AuditError>(), Some(umid::AuditError::Stopped { .. }));
     if stopped || error.is::<cli::AfterTheRun>() { FAILED } else { USAGE }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+    use umid::AuditError;
+
+    use super::*;
+
+    fn inversion_error() -> AuditError {
+        umid_invert::InvertError::Target { row: 0, found: "zero" }.into()
+    }
+
+    #[test]
+    fn an_error_is_bad_input_before_the_run_and_a_failed_run_after_it_began() {
+        for error in [inversion_error, || AuditError::OneRestart] {
+            assert_eq!(exit_code(&error().into()), USAGE);
+            let stopped =
+                AuditError::Stopped { dir: PathBuf::new(), kept: 3, source: Box::new(error()) };
+            assert_eq!(exit_code(&stopped.into()), FAILED);
+            let after = Err::<(), _>(error()).context(cli::AfterTheRun).unwrap_err();
+            assert_eq!(exit_code(&after), FAILED);
+            let other = Err::<(), _>(error()).context("cannot load the model").unwrap_err();
+            assert_eq!(exit_code(&other), USAGE);
+        }
+    }
+
+    #[test]
+    fn a_message_repeats_no_cause() {
+        let source = Box::new(inversion_error());
+        let stopped = AuditError::Stopped { dir: PathBuf::from("out"), kept: 3, source };
+        let message = message(&stopped.into());
+        assert!(message.starts_with("the run in out stopped with 3 finished records"), "{message}");
+        assert_eq!(message.matches("text embedding 0 is zero").count(), 1, "{message}");
+    }
 }

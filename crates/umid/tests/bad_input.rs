@@ -366,3 +366,127 @@ fn a_bank_image_that_does_not_decode_fails_the_run_that_began() {
     }
     assert!(bench.path("out").join("run.json").is_file());
 }
+
+/// Every inversion overflows at its first step, which only the run itself finds out.
+#[test]
+fn inversions_that_fail_fail_the_run_that_began() {
+    let bench = Bench::new(QUERIES);
+    let mut command = bench.audit("out");
+    let failed =
+        output(command.args(["--optimiser", "gradient-ascent", "--step", "1e300", "--no-clamp"]));
+    let message = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(3), "{message}");
+    for word in ["0 of 12 gibberish texts gave finite inversions", "resumes", "--step 0.02"] {
+        assert!(message.contains(word), "no `{word}` in: {message}");
+    }
+    assert!(bench.path("out").join("run.json").is_file());
+}
+
+#[test]
+fn lists_that_spreadsheets_write() {
+    let bench = Bench::new(QUERIES);
+    let mut semicolons = with_queries(&bench, "semicolon.csv", b"id;text\n1;Jane Roe\n2;Ann Lee\n");
+    succeed(semicolons.args(["--restarts", "0"]));
+    let table = std::fs::read_to_string(bench.path("out").join("results.csv")).unwrap();
+    assert!(table.contains("1,Jane Roe,") && table.contains("2,Ann Lee,"), "{table}");
+    let mut rows = with_queries(&bench, "rows.txt", b"1;Jane Roe\n2;Ann Lee\n");
+    refused(&bench, &mut rows, &["line 1", "`1;Jane Roe`", "header line"]);
+    let utf16: Vec<u8> = "\u{feff}text\nJane\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut utf16 = with_queries(&bench, "utf16.csv", &utf16);
+    refused(&bench, &mut utf16, &["UTF-16", "iconv -f UTF-16 -t UTF-8"]);
+}
+
+#[test]
+fn names_with_invisible_characters() {
+    let bench = Bench::new(QUERIES);
+    for (name, code) in
+        [("Ja\u{200b}ne Roe", "U+200B"), ("\u{202e}Jane", "U+202E"), ("\u{e0041}x", "U+E0041")]
+    {
+        let mut command =
+            with_queries(&bench, "names.txt", format!("Ann Lee\n{name}\n").as_bytes());
+        refused(&bench, &mut command, &["line 2", code, "remove it"]);
+    }
+    refused(&bench, bench.audit("out").args(["--template", "a\u{ad} {}"]), &["template", "U+00AD"]);
+}
+
+#[test]
+fn values_that_are_taken_for_options_or_for_other_arguments() {
+    let bench = Bench::new(QUERIES);
+    let embed = || {
+        let mut command = umid();
+        command.arg("embed").arg("--model").arg(good_model());
+        command
+    };
+    let words = ["a value that begins with a dash", "--text='-5 degrees'"];
+    refused(&bench, embed().args(["--text", "-5 degrees"]), &words);
+    succeed(embed().arg("--text=-5 degrees"));
+    let words = ["'b.png'", "--image a.png --image b.png"];
+    refused(&bench, embed().args(["--image", "a.png", "b.png"]), &words);
+    let misspelt = output(embed().args(["--txt", "a"]));
+    let message = String::from_utf8(misspelt.stderr).unwrap();
+    assert!(message.contains("'--text'") && !message.contains("dash"), "{message}");
+}
+
+/// Standard output that is closed, or on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_nobody_takes_ends_in_a_documented_exit_code() {
+    use std::fs::File;
+    use std::process::Stdio;
+
+    let bench = Bench::new(QUERIES);
+    let embed = |model: &Path| {
+        let mut command = umid();
+        command.args(["embed", "--json", "--text", "a", "--text", "b", "--model"]).arg(model);
+        command
+    };
+    let inspect = || {
+        let mut command = umid();
+        command.arg("inspect").arg(good_model());
+        command
+    };
+    let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let ended = |command: &mut Command| {
+        let ended = command.output().unwrap();
+        let message = String::from_utf8(ended.stderr).unwrap();
+        assert!(!message.contains("panicked"), "{message}");
+        (ended.status.code().unwrap(), message)
+    };
+    let mut detected = bench.audit("closed");
+    detected.args(["--quiet", "--fail-on-member", "--fdr", "0.99"]);
+    let mut help = umid();
+    help.arg("--help");
+    for (mut command, code) in [(embed(&good_model()), 0), (inspect(), 0), (help, 0), (detected, 1)]
+    {
+        assert_eq!(ended(command.stdout(closed())), (code, String::new()));
+    }
+    assert!(bench.path("closed").join("report.html").is_file());
+    for command in [&mut embed(&good_model()), &mut inspect(), bench.audit("full").arg("--quiet")] {
+        let (code, message) = ended(command.stdout(full()));
+        assert_eq!(code, 3, "{message}");
+        assert!(message.contains("cannot write to standard output"), "{message}");
+    }
+    assert!(bench.path("full").join("report.html").is_file());
+    let mut nowhere = embed(Path::new("nowhere"));
+    for silenced in [nowhere.stderr(full()).status(), nowhere.stderr(closed()).status()] {
+        assert_eq!(silenced.unwrap().code(), Some(2));
+    }
+}
+
+#[test]
+fn what_a_file_manager_leaves_does_not_fill_an_output_directory() {
+    let bench = Bench::new(QUERIES);
+    std::fs::create_dir(bench.path("out")).unwrap();
+    for left in [".DS_Store", "._report.html", "Thumbs.db", "desktop.ini"] {
+        std::fs::write(bench.path("out").join(left), "left").unwrap();
+    }
+    succeed(&mut bench.audit("out"));
+    std::fs::create_dir(bench.path("other")).unwrap();
+    std::fs::write(bench.path("other").join(".profile"), "mine").unwrap();
+    refused(&bench, &mut bench.audit("other"), &[".profile", "new or an empty one"]);
+}

@@ -136,9 +136,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for model in models {
         time_model(model, &kinds, arguments, &root, &out, &mut report)?;
         let json = serde_json::to_string_pretty(&report)?;
-        umid::write_atomically(&out.join("report.json"), json.as_bytes())?;
+        umid_core::atomic::write_atomically(&out.join("report.json"), json.as_bytes())?;
         let text = table::table(&report);
-        umid::write_atomically(&out.join("report.md"), text.as_bytes())?;
+        umid_core::atomic::write_atomically(&out.join("report.md"), text.as_bytes())?;
     }
     println!("{}", table::table(&report));
     println!("{}", out.join("report.json").display());

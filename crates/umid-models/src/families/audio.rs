@@ -6,12 +6,14 @@ use serde_json::Value;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section, View};
 use crate::config::{
-    Activation, Cnn14Config, FusionConfig, HtsatConfig, Pooler, ProjectionConfig, RobertaConfig,
+    Activation, Cnn14Config, FusionConfig, HtsatConfig, ProjectionConfig, RobertaConfig,
 };
 
 /// Width of one of BERT's, RoBERTa's and GPT-2's attention heads.
 const HEAD_WIDTH: usize = 64;
-/// PyTorch's default for layer norms.
+/// roberta-base's.
+pub(super) const PADDING_ID: usize = 1;
+/// PyTorch's default for layer norms, and roberta-base's.
 const EPSILON: f64 = 1e-5;
 /// Most stages, blocks or layers that are looked for.
 const MOST: usize = 1 << 10;
@@ -175,11 +177,10 @@ impl Shapes<'_> {
         })
     }
 
-    /// A text encoder of BERT's kind, of a name with a point behind it.
-    pub(super) fn bert(
+    /// A text encoder of roberta-base's kind, of a name with a point behind it.
+    pub(super) fn roberta(
         &self,
         encoder: &str,
-        kind: &BertKind,
         projection: ProjectionConfig,
     ) -> Result<RobertaConfig> {
         let table = |name: &str| format!("{encoder}embeddings.{name}_embeddings.weight");
@@ -188,8 +189,7 @@ impl Shapes<'_> {
         Ok(RobertaConfig {
             vocabulary: self.axis(&table("word"), 0)?,
             positions: self.axis(&table("position"), 0)?,
-            padding_id: kind.padding_id,
-            first_position: kind.first_position,
+            padding_id: PADDING_ID,
             longest: None,
             token_types: self.axis(&table("token_type"), 0)?,
             width,
@@ -197,26 +197,8 @@ impl Shapes<'_> {
             heads: Self::heads(width),
             mlp_width: self.axis(&layer(0), 0)?,
             activation: Activation::Gelu,
-            epsilon: kind.epsilon,
-            pooler: kind.pooler,
+            epsilon: EPSILON,
             projection,
         })
     }
-}
-
-/// What the shapes of a text encoder's tensors do not say.
-pub(super) struct BertKind {
-    pub(super) padding_id: usize,
-    pub(super) first_position: usize,
-    pub(super) epsilon: f64,
-    pub(super) pooler: Pooler,
-}
-
-impl BertKind {
-    /// roberta-base, read through its pooler.
-    pub(super) const ROBERTA: Self =
-        Self { padding_id: 1, first_position: 2, epsilon: EPSILON, pooler: Pooler::Tanh };
-    /// bert-base-uncased, read at its first token.
-    pub(super) const BERT: Self =
-        Self { padding_id: 0, first_position: 0, epsilon: 1e-12, pooler: Pooler::None };
 }

@@ -9,7 +9,7 @@
 
 use serde_json::{Value, json};
 
-use super::audio::{BertKind, Shapes, encoder_name};
+use super::audio::{PADDING_ID, Shapes, encoder_name};
 use super::clap::LOGIT_SCALES;
 use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Found, Naming, Section, View, WEIGHTS, WeightFiles};
@@ -20,7 +20,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::{TextRules, TokenizerFiles};
+use crate::tokenizer::{ROBERTA, TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -81,7 +81,7 @@ impl Family for LaionClap {
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
         let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
-        let texts = TextRules::of(TokenizerFiles::Whole);
+        let texts = TextRules::of(TokenizerFiles::BroughtAlong(&ROBERTA));
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
@@ -155,7 +155,7 @@ impl Description<'_> {
             }
         }
         let mut given = self.part("roberta")?;
-        let text = self.shapes.bert("text_branch.", &BertKind::ROBERTA, PROJECTION)?;
+        let text = self.shapes.roberta("text_branch.", PROJECTION)?;
         // RoBERTa has one.
         if text.token_types > 1 {
             return Err(self.given.unsupported("laion_clap with BERT's text tower".to_owned()));
@@ -174,7 +174,7 @@ impl Description<'_> {
     fn longest(&self, positions: usize) -> Result<Option<usize>> {
         let given = self.part("text_cfg")?.optional_count("context_length")?;
         let longest = given.unwrap_or(CONTEXT);
-        Ok(Some(longest).filter(|longest| longest + BertKind::ROBERTA.first_position < positions))
+        Ok(Some(longest).filter(|longest| longest + PADDING_ID + 1 < positions))
     }
 
     fn front_end(&self, mel_bins: usize, fuses: bool) -> Result<LogMelParams> {

@@ -27,20 +27,21 @@
 //!   text tower's stream at the pooled token, before the tower's last norm. The response is the
 //!   projection's output before its layer norm, centred and multiplied by that norm's gain.
 
-use super::audio::{BertKind, Shapes, encoder_name};
+use super::audio::{Shapes, encoder_name};
 use super::{Family, Names, Opened, check};
+use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
 use crate::config::{
-    Activation, ClipTextConfig, Head, InputConfig, ModelConfig, Pooling, ProjectionConfig,
-    TextAttention, TextConfig, TransformerConfig,
+    Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
+    Pooling, ProjectionConfig, RobertaConfig, TextAttention, TextConfig, TextHead,
+    TransformerConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{
     Channels, LogMel, LogMelParams, Padding, Reading, Resampling, Truncation,
 };
 use crate::provenance::Provenance;
-use crate::tokenizer::{TextRules, TokenizerFiles};
-use crate::Result;
+use crate::tokenizer::{BERT, TextRules, TokenizerFiles};
 
 /// What the names of the towers' tensors begin with.
 const AUDIO: &str = "audio_encoder.base.";
@@ -55,10 +56,8 @@ const HTSAT_SECONDS: usize = 7;
 const HTSAT_FILTER_RATE: usize = 32_000;
 /// Side of the square that the HTSAT folds log-mels into.
 const SPEC_SIZE: usize = 256;
-/// Whose tokenizer texts are read with.
-const BERT_TOKENIZER: [&str; 2] = ["bert-base-uncased", "google-bert/bert-base-uncased"];
-/// GPT-2's.
-const EPSILON: f64 = 1e-5;
+const GPT2_EPSILON: f64 = 1e-5;
+const BERT_EPSILON: f64 = 1e-12;
 const PADDING_ID: u32 = 0;
 
 /// The state dict of `msclap`.
@@ -97,10 +96,10 @@ impl Family for Msclap {
             InputConfig::Htsat(shapes.htsat(frames, SPEC_SIZE, projection)?)
         };
         let (text, texts) = if found.table(&weights.weights[0])?.holds(GPT2_BLOCKS) {
-            (TextConfig::Clip(gpt2(&shapes)?), TextRules::gpt2())
+            (TextConfig::Clip(gpt2(&shapes)?), TextRules::gpt2_of_msclap())
         } else {
-            let bert = shapes.bert(TEXT, &BertKind::BERT, projection)?;
-            (TextConfig::Roberta(bert), TextRules::of(TokenizerFiles::Whole(&BERT_TOKENIZER)))
+            let texts = TextRules::of(TokenizerFiles::BroughtAlong(&BERT));
+            (TextConfig::Bert(bert(&shapes)?), texts)
         };
         let embedding_dim = shapes.axis("caption_encoder.projection.linear1.weight", 0)?;
         let config = ModelConfig { embedding_dim, text, input: Some(input) };
@@ -129,16 +128,12 @@ impl Family for Msclap {
 /// Buffers, and BERT's pooler, which is not read.
 fn is_unused(name: &str) -> bool {
     let mask = name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
-    name.starts_with(TEXT)
-        && (mask || name.contains(".pooler.") || name.ends_with(".position_ids"))
+    name.starts_with(TEXT) && (mask || name.contains(".pooler.") || name.ends_with(".position_ids"))
 }
 
 fn front_end(mel_bins: usize, cnn14: bool) -> LogMelParams {
-    let (seconds, filter_rate) = if cnn14 {
-        (CNN14_SECONDS, None)
-    } else {
-        (HTSAT_SECONDS, Some(HTSAT_FILTER_RATE))
-    };
+    let (seconds, filter_rate) =
+        if cnn14 { (CNN14_SECONDS, None) } else { (HTSAT_SECONDS, Some(HTSAT_FILTER_RATE)) };
     LogMelParams {
         sample_rate: SAMPLE_RATE,
         window: 1_024,
@@ -158,6 +153,27 @@ fn front_end(mel_bins: usize, cnn14: bool) -> LogMelParams {
     }
 }
 
+fn bert(shapes: &Shapes) -> Result<BertConfig> {
+    let RobertaConfig {
+        vocabulary, positions, token_types, width, layers, heads, mlp_width, ..
+    } = shapes.roberta(TEXT, ProjectionConfig::Residual)?;
+    Ok(BertConfig {
+        vocabulary,
+        context: positions,
+        positions,
+        first_position: 0,
+        token_types,
+        width,
+        layers,
+        heads,
+        mlp_width,
+        activation: Activation::Gelu,
+        epsilon: BERT_EPSILON,
+        pooling: EncoderPooling::First,
+        head: TextHead::Network(ProjectionConfig::Residual),
+    })
+}
+
 fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
     let table = |name: &str| format!("{TEXT}{name}.weight");
     let width = shapes.axis(&table("wte"), 1)?;
@@ -174,7 +190,7 @@ fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
             heads: Shapes::heads(width),
             mlp_width: shapes.axis(&block(0), 1)?,
             activation: Activation::GeluTanh,
-            layer_norm_epsilon: EPSILON,
+            layer_norm_epsilon: GPT2_EPSILON,
             layer_scale: false,
         },
     })
@@ -244,9 +260,7 @@ fn audio_name(name: &str) -> (String, View) {
         return (format!("audio_encoder.projection.{part}"), View::Whole);
     }
     match encoder_name(name) {
-        Some((part, view)) if name.starts_with("audio_branch.") => {
-            (format!("{AUDIO}{part}"), view)
-        }
+        Some((part, view)) if name.starts_with("audio_branch.") => (format!("{AUDIO}{part}"), view),
         Some((part, view)) => (format!("{HTSAT}{part}"), view),
         None => (name.to_owned(), View::Whole),
     }

@@ -9,6 +9,7 @@ mod bert;
 mod clip_text;
 mod cnn14;
 mod convnext;
+mod fastvit;
 mod fusion;
 mod htsat;
 mod m2m100;
@@ -28,6 +29,7 @@ pub use bert::{Bert, BertConfig, EncoderPooling};
 pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use convnext::{ConvNext, ConvNextConfig};
+pub use fastvit::{FastVit, FastVitConfig, FastVitStageConfig, Mixer};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use m2m100::{M2m100, M2m100Config};
@@ -317,6 +319,8 @@ input_towers! {
     TimmVit(TimmVitConfig => TimmVit),
     /// A ConvNeXt.
     ConvNext(ConvNextConfig => ConvNext),
+    /// A `FastViT`.
+    FastVit(FastVitConfig => FastVit),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.

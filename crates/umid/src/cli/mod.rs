@@ -1,5 +1,8 @@
 //! The commands, one a file.
 
+#[macro_use]
+pub(crate) mod output;
+
 mod audit;
 mod demo;
 mod embed;
@@ -10,6 +13,7 @@ mod progress;
 mod remedy;
 mod tensors;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 /// Was a name in the training set of a CLIP or CLAP model? Asked with text alone.
@@ -17,7 +21,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "umid", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 done and at least one member found (only with \
     --fail-on-member), 2 bad usage or input, 3 the run failed part-way (what was finished is \
-    kept; the same command resumes).\n\nA name that is not detected is not thereby shown to be \
+    kept; the same command resumes), or what was printed could not be written.\n\nA name that is not detected is not thereby shown to be \
     outside of the training data.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -51,6 +55,28 @@ pub(crate) use remedy::remedy;
 #[derive(Debug, thiserror::Error)]
 #[error("the run is finished, what was to follow it failed")]
 pub(crate) struct AfterTheRun;
+
+/// The command line, or the end of the process: help, or an error with what to try.
+pub(crate) fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit())
+}
+
+/// What to try where a value was taken for an option, or a second value for another argument.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    if error.kind() != ErrorKind::UnknownArgument || argument.starts_with("--") {
+        return error;
+    }
+    let tip = if argument.starts_with('-') {
+        "a value that begins with a dash takes an equals sign before it, as in --text='-5 degrees'"
+    } else {
+        "to give an option several values, repeat it, as in --image a.png --image b.png"
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    error
+}
 
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Ended> {
     match &cli.command {

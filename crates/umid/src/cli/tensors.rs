@@ -42,5 +42,6 @@ pub(crate) fn write(path: &Path, tensors: &[HostTensor]) -> anyhow::Result<()> {
         .map(|(t, bytes)| Ok((t.name, TensorView::new(Dtype::F32, t.shape.clone(), bytes)?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let bytes = safetensors::serialize(views, None)?;
-    umid::write_atomically(path, &bytes).with_context(|| format!("cannot write {}", path.display()))
+    umid_core::atomic::write_atomically(path, &bytes)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -238,8 +238,9 @@ impl Paper {
     ) -> Result<Self, AuditError> {
         let names = &options.paper_reference.texts;
         let space = InputSpace::new(&model.input_units()?, model.device());
-        let key =
-            cache_key(model, options, &ComputedBy::inversions(model), &("paper", params), names);
+        // The batch size moves results by round-off alone, so one entry serves all of them.
+        let parameters = ("paper", InvertParams { batch_rows: 0, ..params.clone() });
+        let key = cache_key(model, options, &ComputedBy::inversions(model), &parameters, names);
         let signals = cached(&options.cache, &key, cache_warnings, || {
             let inverter = Inverter::new(model.tower()?, &space, params.clone(), model.device())?;
             progress.stage("reference gibberish", names.len());

@@ -47,7 +47,15 @@ mod tests {
             (&*model.computed_by(), Some(INVERSION_VERSION))
         );
         let mut others = vec![by.clone(), ComputedBy::texts(&model)];
-        others.push(ComputedBy { model: format!("{}0", by.model), ..by.clone() });
+        let parts: Vec<&str> = by.model.split(", ").collect();
+        let [device, precision, unit, kernels] = parts[..] else { panic!("{parts:?}") };
+        assert_eq!((device, precision), (&*model.device_name(), &*model.precision().to_string()));
+        assert!(unit == model.compute_unit() && kernels.starts_with("kernels "), "{parts:?}");
+        for i in 0..parts.len() {
+            let mut parts = parts.clone();
+            parts[i] = "another";
+            others.push(ComputedBy { model: parts.join(", "), ..by.clone() });
+        }
         others.push(ComputedBy { inversion: Some(INVERSION_VERSION + 1), ..by.clone() });
         for i in 0..by.signals.len() {
             let mut other = by.clone();

@@ -7,6 +7,7 @@ pub(crate) mod bank;
 pub(crate) mod computed;
 pub(crate) mod form;
 pub mod inversion_signals;
+pub(crate) mod invisible;
 pub(crate) mod lengths;
 pub mod names;
 pub(crate) mod options;

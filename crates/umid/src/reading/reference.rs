@@ -4,6 +4,8 @@
 //! Its p-values hold for names that are exchangeable with the reference, so the parts should
 //! be distributed as the queries' parts are.
 //!
+//! A reference does not depend on the order in which queries or a file list their names.
+//!
 //! Item `i` of a generated reference is drawn from its own stream, keyed by (seed, kind,
 //! `i`), and differs from all items before it. A longer reference therefore starts with the
 //! shorter one.
@@ -107,7 +109,7 @@ pub fn from_file(
         ));
     }
     Ok(ReferenceTexts {
-        texts: renumbered(file.queries),
+        texts: renumbered(in_order_of_name(file.queries)),
         description: format!(
             "{count} names from a file; the p-values hold as far as these names cannot be \
              members and are otherwise like the queries"
@@ -149,6 +151,12 @@ fn check_count(count: usize) -> Result<usize, ReferenceError> {
     } else {
         Err(ReferenceError::ReferenceCount { found: count, min: MIN_REFERENCE, max: MAX_REFERENCE })
     }
+}
+
+/// In an order that is the names' own: how the list was sorted decides nothing.
+fn in_order_of_name(mut names: Vec<Query>) -> Vec<Query> {
+    names.sort_by_cached_key(|name| (name_key(&name.text), name.text.clone(), name.parts.clone()));
+    names
 }
 
 fn renumbered(names: Vec<Query>) -> Vec<Query> {
@@ -225,6 +233,20 @@ mod tests {
     }
 
     #[test]
+    fn a_query_is_found_in_the_reference_whichever_way_its_accents_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("names.txt");
+        let names: String =
+            (0..12).fold(String::new(), |all, i| all + &format!("Jose\u{301} Roe{i}\n"));
+        std::fs::write(&path, names).unwrap();
+        let asked = Query { id: "1".into(), text: "José Roe3".into(), parts: None };
+        let reference = from_file(&path, QueryOptions::default(), &[asked]).unwrap();
+        assert!(reference.warnings[0].starts_with("1 names of the reference file are queries"));
+        // What is embedded and shown is what the file holds.
+        assert!(reference.texts.iter().all(|name| name.text.starts_with("Jose\u{301}")));
+    }
+
+    #[test]
     fn a_file_is_read_as_queries_are_and_overlap_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("names.csv");
@@ -235,7 +257,11 @@ mod tests {
         let reference = from_file(&path, QueryOptions::default(), &[asked]).unwrap();
         assert_eq!(reference.texts.len(), 12);
         assert_eq!(reference.texts[11].id, "12");
-        assert_eq!(reference.texts[11].parts, Some(("Ann".into(), "Lee11".into())));
+        assert_eq!(reference.texts[11].parts, Some(("Ann".into(), "Lee9".into())));
+        let backwards: Vec<&str> = rows.trim().lines().rev().collect();
+        std::fs::write(&path, format!("id,first,last\n{}\n", backwards.join("\n"))).unwrap();
+        let again = from_file(&path, QueryOptions::default(), &[]).unwrap();
+        assert_eq!(again.texts, reference.texts);
         assert!(reference.warnings[0].starts_with("1 names of the reference file are queries"));
 
         std::fs::write(&path, "name\nAnn Lee\n").unwrap();

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use umid_models::Modality;
 
+use crate::reading::invisible::first_invisible;
 use crate::shown::shown;
 
 pub use error::TemplateError;
@@ -60,9 +61,9 @@ impl Templates {
             if bytes > limit {
                 return Err(TemplateError::TemplateTooLong { bytes, limit });
             }
-            if let Some(control) = template.chars().find(|c| c.is_control()) {
-                let (template, code) = (shown(template), u32::from(control));
-                return Err(TemplateError::TemplateControlCharacter { template, code });
+            if let Some(character) = first_invisible(template) {
+                let (template, code) = (shown(template), u32::from(character));
+                return Err(TemplateError::TemplateInvisibleCharacter { template, code });
             }
             let found = template.matches(PLACE).count();
             if found != 1 {
@@ -161,7 +162,7 @@ mod tests {
     fn template_control_character_error() {
         let error = templates(&["a\nphoto of {}"]).unwrap_err();
         assert!(
-            matches!(error, TemplateError::TemplateControlCharacter { code: 10, .. }),
+            matches!(error, TemplateError::TemplateInvisibleCharacter { code: 10, .. }),
             "{error}"
         );
     }

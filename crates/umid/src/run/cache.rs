@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use umid_core::atomic::write_atomically;
 
 use crate::queries::{Query, names_digest};
 use crate::record::SCHEMA_VERSION;
-use crate::run::atomic::write_atomically;
 
 /// Environment variable that names another directory for the cache.
 pub const CACHE_DIR_VARIABLE: &str = "UMID_CACHE_DIR";

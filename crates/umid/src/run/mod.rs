@@ -1,7 +1,6 @@
 //! A run on disk: its directory, its records and what is made of them, and the cache of
 //! references beside it.
 
-pub(crate) mod atomic;
 pub mod cache;
 pub mod csv_out;
 pub mod overview;

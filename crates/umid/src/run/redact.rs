@@ -12,7 +12,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::atomic::write_private;
+use umid_core::atomic::write_private;
+
 use crate::store::StoreError;
 
 /// The key's file in the run's directory.

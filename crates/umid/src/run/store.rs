@@ -27,13 +27,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use umid_core::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
+
 use crate::csv_out::TableWriter;
 use crate::error::AuditError;
 use crate::overview::Overview;
 use crate::queries::Query;
 use crate::record::{Counts, QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
-use crate::run::atomic::{Replacement, TEMPORARY_PREFIX, sync_directory, write_atomically};
 
 pub use error::StoreError;
 pub use identity::Difference;
@@ -301,10 +302,16 @@ fn prepare_directory(dir: &Path) -> Result<(), StoreError> {
     // A run that was killed while it started leaves these and no run.json.
     let own =
         |name: &str| name == LOCK_FILE || name == KEY_FILE || name.starts_with(TEMPORARY_PREFIX);
-    match entries.into_iter().find(|name| !own(name)) {
+    match entries.into_iter().find(|name| !own(name) && !is_of_system(name)) {
         None => Ok(()),
         Some(entry) => Err(StoreError::ForeignOutput { dir: dir.to_owned(), entry }),
     }
+}
+
+/// Whether a file is one that file managers leave in any directory that was looked at.
+fn is_of_system(name: &str) -> bool {
+    const NAMES: [&str; 5] = [".DS_Store", ".localized", ".directory", "Thumbs.db", "desktop.ini"];
+    name.starts_with("._") || NAMES.contains(&name)
 }
 
 fn take_lock(dir: &Path) -> Result<File, StoreError> {

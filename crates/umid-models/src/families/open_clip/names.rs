@@ -47,7 +47,9 @@ const QUERIES_NAMES: [(&str, &str); 6] = [
 /// names.
 pub(super) fn names(config: &ModelConfig, checkpoint: &Checkpoint) -> Names {
     let input = match config.input {
-        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_)) => as_described,
+        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_) | InputConfig::FastVit(_)) => {
+            as_described
+        }
         _ => stored_name,
     };
     let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));

@@ -37,6 +37,18 @@ pub enum QueriesError {
         limit_bytes: u64,
     },
 
+    /// A text file in an encoding of two bytes per character.
+    #[error(
+        "{} is {encoding}, not UTF-8; save it as UTF-8 (for instance: iconv -f {encoding} -t UTF-8)",
+        path.display()
+    )]
+    Utf16 {
+        /// The file.
+        path: PathBuf,
+        /// Its encoding, as `iconv` calls it.
+        encoding: &'static str,
+    },
+
     /// A text file holds a byte that is not UTF-8.
     #[error(
         "{} is not UTF-8: line {line}, byte {byte_offset} of the file; save it as UTF-8 \
@@ -64,15 +76,33 @@ pub enum QueriesError {
     /// A `.csv` file whose header names no column that could be asked about.
     #[error(
         "{} has no column that holds names: its header is `{header}`; call one column `text` \
-         or `name`, or two columns `first` and `last`, or rename the file to .txt to read one \
-         name a line",
-        path.display()
+         or `name`, or two columns `first` and `last`{}",
+        path.display(),
+        if *separated { "" } else { ", or rename the file to .txt to read one name a line" }
     )]
     UnknownHeader {
         /// The file.
         path: PathBuf,
         /// Its first line, shortened.
         header: String,
+        /// Whether it has more than one column.
+        separated: bool,
+    },
+
+    /// A line of a plain list that is a row of columns.
+    #[error(
+        "{} line {line}: `{text}` looks like a row of several columns, and a plain list has one \
+         name a line; put a header line above, such as `id;text`, with the columns' names, or, \
+         if it is a name, give the list a header line `text` and put this name in quotes",
+        path.display()
+    )]
+    SeparatedLine {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// What it holds, shortened.
+        text: String,
     },
 
     /// A header that names the text, the id or a part twice.
@@ -153,14 +183,14 @@ pub enum QueriesError {
         limit: usize,
     },
 
-    /// A name or an id with a control character in it.
+    /// A name or an id with a character in it that nobody sees.
     #[error(
-        "{} line {line}: the {column} holds the control character U+{code:04X}; remove it \
-         (a tab means a column too many in a plain list, a line break an unclosed quote in a \
-         CSV file)",
+        "{} line {line}: the {column} holds the invisible character U+{code:04X}, which makes it \
+         another text to the model; remove it (a tab means a column too many in a plain list, a \
+         line break an unclosed quote in a CSV file, U+FEFF within a file two files in one)",
         path.display()
     )]
-    ControlCharacter {
+    InvisibleCharacter {
         /// The file.
         path: PathBuf,
         /// Line on which the name starts.

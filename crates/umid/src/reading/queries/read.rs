@@ -3,7 +3,8 @@
 //! A file is **CSV** when its first line that is not blank is a header with a column `text`
 //! (or `name`), or with the two columns `first` and `last`; case does not matter. Anything
 //! else is **plain text**, one name a line. A file called `.csv` without such a header is an
-//! error, since its header would otherwise be taken for a name. A CSV file may have a column
+//! error, since its header would otherwise be taken for a name. Columns are separated by commas,
+//! semicolons or tabs, whichever makes the first line such a header. A CSV file may have a column
 //! `id`; where there is none, and in plain text, a query's id is the number of its line.
 //!
 //! UTF-8 only, with or without a byte-order mark; `\n` or `\r\n`; blank lines are skipped;
@@ -17,11 +18,15 @@ use std::path::Path;
 use csv::StringRecord;
 
 use super::{MAX_NAME_BYTES, PartRule, QueriesError, Query, name_key};
+use crate::reading::invisible::first_invisible;
 use crate::shown::shown;
 
 /// Largest list that is read: millions of names, and a refusal for a weights file given by
 /// mistake.
 pub const MAX_LIST_BYTES: u64 = 256 << 20;
+
+/// What may separate columns. Spreadsheets write semicolons where the comma is in numbers.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// How a list of names is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,6 +86,9 @@ fn read_text(path: &Path, what: &'static str) -> Result<String, QueriesError> {
         let path = path.to_owned();
         return Err(QueriesError::FileTooLarge { what, path, limit_bytes: MAX_LIST_BYTES });
     }
+    if let Some(encoding) = utf16(&bytes) {
+        return Err(QueriesError::Utf16 { path: path.to_owned(), encoding });
+    }
     String::from_utf8(bytes).map_err(|error| {
         let byte_offset = error.utf8_error().valid_up_to();
         let before = &error.as_bytes()[..byte_offset];
@@ -92,13 +100,23 @@ fn read_text(path: &Path, what: &'static str) -> Result<String, QueriesError> {
     })
 }
 
+/// Which UTF-16 it is, by a byte-order mark or by a zero in one of the first two bytes.
+fn utf16(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [0, second, ..] if *second != 0 => Some("UTF-16BE"),
+        [first, 0, ..] if *first != 0 => Some("UTF-16LE"),
+        _ => None,
+    }
+}
+
 /// A carriage return alone ends a line for some readers and not for others; it is refused
 /// before the lines are counted.
 fn check_line_ends(path: &Path, body: &str) -> Result<(), QueriesError> {
     let lone = |(at, _): &(usize, &str)| !body[at + 1..].starts_with('\n');
     match body.match_indices('\r').find(lone) {
         None => Ok(()),
-        Some((at, _)) => Err(QueriesError::ControlCharacter {
+        Some((at, _)) => Err(QueriesError::InvisibleCharacter {
             path: path.to_owned(),
             line: 1 + count_newlines(&body.as_bytes()[..at]),
             column: "list".to_owned(),
@@ -114,6 +132,7 @@ fn count_newlines(bytes: &[u8]) -> usize {
 /// Where the columns of a CSV file are.
 #[derive(Debug)]
 struct Columns {
+    separator: u8,
     header: StringRecord,
     id: Option<usize>,
     name: NameColumns,
@@ -141,21 +160,36 @@ impl Columns {
         let Some(line) = body.lines().find(|line| !line.trim().is_empty()) else {
             return Ok(None);
         };
-        let header = records(line).next().map_or_else(StringRecord::new, |(_, record)| record);
-        let called_csv =
-            path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        for separator in SEPARATORS {
+            let record = records(line, separator).next();
+            let header = record.map_or_else(StringRecord::new, |(_, record)| record);
+            if let Some(columns) = Self::of_header(path, separator, header)? {
+                return Ok(Some(columns));
+            }
+        }
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+            return Err(QueriesError::UnknownHeader {
+                path: path.to_owned(),
+                header: shown(line.trim()),
+                separated: line.bytes().any(|byte| SEPARATORS.contains(&byte)),
+            });
+        }
+        Ok(None)
+    }
+
+    /// `None` for a header without the columns of a name.
+    fn of_header(
+        path: &Path,
+        separator: u8,
+        header: StringRecord,
+    ) -> Result<Option<Self>, QueriesError> {
         let all = |names: &[&str]| -> Vec<usize> {
             let matches = |name: &str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
             header.iter().enumerate().filter(|(_, name)| matches(name)).map(|(i, _)| i).collect()
         };
         let (text, first, last) = (all(&["text", "name"]), all(&["first"]), all(&["last"]));
         if text.is_empty() && (first.is_empty() || last.is_empty()) {
-            return if called_csv {
-                let (path, header) = (path.to_owned(), shown(line.trim()));
-                Err(QueriesError::UnknownHeader { path, header })
-            } else {
-                Ok(None)
-            };
+            return Ok(None);
         }
         let one = |role, found: Vec<usize>| match found.as_slice() {
             [] => Ok(None),
@@ -175,7 +209,7 @@ impl Columns {
             (None, Some((first, last))) => NameColumns::Parts { first, last },
             (Some(text), Some((first, last))) => NameColumns::TextAndParts { text, first, last },
         };
-        Ok(Some(Self { header, id, name }))
+        Ok(Some(Self { separator, header, id, name }))
     }
 
     fn ignored(&self) -> Vec<String> {
@@ -194,8 +228,9 @@ impl Columns {
 
 /// The records of CSV text with the number of the line on which each starts, fields trimmed,
 /// records of blanks alone left out.
-fn records(body: &str) -> impl Iterator<Item = (usize, StringRecord)> {
+fn records(body: &str, separator: u8) -> impl Iterator<Item = (usize, StringRecord)> {
     let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator)
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
@@ -239,7 +274,7 @@ fn read_csv(
             ignored.join(", ")
         ));
     }
-    for (line, record) in records(body).skip(1) {
+    for (line, record) in records(body, columns.separator).skip(1) {
         if record.len() != columns.header.len() {
             return Err(QueriesError::RowLength {
                 path: path.to_owned(),
@@ -324,10 +359,21 @@ fn read_plain(path: &Path, body: &str, options: QueryOptions) -> Result<NameList
         }
         let number = index + 1;
         let text = check_value(path, number, "name", text)?;
+        if is_row(text) {
+            let (path, text) = (path.to_owned(), shown(text));
+            return Err(QueriesError::SeparatedLine { path, line: number, text });
+        }
         let parts = options.parts.split(text);
         list.names.push((number, Query { id: number.to_string(), text: text.to_owned(), parts }));
     }
     Ok(list)
+}
+
+/// Whether a line of a plain list has columns: no name holds a semicolon or a vertical bar, or
+/// begins with a number and a comma.
+fn is_row(line: &str) -> bool {
+    let number = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == '"');
+    line.contains([';', '|']) || (number.len() < line.len() && number.trim_start().starts_with(','))
 }
 
 fn check_value<'a>(
@@ -345,12 +391,12 @@ fn check_value<'a>(
             limit: MAX_NAME_BYTES,
         });
     }
-    if let Some(control) = value.chars().find(|c| c.is_control()) {
-        return Err(QueriesError::ControlCharacter {
+    if let Some(character) = first_invisible(value) {
+        return Err(QueriesError::InvisibleCharacter {
             path: path.to_owned(),
             line,
             column: shown(column),
-            code: u32::from(control),
+            code: u32::from(character),
         });
     }
     Ok(value)

@@ -90,8 +90,48 @@ fn file_too_large_error() {
 fn not_utf8_error_has_line_and_offset() {
     let error = read_as("q.txt", b"Jane\nJos\xe9\n").unwrap_err();
     assert!(matches!(error, QueriesError::NotUtf8 { line: 2, byte_offset: 8, .. }), "{error}");
-    let utf16 = read_as("q.csv", b"\xff\xfet\0e\0x\0t\0").unwrap_err();
-    assert!(matches!(utf16, QueriesError::NotUtf8 { line: 1, byte_offset: 0, .. }), "{utf16}");
+}
+
+#[test]
+fn utf16_error_says_which_and_how_to_convert_it() {
+    for (content, encoding) in [
+        (&b"\xff\xfet\0e\0x\0t\0"[..], "UTF-16"),
+        (b"\xfe\xff\0t\0e\0x\0t", "UTF-16"),
+        (b"t\0e\0x\0t\0", "UTF-16LE"),
+        (b"\0t\0e\0x\0t", "UTF-16BE"),
+    ] {
+        let error = read_as("q.csv", content).unwrap_err();
+        assert!(matches!(error, QueriesError::Utf16 { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("iconv -f {encoding} -t UTF-8)")), "{error}");
+    }
+}
+
+#[test]
+fn columns_may_be_separated_by_semicolons_and_tabs() {
+    for name in ["q.csv", "q.txt"] {
+        for content in
+            ["id;text\n1;Jane Roe\n2;\"Lee, Ann\"\n", "id\ttext\n1\tJane Roe\n2\tLee, Ann\n"]
+        {
+            let file = read_as(name, content.as_bytes()).unwrap();
+            assert_eq!(texts(&file), [("1", "Jane Roe"), ("2", "Lee, Ann")], "{name} {content:?}");
+        }
+    }
+    let file = read_as("q.csv", b"first;last\r\nJane;van Roe\r\n").unwrap();
+    assert_eq!(file.queries[0].parts, Some(("Jane".into(), "van Roe".into())));
+}
+
+#[test]
+fn separated_line_error_for_rows_of_columns_in_a_plain_list() {
+    for row in ["1;Jane Roe", "Jane;Roe", "12,Jane Roe", "\"7\" , Jane", "Jane|Roe"] {
+        let error = read_as("q.txt", format!("Ann Lee\n{row}\n").as_bytes()).unwrap_err();
+        assert!(matches!(error, QueriesError::SeparatedLine { line: 2, .. }), "{error}");
+        // The remedy works.
+        let quoted = format!("text\n\"{}\"\n", row.replace('"', "\"\""));
+        assert_eq!(read_as("q.txt", quoted.as_bytes()).unwrap().queries[0].text, row);
+    }
+    for name in ["Roe, Jane", "Henry 8, King", "50 Cent", "2Pac", "Martin Luther King, Jr."] {
+        assert_eq!(read_as("q.txt", name.as_bytes()).unwrap().queries[0].text, name);
+    }
 }
 
 #[test]
@@ -110,10 +150,14 @@ fn no_names_error_for_empty_blank_and_header_only_files() {
 
 #[test]
 fn unknown_header_error_for_csv_only() {
-    for content in [&b"Jane Roe\nCher\n"[..], b"id,first\n1,Jane\n"] {
-        let error = read_as("q.csv", content).unwrap_err();
+    for (content, is_list) in
+        [("Jane Roe\nCher\n", true), ("id,first\n1,Jane\n", false), ("nr;nom\n1;Jane\n", false)]
+    {
+        let error = read_as("q.csv", content.as_bytes()).unwrap_err();
         assert!(matches!(error, QueriesError::UnknownHeader { .. }), "{error}");
-        assert!(read_as("q.txt", content).is_ok());
+        // The advice to call it a plain list is given where it helps.
+        assert_eq!(error.to_string().contains(".txt"), is_list, "{error}");
+        assert_eq!(read_as("q.txt", content.as_bytes()).is_ok(), is_list);
     }
 }
 
@@ -168,18 +212,21 @@ fn text_too_long_error_refuses_a_megabyte_name() {
 }
 
 #[test]
-fn control_character_error() {
+fn invisible_character_error() {
     for (name, content) in [
         ("q.txt", &b"Jane\tRoe\n"[..]),
         ("q.txt", b"Jane\0Roe\n"),
         ("q.csv", b"text\nJane\x1bRoe\n"),
         ("q.csv", b"text\n\"Jane\nRoe\nAnn Lee\n"),
         ("q.txt", "Jane\u{85}Roe".as_bytes()),
+        ("q.txt", "Jane\u{200b} Roe".as_bytes()),
+        ("q.csv", "id,text\n1\u{ad},Jane".as_bytes()),
+        ("q.csv", "\u{feff}text\nJane Roe\n\u{feff}text\nAnn Lee\n".as_bytes()),
         ("q.txt", b"Jane\rAnn\r"),
         ("q.csv", b"text\rJane\rAnn\r"),
     ] {
         let error = read_as(name, content).unwrap_err();
-        assert!(matches!(error, QueriesError::ControlCharacter { .. }), "{error}");
+        assert!(matches!(error, QueriesError::InvisibleCharacter { .. }), "{error}");
     }
 }
 
@@ -192,7 +239,8 @@ fn duplicate_id_error_names_both_lines() {
 
 #[test]
 fn lines_are_counted_across_quoted_and_blank_lines() {
-    let list: Vec<usize> = records("a\n\n\r\n\"b\nb\"\n  \nc\n").map(|(line, _)| line).collect();
+    let list: Vec<usize> =
+        records("a\n\n\r\n\"b\nb\"\n  \nc\n", b',').map(|(line, _)| line).collect();
     assert_eq!(list, [1, 4, 7]);
 }
 

@@ -4,9 +4,9 @@
 //!
 //! The queries' own parts are the best source: a reference made of other parts leaves some
 //! of the difference between lists of names in the test, where the same parts leave only the
-//! pairing. Such a reference is a function of the whole list of queries, so a list with one
-//! name more is another run with another reference; given the reference, no query's numbers
-//! depend on another's.
+//! pairing. Such a reference is a function of the whole list of queries, though not of its order,
+//! so a list with one name more is another run with another reference; given the reference, no
+//! query's numbers depend on another's.
 //!
 //! A query is ranked among names of its own [`Form`], so names are recombined within each form.
 
@@ -118,7 +118,7 @@ fn own(
     pairs: &[(&str, &str)],
     excluded: &HashSet<String>,
 ) -> Option<ReferenceTexts> {
-    let parts = Parts::new(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1));
+    let parts = Parts::new(sorted(pairs, |pair| pair.0), sorted(pairs, |pair| pair.1));
     let possible = parts.drawable(excluded);
     let enough = |distinct: &[&str]| distinct.len() >= MIN_OWN_PARTS && possible >= MIN_REFERENCE;
     if !(enough(&parts.distinct_first) && enough(&parts.distinct_last)) {
@@ -153,6 +153,17 @@ fn own(
     })
 }
 
+/// One side of the pairs in an order that is the parts' own, so that the order of the queries is no
+/// seed of the draw.
+fn sorted<'a>(
+    pairs: &[(&'a str, &'a str)],
+    side: impl Fn(&(&'a str, &'a str)) -> &'a str,
+) -> Vec<&'a str> {
+    let mut parts: Vec<&str> = pairs.iter().map(side).collect();
+    parts.sort_by_cached_key(|part| (name_key(part), *part));
+    parts
+}
+
 /// New names of two words from the bundled lists.
 fn bundled(
     seed: u64,
@@ -164,7 +175,7 @@ fn bundled(
         recombined(seed, count, &NameList::First.names(), &NameList::Last.names(), queries)?;
     reference.description =
         format!("{count} new combinations of the bundled lists of first and last names");
-    let own = Parts::new(pairs.iter().map(|pair| pair.0), pairs.iter().map(|pair| pair.1));
+    let own = Parts::new(sorted(pairs, |pair| pair.0), sorted(pairs, |pair| pair.1));
     reference.warnings.push(format!(
         "the queries are too few or have no two parts, so the reference is made of bundled \
          names ({} of {} queries have two parts, with {} different first and {} different last \
@@ -193,7 +204,10 @@ pub fn recombined(
     exclude: &[Query],
 ) -> Result<ReferenceTexts, ReferenceError> {
     check_count(count)?;
-    let parts = Parts::new(firsts.iter().map(String::as_str), lasts.iter().map(String::as_str));
+    let parts = Parts::new(
+        firsts.iter().map(String::as_str).collect(),
+        lasts.iter().map(String::as_str).collect(),
+    );
     for (side, found) in
         [("first", parts.distinct_first.len()), ("last", parts.distinct_last.len())]
     {
@@ -226,8 +240,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(first: impl Iterator<Item = &'a str>, last: impl Iterator<Item = &'a str>) -> Self {
-        let (first, last): (Vec<&str>, Vec<&str>) = (first.collect(), last.collect());
+    fn new(first: Vec<&'a str>, last: Vec<&'a str>) -> Self {
         let (distinct_first, distinct_last) = (distinct(&first), distinct(&last));
         Self { first, last, distinct_first, distinct_last }
     }
@@ -358,6 +371,25 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_the_queries_does_not_matter() {
+        let mut list = queries(40);
+        // Parts that repeat, that differ in case alone, names of another form, a name twice.
+        list.extend(["F1", "f1", "F2", "é", "e\u{301}"].map(|first| two_part(first, "L1")));
+        list.extend((0..20).map(|i| one_part(&format!("G{i} van H{i}"))));
+        list.push(two_part("F1", "L1"));
+        let reference = choose_reference(0, 60, &list).unwrap();
+        for shift in [1, 13, 50] {
+            list.rotate_left(shift);
+            list.swap(0, 30);
+            assert_eq!(choose_reference(0, 60, &list).unwrap(), reference);
+        }
+        list.reverse();
+        assert_eq!(choose_reference(0, 60, &list).unwrap(), reference);
+        list.retain(|query| query.text != "F5 L5");
+        assert_ne!(choose_reference(0, 60, &list).unwrap().texts, reference.texts);
+    }
+
+    #[test]
     fn names_of_three_words_are_recombined_as_first_word_and_rest() {
         let mut mixed = queries(40);
         mixed.extend((0..20).map(|i| one_part(&format!("G{i} van H{i}"))));
@@ -376,6 +408,31 @@ mod tests {
             (0..20).map(|i| two_part(&format!("Mary G{i}"), &format!("H{i}"))).collect();
         let reference = choose_reference(0, 50, &given).unwrap();
         assert!(reference.texts.iter().all(|name| Form::of(name) == Form::of(&given[0])));
+    }
+
+    #[test]
+    fn each_form_of_name_is_drawn_in_its_own_form_or_not_at_all() {
+        let whole = |text: &str| Query { parts: None, ..one_part(text) };
+        let name = |i: usize| -> [(&str, Query); 6] {
+            [
+                ("1 + 1", two_part(&format!("A{i}"), &format!("B{i}"))),
+                ("1 + 2", two_part(&format!("A{i}"), &format!("van B{i}"))),
+                ("2 + 1", two_part(&format!("Mary A{i}"), &format!("B{i}"))),
+                ("3 whole", whole(&format!("A{i} van B{i}"))),
+                ("2 whole", whole(&format!("A{i} B{i}"))),
+                ("1 whole", whole(&format!("A{i}"))),
+            ]
+        };
+        for (at, (what, example)) in name(0).into_iter().enumerate() {
+            let list: Vec<Query> = (0..20).map(|i| name(i)[at].1.clone()).collect();
+            let reference = choose_reference(0, 50, &list).unwrap();
+            assert_eq!(reference.texts.len(), 50, "{what}");
+            let (own, form) = (what != "2 whole" && what != "1 whole", Form::of(&example));
+            let drawn = if own { form } else { Form::TWO_WORDS };
+            assert!(reference.texts.iter().all(|name| Form::of(name) == drawn), "{what}");
+            assert_eq!(form.is_ranked_among(drawn), what != "1 whole", "{what}");
+            assert_eq!(reference.warnings.is_empty(), own, "{what}: {:?}", reference.warnings);
+        }
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub enum TemplateError {
         limit: usize,
     },
 
-    /// A template with a control character in it.
-    #[error("the template `{template}` holds the control character U+{code:04X}; remove it")]
-    TemplateControlCharacter {
+    /// A template with a character in it that nobody sees.
+    #[error("the template `{template}` holds the invisible character U+{code:04X}; remove it")]
+    TemplateInvisibleCharacter {
         /// The template, escaped and shortened.
         template: String,
         /// The character's code point.

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Start of the names of temporary files, by which leftovers of a killed run are known.
-pub(crate) const TEMPORARY_PREFIX: &str = ".umid-tmp-";
+/// Start of the names of temporary files, by which leftovers of a killed process are known.
+pub const TEMPORARY_PREFIX: &str = ".umid-tmp-";
 
 /// A whole file in the making: what is written goes to a temporary file, which takes the place
 /// of the file at `path` when it is committed. One that is dropped before leaves nothing.
 #[derive(Debug)]
-pub(crate) struct Replacement {
+pub struct Replacement {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
 }
@@ -23,7 +23,7 @@ impl Replacement {
     ///
     /// # Errors
     /// The system's error.
-    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
+    pub fn begin(path: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
@@ -43,7 +43,7 @@ impl Replacement {
     ///
     /// # Errors
     /// The system's error; the old file is then as it was.
-    pub(crate) fn commit(self) -> io::Result<()> {
+    pub fn commit(self) -> io::Result<()> {
         let file = self.file.into_inner().map_err(IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
         file.persist(&self.path).map_err(|error| error.error)?;
@@ -73,7 +73,10 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// [`write_atomically`], readable by the user alone.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// The system's error; the old file is then as it was.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = Replacement::with(&mut tempfile::Builder::new(), path)?;
     file.write_all(content)?;
     file.commit()
@@ -85,7 +88,7 @@ fn directory(path: &Path) -> &Path {
 
 /// Makes a rename or a new file in `directory` outlast a power failure, where the file system
 /// can do that; where it cannot, the file itself is still whole.
-pub(crate) fn sync_directory(directory: &Path) {
+pub fn sync_directory(directory: &Path) {
     if let Ok(handle) = File::open(directory) {
         let _ = handle.sync_all();
     }
