@@ -5,7 +5,7 @@
     .venv/bin/python scripts/make_clap_fixtures.py
 
 Each case is a directory `crates/umid-models/tests/fixtures/<case>/` holding a checkpoint
-as transformers or laion_clap reads it, reloaded from disk by that package before anything
+as transformers, laion_clap or msclap reads it, reloaded from disk by that package before anything
 is computed, and two files of expected values. Weights are random but large, so that a
 wrong mask, order of elements, interpolation or activation moves an embedding beyond the
 tolerance of the parity tests; a wrong epsilon does so in `clap-hf-other`. The same package
@@ -18,9 +18,9 @@ A audio width, B random inputs; all F32 unless said):
 
     input_ids          (T, C) I64        ids padded to the context with `pad_id`
     text_embeds        (T, D)            text embeddings, not normalised
-    text_states        (T, W)            last hidden state of the first token
-    text_pooled        (T, W)            the same after the pooler (dense, tanh), which is
-                                         what the projection reads
+    text_states        (T, W)            last hidden state of the token that is read
+    text_pooled        (T, W)            the same after the pooler (dense, tanh) where there is
+                                         one, which is what the projection reads
     input_features     (N, K, F, M)      log-mel of the clips in dB, as the audio tower
                                          reads it, cut as `expected.json` says
     other_log_mels     (G, F, M)         `hf` layout: log-mel of the clips in `gradient_clips`
@@ -42,6 +42,10 @@ A audio width, B random inputs; all F32 unless said):
                                          waveform of the clip as it is before padding
     logit_scales       (2)               audio, text; as stored, that is the logarithms
 
+Where `every` of `expected.json` is above 1, an input is too large to be stored. Of each row of
+`input_features`, `features` and `feature_gradients`, and of each waveform's gradient, every so
+many-th number is stored then; `features` are the values of `formula`.
+
 `expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`,
 `pooled_position`), `clips` in the order of `input_features` (file, number of `samples`,
 `is_longer`; `crop_start`: first sample of the crop, where one was made; `chunk_starts`: first
@@ -56,6 +60,9 @@ In the `laion` layout `model.safetensors` is the state dict as it is; `checkpoin
 there is one, is the same in the form of the published files. `model_config.json` has the
 keys of the package's model configurations, and beside them those which its published
 configurations fix by the name of the model: `htsat`, `roberta`, `joint_embed_shape`.
+
+In the `msclap` layout `CLAP_weights.pth` is as the published files are, in half precision. Clips
+are taken as if they had the rate of the model, and texts are as `CLAPWrapper` prepares them.
 
 `input_features` are those of the clips as the package hears them: in the `laion` layout limited to
 -1..1 and rounded to 16 bits, but not for `waveform_gradients`. They are transformers' own, except where a `laion` tower computes them itself

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::roberta::{BLOCK, Tables};
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{Invalid, TextConfigOf, TextModule, TextOutput, within};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, NormOrder, Transformer};
