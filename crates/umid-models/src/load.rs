@@ -201,7 +201,7 @@ impl Model {
             tower,
             tokenizer,
             front_end,
-            log_logit_scale: scales[0],
+            log_logit_scale: scales.first().copied().unwrap_or(f32::NAN),
             logit_bias,
             device: device.clone(),
             precision,

@@ -39,6 +39,7 @@ pub struct Model {
     pub front_end: FrontEnd,
     /// Logarithm of the factor that the model multiplies cosines with; for CLAP, the one for ranking
     /// texts by a sound.
+    /// NaN for a text tower that was published alone, which compares nothing.
     pub log_logit_scale: f32,
     /// What a model that was trained with a sigmoid loss (SigLIP) adds to scaled cosines.
     pub logit_bias: Option<f32>,

@@ -18,6 +18,10 @@ use crate::tokenizer::{TextRules, TokenizerFiles};
 
 /// What names of AltCLIP's encoder begin with, below the text tower.
 const ROBERTA: &str = "text_model.roberta.";
+/// Where transformers says how long texts may be.
+const SETTINGS: &str = "tokenizer_config.json";
+/// What transformers 5 calls AltCLIP's image blocks when it writes them; all others are `layers`.
+const LAYER: &str = "vision_model.encoder.layer.";
 /// Where older files have the image tower of a dual encoder.
 const NESTED: &str = "vision_model.vision_model.";
 /// The padding token of every RoBERTa, behind whose id its positions begin.
@@ -103,10 +107,14 @@ impl Family for AltClip {
     }
 
     fn open(&self, found: &Found) -> Result<Opened> {
-        open(found, 768, TokenizerFiles::Whole, below_roberta, |text| {
+        let mut opened = open(found, 768, TokenizerFiles::Whole, below_roberta, |text| {
             let head = TextHead::Transformed(text.count_or("project_dim", 768)?);
             encoder(text, &ALT_ROBERTA, EncoderPooling::First, head)
-        })
+        })?;
+        if opened.checkpoint.names().iter().any(|name| name.starts_with(LAYER)) {
+            opened.names.input = singular;
+        }
+        Ok(opened)
     }
 
     fn naming(&self) -> Naming {
@@ -168,6 +176,10 @@ fn below_roberta(name: &str) -> (String, View) {
     (name, View::Whole)
 }
 
+fn singular(name: &str) -> (String, View) {
+    (name.replacen("vision_model.encoder.layers.", LAYER, 1), View::Whole)
+}
+
 fn nested(name: &str) -> (String, View) {
     (name.replacen("vision_model.", NESTED, 1), View::Whole)
 }
@@ -189,9 +201,17 @@ fn open(
         let expected = "`clip_vision_model`";
         return Err(vision.invalid("model_type", &Value::from(kind), expected));
     }
+    let mut tower = read_text(&mut text)?;
+    // The reference cuts texts to what the tokenizer says, where that is shorter.
+    let settings = Some(found.path(SETTINGS)).filter(|path| path.is_file());
+    if let Some(settings) = &settings {
+        let longest = Section::read(settings)?.get("model_max_length").and_then(Value::as_u64);
+        let longest = longest.and_then(|longest| usize::try_from(longest).ok());
+        tower.context = tower.context.min(longest.unwrap_or(usize::MAX));
+    }
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", embedding_dim)?,
-        text: TextConfig::Bert(read_text(&mut text)?),
+        text: TextConfig::Bert(tower),
         input: Some(vit(&mut vision)?),
     };
     let mut defaulted = top.into_defaulted();
@@ -204,14 +224,14 @@ fn open(
     for name in POSITION_IDS {
         checkpoint.discard(name);
     }
-    let files_read = [path, front_end_path].into_iter().chain(weights.all()).collect();
+    let files_read = [path, front_end_path].into_iter().chain(settings).chain(weights.all());
     Ok(Opened {
         config,
         front_end,
         checkpoint,
         names: Names { text: text_names, input: as_described },
         texts: TextRules::of(files),
-        files: files_read,
+        files: files_read.collect(),
         provenance: Provenance::default(),
     })
 }

@@ -131,12 +131,7 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     let legacy = top.optional_text("model_type")? != Some(META_CLIP_2);
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", 512)?,
-        text: TextConfig::Clip(ClipTextConfig::clip(
-            text.count_or("vocab_size", 49_408)?,
-            text.count_or("max_position_embeddings", 77)?,
-            pooling(&mut text, legacy)?,
-            transformer(&mut text, 512, 8, 2_048)?,
-        )),
+        text: TextConfig::Clip(self::text(&mut text, legacy)?),
         input: Some(vit(&mut vision)?),
     };
     let mut defaulted = top.into_defaulted();
@@ -144,6 +139,16 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     defaulted.extend(vision.into_defaulted());
     check(&config, path, &defaulted)?;
     Ok((config, defaulted))
+}
+
+/// CLIP's text tower. `legacy` is whether an end token of [`LEGACY_EOS`] means the largest id.
+pub(super) fn text(text: &mut Section, legacy: bool) -> Result<ClipTextConfig> {
+    Ok(ClipTextConfig::clip(
+        text.count_or("vocab_size", 49_408)?,
+        text.count_or("max_position_embeddings", 77)?,
+        pooling(text, legacy)?,
+        transformer(text, 512, 8, 2_048)?,
+    ))
 }
 
 /// CLIP's image tower.
@@ -171,7 +176,6 @@ fn tower_section(top: &Section, key: &str) -> Result<Section> {
     if top.get(&second).is_some() { top.section(&second) } else { top.section(key) }
 }
 
-/// `legacy` is whether an end token of [`LEGACY_EOS`] means the largest id.
 fn pooling(text: &mut Section, legacy: bool) -> Result<Pooling> {
     const KEY: &str = "eos_token_id";
     let eos = text.count_or(KEY, 49_407)?;

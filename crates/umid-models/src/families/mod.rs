@@ -8,6 +8,7 @@ mod audio;
 mod bert_clip;
 mod clap;
 mod clip;
+mod clip_text;
 mod laion_clap;
 mod msclap;
 mod open_clip;
@@ -31,6 +32,7 @@ use crate::{ModelError, Result};
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
 pub(crate) const FAMILIES: [&dyn Family; 9] = [
     &clip::Clip,
+    &clip_text::ClipText,
     &bert_clip::ChineseClip,
     &bert_clip::AltClip,
     &bert_clip::DualEncoder,

@@ -109,7 +109,11 @@ impl TokenizerFiles {
     ///
     /// [`ModelError::MissingFile`].
     pub(super) fn find(self, directory: &Path, asks_for_special: bool) -> Result<Files> {
-        let there = |name: &str| Some(directory.join(name)).filter(|path| path.is_file());
+        let beside = beside_tower(directory);
+        let there = |name: &str| {
+            let folders = std::iter::once(directory).chain(beside.as_deref());
+            folders.map(|folder| folder.join(name)).find(|path| path.is_file())
+        };
         let whole = there(TOKENIZER).map(Kind::Whole);
         let (kind, purpose) = match self {
             Self::WholeOrBpe => (
@@ -135,6 +139,13 @@ impl TokenizerFiles {
         let settings = SETTINGS.iter().filter_map(|name| there(name).filter(|_| needs_settings));
         Ok(Files { settings: settings.collect(), kind })
     }
+}
+
+/// Where diffusers puts the tokenizer of a text tower: `tokenizer_2` beside `text_encoder_2`.
+fn beside_tower(directory: &Path) -> Option<PathBuf> {
+    let directory = directory.canonicalize().ok()?;
+    let number = directory.file_name()?.to_str()?.strip_prefix("text_encoder")?;
+    Some(directory.with_file_name(format!("tokenizer{number}")))
 }
 
 impl Files {

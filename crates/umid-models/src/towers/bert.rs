@@ -186,16 +186,13 @@ impl TextModule for Bert {
             let state = self.encoder.forward_at(hidden, &vec![0; batch]);
             (state.clone(), last_norm.forward(state))
         };
-        let (embedding, response) = match &self.pooler {
-            Some(pooler) => {
-                let pooled = pooler.forward(normed).tanh();
-                self.head.embed(pooled.clone(), pooled)
-            }
-            None => {
-                let centred = state.clone() - state.clone().mean_dim(1);
-                let gain = last_norm.gamma.val().unsqueeze_dim(0);
-                self.head.embed(normed, centred * gain)
-            }
+        let (embedding, response) = if let Some(pooler) = &self.pooler {
+            let pooled = pooler.forward(normed).tanh();
+            self.head.embed(pooled.clone(), pooled)
+        } else {
+            let centred = state.clone() - state.clone().mean_dim(1);
+            let gain = last_norm.gamma.val().unsqueeze_dim(0);
+            self.head.embed(normed, centred * gain)
         };
         TextOutput { embedding, state, response }
     }
