@@ -9,6 +9,7 @@ mod bert_clip;
 mod clap;
 mod clip;
 mod clip_text;
+mod image_processor;
 mod laion_clap;
 mod msclap;
 mod open_clip;
