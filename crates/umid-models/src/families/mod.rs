@@ -4,12 +4,14 @@
 //! [`FrontEnd`], and says what its files call a tensor. Adding one is its file and one line in
 //! [`FAMILIES`]. Which family a path is opened with is decided here, in [`recognise`].
 
+mod audio;
 mod bert_clip;
 mod clap;
 mod clip;
 mod clip_text;
 mod image_processor;
 mod laion_clap;
+mod msclap;
 mod open_clip;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +31,7 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 9] = [
+pub(crate) const FAMILIES: [&dyn Family; 10] = [
     &clip::Clip,
     &clip_text::ClipText,
     &bert_clip::ChineseClip,
@@ -38,6 +40,7 @@ pub(crate) const FAMILIES: [&dyn Family; 9] = [
     &clap::Clap,
     &open_clip::OpenClip,
     &laion_clap::LaionClap,
+    &msclap::Msclap,
     &open_clip::Bare,
 ];
 
