@@ -20,7 +20,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -98,7 +98,8 @@ impl Family for LaionClap {
         checkpoint.defaulted(defaulted);
         let front_end = FrontEnd::Audio(log_mel);
         let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        let texts = TextRules::of(TokenizerFiles::Whole);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -107,10 +108,6 @@ impl Family for LaionClap {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &LOGIT_SCALES
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::Whole
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
