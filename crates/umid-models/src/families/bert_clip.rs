@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, image_front_end, vit};
-use super::{Family, Names, Opened, as_described, check};
+use super::clip::{CONFIG, LAYOUT, POSITION_IDS, vit};
+use super::{Family, Names, Opened, as_described, check, image_processor};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View};
 use crate::config::{Activation, BertConfig, EncoderPooling, ModelConfig, TextConfig, TextHead};
@@ -218,7 +218,7 @@ fn open(
     defaulted.extend(text.into_defaulted());
     defaulted.extend(vision.into_defaulted());
     check(&config, &path, &defaulted)?;
-    let (front_end, front_end_path) = image_front_end(found)?;
+    let (front_end, front_end_path) = image_processor::front_end(found, "CLIP")?;
     let weights = found.weights(&crate::checkpoint::TRANSFORMERS)?;
     let mut checkpoint = found.open(&weights, defaulted)?;
     for name in POSITION_IDS {

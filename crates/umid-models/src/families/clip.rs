@@ -29,7 +29,6 @@ pub(super) const PROCESSOR: &str = "processor_config.json";
 /// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
 /// largest id (transformers pull request 24773).
 const LEGACY_EOS: usize = 2;
-
 /// The `model_type` of MetaCLIP 2, which is CLIP with another tokenizer, whose end token really has
 /// the id 2.
 const META_CLIP_2: &str = "metaclip_2";
@@ -53,7 +52,7 @@ impl Family for Clip {
     fn open(&self, found: &Found) -> Result<Opened> {
         let path = found.path(CONFIG);
         let (config, defaulted) = read_config(&path)?;
-        let (front_end, preprocess_path) = image_front_end(found)?;
+        let (front_end, preprocess_path) = image_processor::front_end(found, "CLIP")?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         for name in POSITION_IDS {
@@ -155,12 +154,6 @@ pub(super) fn vit(vision: &mut Section) -> Result<InputConfig> {
             transformer(vision, 768, 12, 3_072)?,
         )
     }))
-}
-
-/// How images are prepared, and the file that says it.
-pub(super) fn image_front_end(found: &Found) -> Result<(FrontEnd, PathBuf)> {
-    let (path, section) = image_processor::find(found)?;
-    Ok((FrontEnd::Image(image_processor::read(&section, "CLIP")?), path))
 }
 
 /// A tower's section. Older files give it twice, and transformers then lets the second,

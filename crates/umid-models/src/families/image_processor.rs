@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::clip::{PREPROCESSOR, PROCESSOR};
 use crate::checkpoint::{Found, Section};
-use crate::front_end::{Filter, ImageConvention, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize};
+use crate::front_end::{
+    Filter, FrontEnd, ImageConvention, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
+};
 use crate::{ModelError, Result};
 
 /// Value of `resample`: Pillow's filter numbers.
@@ -61,8 +63,15 @@ const PROCESSORS: [(&str, Defaults); 5] = [
 const ENDINGS: [&str; 4] =
     ["ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor"];
 
+/// How images are prepared, and the file that says it. A processor that is not named is of the
+/// model's own kind, such as `CLIP` or `Siglip`.
+pub(super) fn front_end(found: &Found, model: &str) -> Result<(FrontEnd, PathBuf)> {
+    let (path, section) = find(found)?;
+    Ok((FrontEnd::Image(read(&section, model)?), path))
+}
+
 /// The image processor's file, and the part of it that counts.
-pub(super) fn find(found: &Found) -> Result<(PathBuf, Section)> {
+fn find(found: &Found) -> Result<(PathBuf, Section)> {
     let path = found.path(PREPROCESSOR);
     if path.is_file() {
         let section = Section::read(&path)?;
@@ -79,9 +88,7 @@ pub(super) fn find(found: &Found) -> Result<(PathBuf, Section)> {
     })
 }
 
-/// Reads a processor's configuration. One that does not name its processor is of the model's own,
-/// which `model` names (`CLIP`, `Siglip`).
-pub(super) fn read(section: &Section, model: &str) -> Result<Preprocess> {
+fn read(section: &Section, model: &str) -> Result<Preprocess> {
     let defaults = defaults(section, model)?;
     for key in ["do_pad", "pad_size"] {
         if let Some(found) = section.get(key).filter(|found| **found != false) {

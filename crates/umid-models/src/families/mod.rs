@@ -13,6 +13,7 @@ mod image_processor;
 mod laion_clap;
 mod msclap;
 mod open_clip;
+mod siglip;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,7 @@ pub(crate) const FAMILIES: [&dyn Family; 10] = [
     &bert_clip::ChineseClip,
     &bert_clip::AltClip,
     &bert_clip::DualEncoder,
+    &siglip::Siglip,
     &clap::Clap,
     &open_clip::OpenClip,
     &laion_clap::LaionClap,

@@ -30,9 +30,6 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
     let model = top.section("model_cfg")?;
     let mut text = model.section("text_cfg")?;
     let mut vision = model.section("vision_cfg")?;
-    if model.get("multimodal_cfg").is_some() {
-        return Err(model.unsupported("a CoCa model".to_owned()));
-    }
     // Where the text tower's tensors are, and whether there is a bias, the weights say.
     model.optional_flag("custom_text")?;
     model.optional_number("init_logit_bias")?;

@@ -74,6 +74,10 @@ impl Family for OpenClip {
         for name in ["attn_mask", "text.attn_mask"] {
             checkpoint.discard(name);
         }
+        // CoCa's decoder is no part of either tower.
+        if top.section("model_cfg")?.get("multimodal_cfg").is_some() {
+            checkpoint.leave("text_decoder.");
+        }
         let front_end = match image {
             Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
             Err(reason) => {
