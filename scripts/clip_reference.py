@@ -315,7 +315,7 @@ class OpenClipReference(Reference):
         return self.model.encode_image(pixels)
 
     def prepare(self, image: Image.Image) -> Image.Image:
-        return scale_sixteen_bit(image).convert("RGB")
+        return scale_sixteen_bit(image)
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         return self.transform(image)

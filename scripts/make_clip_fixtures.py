@@ -34,12 +34,8 @@ width, N images, B random inputs, G gradient texts, S image side; all F32 unless
 differs when it is handed the file as it is), `gradient_texts` (the indices of the
 G texts) and the package versions.
 
-Images become 8-bit RGB before they are resized. 16-bit grey is scaled by 255/65535
-and rounded; transparency is laid over white in the Hugging Face layout and dropped
-in the OpenCLIP layout, as the two packages do. This departs from the packages, as
-`package_difference` shows, in two places: both clip 16-bit grey at 255 instead of
-scaling it (Pillow's conversion), and open_clip resizes first and converts last, so
-that it resizes a palette image by nearest neighbour and weighs RGBA by its alpha.
+16-bit grey is scaled by 255/65535 and rounded. This departs from the packages, as
+`package_difference` shows: both clip it at 255 (Pillow's conversion).
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@
 
 mod clap;
 mod clip;
+mod image_processor;
 mod laion_clap;
 mod open_clip;
 

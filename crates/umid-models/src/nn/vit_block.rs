@@ -52,7 +52,7 @@ pub enum BranchNorm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Perceptron {
-    /// Two layers with a GELU between them.
+    /// Two layers with an activation between them.
     Plain,
     /// Two layers side by side, of which one gates the other through a SiLU, a norm and a last
     /// layer.
@@ -81,6 +81,8 @@ pub struct VitBlockConfig {
     pub attention_norm: bool,
     /// The perceptron.
     pub perceptron: Perceptron,
+    /// Between the layers of a plain perceptron.
+    pub activation: Activation,
     /// Whether each branch is multiplied with a learnt factor per column.
     pub layer_scale: bool,
     /// Attention scores by how far two patches lie apart.
@@ -269,13 +271,13 @@ impl VitBlock {
         };
         let first = &self.fc1[0];
         self.fc2.forward(match self.config.perceptron {
-            Perceptron::Plain => Activation::Gelu.apply(first.forward(source)),
+            Perceptron::Plain => self.config.activation.apply(first.forward(source)),
             Perceptron::SiluGated => {
                 own(silu(first.forward(source.clone())) * self.fc1[1].forward(source))
             }
             Perceptron::GeluGated => {
                 let source = own(source);
-                let gate = Activation::Gelu.apply(first.forward(source.clone()));
+                let gate = self.config.activation.apply(first.forward(source.clone()));
                 gate * self.fc1[1].forward(source)
             }
         })
@@ -329,7 +331,7 @@ impl VitBlock {
         let perceptron = umid_kernels::Body::Perceptron {
             fc1: fc1.linear(),
             fc2: fc2.linear(),
-            activation: Activation::Gelu.kernel(),
+            activation: self.config.activation.kernel(),
         };
         let branches = [
             umid_kernels::Branch { norm: norm(0), body: attention },

@@ -27,8 +27,6 @@ fn config_without_a_needed_key() {
         (HF, "config.json", "", "text_config"),
         (HF, "config.json", "", "vision_config"),
         (HF, "config.json", "", "model_type"),
-        (HF, "preprocessor_config.json", "", "image_mean"),
-        (HF, "preprocessor_config.json", "", "size"),
         ("hf-sharded", "model.safetensors.index.json", "", "weight_map"),
         (OPEN_CLIP, "open_clip_config.json", "", "model_cfg"),
         (OPEN_CLIP, "open_clip_config.json", "/model_cfg", "embed_dim"),
