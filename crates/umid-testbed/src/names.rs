@@ -206,9 +206,6 @@ fn parse_list(part: &'static str, text: &str, origin: &str) -> Result<Vec<String
         }
         names.push(name.to_owned());
     }
-    if names.is_empty() {
-        return Err(Error::EmptyNames { part, origin: origin.to_owned() });
-    }
     if names.len() < MINIMUM_LIST {
         return Err(Error::TooFewNames {
             part,
@@ -299,7 +296,7 @@ mod tests {
 
     #[test]
     fn empty_list_is_an_error() {
-        assert!(matches!(parse("\n \n"), Err(Error::EmptyNames { part: "first", .. })));
+        assert!(matches!(parse("\n \n"), Err(Error::TooFewNames { part: "first", found: 0, .. })));
     }
 
     #[test]
