@@ -64,18 +64,22 @@ pub struct Autoencoder {
     threshold: f64,
 }
 
-parameters!(Autoencoder, AutoencoderParams, AutoencoderValidParams {
-    /// Passes over the reference; 1,000 unless set.
-    epochs: usize = DEFAULT_EPOCHS,
-    /// Rows of one update; 32 unless set.
-    batch_size: usize = DEFAULT_BATCH_SIZE,
-    /// Adam's step size, above 0; 1e-3 unless set.
-    learning_rate: f64 = DEFAULT_LEARNING_RATE,
-    /// Share of the reference beyond the threshold, above 0 and at most 0.5; 0.1 unless set.
-    contamination: f64 = DEFAULT_CONTAMINATION,
-    /// Seed of the initial weights and of the order of the rows; 0 unless set.
-    seed: u64 = 0,
-});
+parameters!(
+    Autoencoder,
+    AutoencoderParams,
+    AutoencoderValidParams {
+        /// Passes over the reference; 1,000 unless set.
+        epochs: usize = DEFAULT_EPOCHS,
+        /// Rows of one update; 32 unless set.
+        batch_size: usize = DEFAULT_BATCH_SIZE,
+        /// Adam's step size, above 0; 1e-3 unless set.
+        learning_rate: f64 = DEFAULT_LEARNING_RATE,
+        /// Share of the reference beyond the threshold, above 0 and at most 0.5; 0.1 unless set.
+        contamination: f64 = DEFAULT_CONTAMINATION,
+        /// Seed of the initial weights and of the order of the rows; 0 unless set.
+        seed: u64 = 0,
+    }
+);
 
 impl AutoencoderValidParams {
     fn check_values(&self) -> Result<()> {
@@ -131,6 +135,7 @@ impl Detector for Autoencoder {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
 
     fn rejected(params: &AutoencoderParams) -> &'static str {
         match params.check_ref() {

@@ -54,16 +54,20 @@ pub struct IsolationForest {
     threshold: f64,
 }
 
-parameters!(IsolationForest, IsolationForestParams, IsolationForestValidParams {
-    /// Number of trees; 100 unless set.
-    n_estimators: usize = DEFAULT_N_ESTIMATORS,
-    /// Rows drawn for each tree, clipped to the rows of the reference; 256 unless set.
-    max_samples: usize = DEFAULT_MAX_SAMPLES,
-    /// Where the threshold comes from; a tenth of the reference unless set.
-    contamination: Contamination = Contamination::default(),
-    /// Seed of the subsamples and cuts; 0 unless set.
-    seed: u64 = 0,
-});
+parameters!(
+    IsolationForest,
+    IsolationForestParams,
+    IsolationForestValidParams {
+        /// Number of trees; 100 unless set.
+        n_estimators: usize = DEFAULT_N_ESTIMATORS,
+        /// Rows drawn for each tree, clipped to the rows of the reference; 256 unless set.
+        max_samples: usize = DEFAULT_MAX_SAMPLES,
+        /// Where the threshold comes from; a tenth of the reference unless set.
+        contamination: Contamination = Contamination::default(),
+        /// Seed of the subsamples and cuts; 0 unless set.
+        seed: u64 = 0,
+    }
+);
 
 impl IsolationForestValidParams {
     fn check_values(&self) -> Result<()> {
@@ -215,6 +219,8 @@ pub fn average_path_length(rows: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
+
     use ndarray::array;
 
     fn rejected(params: &IsolationForestParams) -> &'static str {

@@ -58,12 +58,16 @@ pub struct LocalOutlierFactor {
     threshold: f64,
 }
 
-parameters!(LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams {
-    /// Neighbours of a row, clipped to one less than the reference; 20 unless set.
-    n_neighbors: usize = DEFAULT_N_NEIGHBORS,
-    /// Where the threshold comes from; a tenth of the reference unless set.
-    contamination: Contamination = Contamination::default(),
-});
+parameters!(
+    LocalOutlierFactor,
+    LocalOutlierFactorParams,
+    LocalOutlierFactorValidParams {
+        /// Neighbours of a row, clipped to one less than the reference; 20 unless set.
+        n_neighbors: usize = DEFAULT_N_NEIGHBORS,
+        /// Where the threshold comes from; a tenth of the reference unless set.
+        contamination: Contamination = Contamination::default(),
+    }
+);
 
 impl LocalOutlierFactorValidParams {
     fn check_values(&self) -> Result<()> {
@@ -189,6 +193,8 @@ fn factor(neighbours: &[Neighbour], own: f64, densities: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
+
     use ndarray::array;
 
     fn rejected(params: &LocalOutlierFactorParams) -> &'static str {

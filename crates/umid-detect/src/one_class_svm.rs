@@ -84,15 +84,19 @@ pub struct OneClassSvm {
     reference_scores: Vec<f64>,
 }
 
-parameters!(OneClassSvm, OneClassSvmParams, OneClassSvmValidParams {
-    /// Largest share of the reference outside the support and smallest share of support vectors,
-    /// above 0 and at most 1; 0.5 unless set.
-    nu: f64 = DEFAULT_NU,
-    /// Kernel width; `1 / columns` unless set.
-    gamma: Gamma = Gamma::Auto,
-    /// Optimality violation at which the solver stops, above 0; 1e-6 unless set.
-    tolerance: f64 = DEFAULT_TOLERANCE,
-});
+parameters!(
+    OneClassSvm,
+    OneClassSvmParams,
+    OneClassSvmValidParams {
+        /// Largest share of the reference outside the support and smallest share of support vectors,
+        /// above 0 and at most 1; 0.5 unless set.
+        nu: f64 = DEFAULT_NU,
+        /// Kernel width; `1 / columns` unless set.
+        gamma: Gamma = Gamma::Auto,
+        /// Optimality violation at which the solver stops, above 0; 1e-6 unless set.
+        tolerance: f64 = DEFAULT_TOLERANCE,
+    }
+);
 
 impl OneClassSvmValidParams {
     fn check_values(&self) -> Result<()> {
@@ -224,6 +228,7 @@ impl Detector for OneClassSvm {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
 
     fn rejected(params: &OneClassSvmParams) -> &'static str {
         match params.check_ref() {

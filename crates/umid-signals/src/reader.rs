@@ -15,8 +15,7 @@ use crate::responses::without_direction;
 use crate::text::TEXT_SIGNALS;
 use crate::view::{EmbeddedNames, Family, Shared, SiblingPlaces};
 use crate::{
-    Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks,
-    full_name, name_key,
+    Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks, full_name, name_key,
 };
 
 /// Where a template takes the name.

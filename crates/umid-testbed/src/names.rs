@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn bundled_siblings_are_parts_of_the_bundled_lists() {
-        let path = |file| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/names").join(file);
+        let path =
+            |file| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/names").join(file);
         let (first, last) = (path("sibling_first.txt"), path("sibling_last.txt"));
         let siblings = NameLists::from_files(&first, &last).unwrap();
         let lists = NameLists::bundled();

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use umid_testbed::{
-    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, Recording, World, WorldParams,
-    read_membership, write_membership,
+    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, Recording, World,
+    WorldParams, read_membership, write_membership,
 };
 
 fn world(change: impl FnOnce(&mut WorldParams)) -> World {

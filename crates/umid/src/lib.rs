@@ -19,10 +19,10 @@ pub mod report;
 mod run;
 mod shown;
 
+pub use reading::reference_fit::PaperReader;
 pub use reading::{
     auditor, inversion_signals, names, queries, reference, score, siblings, templates,
 };
-pub use reading::reference_fit::PaperReader;
 pub use report::imagined;
 pub use run::{cache, csv_out, overview, record, redact, store};
 

@@ -295,9 +295,9 @@ fn ensemble(
 ) -> crate::Result<Vec<Reading>> {
     let reader = PaperReader::fit(reference, DEFAULT_MIN_VOTES, seed)?;
     let read = columns_of(&probe.groups, |rows| {
-        Ok(rows.iter().map(|row| reader.read(row)).collect::<Result<Vec<_>, _>>()?)
+        rows.iter().map(|row| Ok(reader.read(row)?)).collect::<crate::Result<Vec<_>>>()
     })?;
-    let reading = |name: &str, of: &dyn Fn(&PaperReading) -> (f64, bool)| {
+    let reading = |name: &str, of: &dyn Fn(&PaperReading) -> (f64, bool)| -> crate::Result<_> {
         let groups = columns_of(&read, |read| {
             let (scores, flags) = read.iter().map(|r| r.as_ref().map(of).unzip()).unzip();
             Ok(Column { scores, flags: Some(flags), p_values: None })

@@ -12,10 +12,8 @@ use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The likelihood ratio of embedding norms.
-pub static METHOD: Method = Method {
-    needs_shadows: true,
-    ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure)
-};
+pub static METHOD: Method =
+    Method { needs_shadows: true, ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure) };
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];

@@ -75,12 +75,7 @@ pub struct Method {
 
 impl Method {
     /// A method without settings and reference models.
-    const fn new(
-        name: &'static str,
-        source: &'static str,
-        seconds: f64,
-        measure: Measure,
-    ) -> Self {
+    const fn new(name: &'static str, source: &'static str, seconds: f64, measure: Measure) -> Self {
         let definition = || String::from("1");
         Self { name, source, seconds, needs_shadows: false, definition, check: None, measure }
     }

@@ -12,7 +12,8 @@ use crate::record::{Column, Reading, Sees};
 use crate::subject::Subject;
 
 /// CSA at the level of a speaker.
-pub static METHOD: Method = Method::new("speaker-similarity", "Ko et al. 2023, over clips", 30.0, measure);
+pub static METHOD: Method =
+    Method::new("speaker-similarity", "Ko et al. 2023, over clips", 30.0, measure);
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Audio, "speaker similarity")?;

@@ -122,12 +122,10 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
         Ok(column)
     })?;
     let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
-    for (i, (name, signal)) in [
-        ("TUNI similarity", SIMILARITY.signal()),
-        ("TUNI variability", VARIABILITY_TUNI.signal()),
-    ]
-    .into_iter()
-    .enumerate()
+    for (i, (name, signal)) in
+        [("TUNI similarity", SIMILARITY.signal()), ("TUNI variability", VARIABILITY_TUNI.signal())]
+            .into_iter()
+            .enumerate()
     {
         let groups = columns_of(&rows, |rows| {
             let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, arr2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
-    CalibratedTest, DetectError, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
+    CalibratedTest, DetectError, Detector, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
 };
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 use umid_signals::score::oriented;
@@ -110,11 +110,7 @@ impl PaperReader {
     ///
     /// [`AuditError::ReferenceFailed`] where fewer than half of the reference's inversions
     /// gave both signals, and those of the detectors.
-    pub fn fit(
-        reference: &[SignalRow],
-        min_votes: usize,
-        seed: u64,
-    ) -> Result<Self, AuditError> {
+    pub fn fit(reference: &[SignalRow], min_votes: usize, seed: u64) -> Result<Self, AuditError> {
         let rows: Vec<[f64; 2]> = reference.iter().filter_map(paper_row).collect();
         if rows.len() * 2 < reference.len() {
             return Err(AuditError::ReferenceFailed { usable: rows.len(), count: reference.len() });
@@ -127,7 +123,7 @@ impl PaperReader {
 
     /// Names of the detectors.
     pub fn detectors(&self) -> impl Iterator<Item = &'static str> {
-        self.ensemble.detectors().map(|detector| detector.name())
+        self.ensemble.detectors().map(Detector::name)
     }
 
     /// Reads a text by its signals; `None` where the inversions gave no similarity or no variability.
@@ -137,8 +133,7 @@ impl PaperReader {
     /// Those of the detectors.
     pub fn read(&self, row: &SignalRow) -> Result<Option<PaperReading>, AuditError> {
         let Some(values) = paper_row(row) else { return Ok(None) };
-        let view = ArrayView2::from_shape((1, 2), &values).expect("two values");
-        let reading = self.ensemble.read(&view)?.remove(0);
+        let reading = self.ensemble.read(&arr2(&[values]).view())?.remove(0);
         Ok(Some(PaperReading {
             scores: reading.opinions.iter().map(|o| (o.detector.clone(), o.score)).collect(),
             flags: reading.opinions.iter().map(|o| (o.detector.clone(), o.anomalous)).collect(),
