@@ -153,6 +153,8 @@ def in_container(of: Case, container: str, change: Callable[[Path], None]) -> Ca
     """The same model in other files; its values are computed before they are changed."""
     name = f"container {container}".replace(" ", "-")
     model = registry_containers.in_snapshot() if "cache" in container else None
+    if container == "stable diffusion":
+        model = Path("text_encoder")
 
     def write(directory: Path) -> None:
         of.write(directory)

@@ -140,6 +140,7 @@ def timm_case(
 
 def cases(merges: list[Merge]) -> list[Case]:
     classifier = {"timm_pool": "token", "timm_proj": None}
+    averaged = {"timm_pool": "avg", "timm_proj": None}
     projected = {"timm_pool": "", "timm_proj": "linear"}
     patches = {"patch_size": 4, "depth": 2}
     single = {"patch_size": 4, "depth": 1}
@@ -225,6 +226,22 @@ def cases(merges: list[Merge]) -> list[Case]:
             sizes={"depths": (1, 1, 2, 1), "dims": (4, 8, 12, 16)},
             timm_pool="",
             timm_proj="mlp",
+        ),
+        timm_case(
+            "openclip-fastvit-small",
+            merges,
+            timm_model_name="fastvit_mci0",
+            image_size=32,
+            sizes={"layers": (1, 1, 1, 1), "embed_dims": (4, 8, 8, 32), "mlp_ratios": (1,) * 4},
+            **averaged,
+        ),
+        timm_case(
+            "openclip-fastvit-large",
+            merges,
+            timm_model_name="fastvit_mci3",
+            image_size=36,
+            sizes={"layers": (1,) * 5, "embed_dims": (2, 4, 8, 32, 32), "mlp_ratios": (1,) * 5},
+            **averaged,
         ),
     ]
 

@@ -24,6 +24,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_config_for_hf
 
+import clip_tokenizer
+from clip_reference import learnt_merges
 from registry_models import HEADS, LAYERS, randomise
 from registry_reference import OpenClipReference, Reference
 
@@ -112,6 +114,20 @@ def cached(directory: Path) -> None:
             blob = root / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
             shutil.move(file, blob)
             (snapshot / file.name).symlink_to(os.path.relpath(blob, snapshot))
+
+
+def pipeline(directory: Path) -> None:
+    """As Stable Diffusion's repositories: the text tower and its tokenizer in two folders."""
+    tower, tokenizer = directory / "text_encoder", directory / "tokenizer"
+    tower.mkdir()
+    tokenizer.mkdir()
+    for file in sorted(directory.glob("*.*")):
+        of_tower = file.name in ("config.json", "model.safetensors")
+        shutil.move(file, (tower if of_tower else tokenizer) / file.name)
+    (tokenizer / "tokenizer.json").unlink()
+    merges = learnt_merges()
+    clip_tokenizer.write_vocabulary_files(tokenizer, clip_tokenizer.clip_vocabulary(merges), merges)
+    clip_tokenizer.write_special_tokens_map(tokenizer)
 
 
 def in_snapshot() -> Path:
@@ -274,6 +290,7 @@ def containers() -> dict[str, tuple[str, Callable[[Path], None]]]:
         ),
         "hub cache": (clip, cached),
         "hub cache pytorch_model.bin": (clip, lambda d: (first_pickle(d), cached(d))[1]),
+        "stable diffusion": ("hf-clip-text-model", pipeline),
         "clap pytorch_model.bin": (clap, repickled("pytorch_model.bin")),
     }
 

@@ -23,7 +23,6 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
-import registry_tokenizers
 from clip_reference import TEXTS, TEXTS_OPEN_CLIP_CLEANS, learnt_merges, write_json
 from registry_models import small_towers
 

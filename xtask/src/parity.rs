@@ -168,11 +168,15 @@ fn compare(
     images: &Path,
     row: &mut Row,
 ) -> anyhow::Result<()> {
-    let mut wrong = wrong_ids(model, expected, values)?;
-    let texts: Vec<&str> = expected.texts.iter().map(|text| text.text.as_str()).collect();
-    let embeddings = model.embed_texts(&texts)?.embeddings;
-    let found: Vec<f32> = embeddings.iter().copied().collect();
-    row.text = Some(difference(&found, &floats(values, "text_embeds")?)?);
+    let alike = same_ids(model, expected, values)?;
+    let mut wrong = Vec::new();
+    let others = expected.texts.iter().zip(&alike).filter(|(_, alike)| !**alike);
+    let others: Vec<&str> = others.map(|(text, _)| text.text.as_str()).collect();
+    if !others.is_empty() {
+        let count = format!("{} of {} texts", others.len(), expected.texts.len());
+        wrong.push(format!("{count} have other token ids: {others:?}"));
+    }
+    row.text = Some(text_difference(model, expected, values, &alike)?);
     if let Ok((_, scale)) = floats(values, "logit_scale")
         && model.log_logit_scale.to_bits() != scale[0].to_bits()
     {
@@ -209,12 +213,8 @@ fn compare(
     Ok(())
 }
 
-/// Texts whose token ids are not the reference's, up to what pads them.
-fn wrong_ids(
-    model: &Model,
-    expected: &Expected,
-    values: &SafeTensors,
-) -> anyhow::Result<Vec<String>> {
+/// Which texts have the reference's token ids, up to what pads them.
+fn same_ids(model: &Model, expected: &Expected, values: &SafeTensors) -> anyhow::Result<Vec<bool>> {
     let view = values.tensor("input_ids")?;
     let ids = view.data().as_chunks::<8>().0.iter().map(|id| u64::from_le_bytes(*id) as u32);
     let ids: Vec<u32> = ids.collect();
@@ -222,22 +222,34 @@ fn wrong_ids(
         let kept = ids.iter().rposition(|id| *id != expected.pad_id).map_or(0, |last| last + 1);
         ids[..kept].to_vec()
     };
-    let mut wrong = Vec::new();
     let context = view.shape()[1];
-    for (text, ids) in expected.texts.iter().zip(ids.chunks_exact(context)) {
+    ensure!(ids.len() == context * expected.texts.len(), "`input_ids` has not a row per text");
+    let pairs = expected.texts.iter().zip(ids.chunks_exact(context));
+    let same = pairs.map(|(text, ids)| {
         let found = model.tokenizer.tokenize(&text.text)?.ids;
-        if unpadded(&found) != unpadded(ids) {
-            wrong.push(&text.text);
-        }
-    }
-    if wrong.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(vec![format!(
-        "{} of {} texts have other token ids: {wrong:?}",
-        wrong.len(),
-        expected.texts.len()
-    )])
+        Ok(unpadded(&found) == unpadded(ids))
+    });
+    same.collect()
+}
+
+/// The largest difference of the embeddings of texts with the reference's token ids.
+fn text_difference(
+    model: &Model,
+    expected: &Expected,
+    values: &SafeTensors,
+    alike: &[bool],
+) -> anyhow::Result<f32> {
+    let texts: Vec<&str> = expected.texts.iter().map(|text| text.text.as_str()).collect();
+    let found = model.embed_texts(&texts)?.embeddings;
+    let (shape, embeddings) = floats(values, "text_embeds")?;
+    ensure!(shape == [found.nrows(), found.ncols()], "text embeddings {:?}", found.dim());
+    let kept = |values: &[f32]| -> Vec<f32> {
+        let rows = values.chunks_exact(shape[1]).zip(alike).filter(|(_, alike)| **alike);
+        rows.flat_map(|(row, _)| row.to_vec()).collect()
+    };
+    let found: Vec<f32> = found.iter().copied().collect();
+    ensure!(alike.contains(&true), "no text has the reference's token ids");
+    Ok(row_error(&kept(&found), &kept(&embeddings), shape[1]))
 }
 
 /// The input tower on inputs that both were given as numbers, and its gradients.

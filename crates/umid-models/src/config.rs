@@ -10,9 +10,14 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    ClipTextConfig, Cnn14Config, ConvNextConfig, FusionConfig, Head, HtsatConfig, InputConfig,
-    LearntPositions, PatchStem, Pooling, QueriesRead, ResnetConfig, RobertaConfig, TextAttention,
-    TextConfig, TimmVitConfig, TransformerConfig, VitConfig, VitPool, VitPooling,
+    ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
+    QueriesRead, ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig,
+    VitConfig, VitPooling,
+};
+// Of timm.
+pub use crate::towers::{
+    ConvNextConfig, FastVitConfig, FastVitStageConfig, LearntPositions, Mixer, PatchStem,
+    TimmVitConfig, VitPool,
 };
 
 /// Everything about a model that its weights do not say themselves.

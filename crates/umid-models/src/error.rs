@@ -50,11 +50,23 @@ pub enum ModelError {
         /// What it asks for.
         what: String,
     },
-    /// The model path is not a directory.
+    /// A hub repository that is not in the local cache.
     #[error(
-        "no model directory at {path}; give the directory that holds config.json or open_clip_config.json"
+        "there is no path {name}, and no such repository in the cache {cache}; nothing is downloaded here: `{command}` does it"
     )]
-    NotADirectory {
+    NotInCache {
+        /// The name as given.
+        name: String,
+        /// The cache that was looked in.
+        cache: PathBuf,
+        /// The command that downloads it.
+        command: String,
+    },
+    /// There is nothing at the model's path.
+    #[error(
+        "there is nothing at {path}; give a checkpoint's directory, a file of weights, or the name ORG/NAME of a downloaded hub repository"
+    )]
+    NothingThere {
         /// The path as given.
         path: PathBuf,
     },

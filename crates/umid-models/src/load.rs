@@ -109,7 +109,8 @@ impl LoadOptions {
 }
 
 impl Model {
-    /// Loads a checkpoint of any family: a directory, or a file of weights.
+    /// Loads a checkpoint of any family: a directory, a file of weights, or a hub repository in the
+    /// local cache, by its name `ORG/NAME` or `ORG/NAME@REVISION`. A path that is there wins.
     ///
     /// # Errors
     ///
@@ -167,7 +168,7 @@ impl Model {
         let ((text, tower), (tokenizer, digest)) = both(
             at_once,
             || both(at_once, text, input),
-            || both(at_once, tokenizer, || digest(&files)),
+            || both(at_once, tokenizer, || digest(&files, options.activation)),
         );
         let (tokenizer, text, tower) = (tokenizer?, text?, tower?);
         let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
@@ -186,6 +187,7 @@ impl Model {
         Ok(Self {
             source: Source {
                 path: path.to_owned(),
+                name: found.name().to_owned(),
                 layout: family.layout(),
                 digest: digest?,
                 dtypes,

@@ -50,8 +50,10 @@ pub struct Model {
 /// What is known of a checkpoint on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// The directory or the file of weights, as it was given.
+    /// The directory, the file of weights or the repository's name, as it was given.
     pub path: PathBuf,
+    /// Name of the directory, the file or the repository.
+    pub name: String,
     /// Its layout: `hugging-face`, `open-clip` or `laion-clap`.
     pub layout: &'static str,
     /// BLAKE3 of configuration, preprocessing, weights and tokenizer files, in hexadecimal.

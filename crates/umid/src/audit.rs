@@ -290,7 +290,6 @@ fn run_info(
     };
     let calibrating = most_ranked_among(&options.calibrated_reference.texts, split);
     let inversion = options.inversion.as_ref();
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let weights = |score: &[(Signal, f64)]| {
         score.iter().map(|(s, weight)| (s.name().to_owned(), *weight)).collect()
     };
@@ -298,12 +297,13 @@ fn run_info(
         schema_version: SCHEMA_VERSION,
         umid_version: env!("CARGO_PKG_VERSION").to_owned(),
         model: ModelInfo {
-            name: name(&model.source.path),
+            name: model.source.name.clone(),
             layout: model.source.layout.to_string(),
             architecture: model.config.architecture(),
             digest: model.source.digest.clone(),
             parameter_count: model.source.parameter_count,
             text_alone: model.without_input(),
+            provenance: model.source.provenance.clone(),
         },
         parameters: Parameters {
             seed: options.seed,

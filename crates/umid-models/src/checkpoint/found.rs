@@ -4,12 +4,13 @@
 //! what is there and not by file names alone. Tables of tensors are read when first asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::files::{self, WeightFiles};
 use super::table::Table;
-use super::{Checkpoint, Section};
+use super::{Checkpoint, Section, hub};
 use crate::config::Activation;
 use crate::{ModelError, Result};
 
@@ -23,6 +24,8 @@ const OF_TRANSFORMERS: &str = "text_model.";
 pub(crate) struct Found {
     /// As it was given, for messages.
     path: PathBuf,
+    /// For reports.
+    name: String,
     /// Where configurations and tokenizers are looked for.
     directory: PathBuf,
     /// The file of weights, if one was given instead of a directory.
@@ -37,26 +40,35 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Lists what is at a path.
+    /// Lists what is at a path. A path that is not there may be the name of a hub repository in
+    /// the local cache.
     ///
     /// # Errors
     ///
-    /// [`ModelError::NotADirectory`] if there is nothing, and [`ModelError::Io`].
+    /// [`ModelError::NothingThere`], [`ModelError::NotInCache`] and [`ModelError::Io`].
     pub(crate) fn at(path: &Path, activation: Option<Activation>) -> Result<Self> {
         let io = |source| ModelError::Io { path: path.to_owned(), source };
-        let (directory, file) = if path.is_dir() {
-            (path.to_owned(), None)
-        } else if path.is_file() {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-            (parent.unwrap_or(Path::new(".")).to_owned(), Some(path.to_owned()))
-        } else {
-            return Err(ModelError::NotADirectory { path: path.to_owned() });
+        let nothing = || ModelError::NothingThere { path: path.to_owned() };
+        let (directory, file, name) = match std::fs::metadata(path) {
+            Ok(what) if what.is_dir() => (path.to_owned(), None, last_name(path)),
+            Ok(_) => {
+                let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+                let parent = parent.unwrap_or(Path::new(".")).to_owned();
+                (parent, Some(path.to_owned()), last_name(path))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let text = path.to_str().ok_or_else(nothing)?;
+                (hub::snapshot(text)?.ok_or_else(nothing)?, None, text.to_owned())
+            }
+            Err(error) => return Err(io(error)),
         };
         let entries = std::fs::read_dir(&directory).map_err(io)?.collect::<Result<Vec<_>, _>>();
-        let files = entries.map_err(io)?.into_iter().filter(|entry| entry.path().is_file());
+        // A link that leads nowhere is a file that cannot be read.
+        let files = entries.map_err(io)?.into_iter().filter(|entry| !entry.path().is_dir());
         let names = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         Ok(Self {
             path: path.to_owned(),
+            name,
             directory,
             file,
             names,
@@ -69,6 +81,11 @@ impl Found {
     /// The path as it was given.
     pub(crate) fn given(&self) -> &Path {
         &self.path
+    }
+
+    /// What the model is called in reports: the name of the directory, the file or the repository.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether a directory was given, and not a file of weights.
@@ -180,4 +197,11 @@ impl Found {
         }
         Ok(checkpoint)
     }
+}
+
+/// The last name of a path, also of one such as `.`.
+fn last_name(path: &Path) -> String {
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().or_else(|| whole.file_name()).unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }

@@ -8,6 +8,7 @@ mod archive;
 mod digest;
 mod files;
 mod found;
+mod hub;
 mod pickle;
 mod section;
 mod stored;

@@ -162,7 +162,7 @@ impl Derived for Convolution {
 }
 
 /// A batch norm's numbers.
-struct BatchNorm {
+pub(crate) struct BatchNorm {
     gain: Vec<f32>,
     bias: Vec<f32>,
     mean: Vec<f32>,
@@ -170,29 +170,34 @@ struct BatchNorm {
 }
 
 impl BatchNorm {
-    const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+    pub(crate) const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
 
     /// Names and shapes of the stored tensors.
-    fn tensors(name: &str, width: usize) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn tensors(name: &str, width: usize) -> Vec<(String, Vec<usize>)> {
         Self::PARTS.iter().map(|part| (format!("{name}.{part}"), vec![width])).collect()
     }
 
-    fn of(stored: Vec<Vec<f32>>) -> Self {
+    pub(crate) fn of(stored: Vec<Vec<f32>>) -> Self {
         let [gain, bias, mean, variance] =
             stored.try_into().expect("as many tensors as were described");
         let deviation = variance.iter().map(|v| (f64::from(*v) + EPSILON).sqrt()).collect();
         Self { gain, bias, mean, deviation }
     }
 
-    fn stored(self) -> [Vec<f32>; 4] {
+    pub(crate) fn stored(self) -> [Vec<f32>; 4] {
         let variance = self.deviation.iter().map(|d| (d * d - EPSILON) as f32).collect();
         [self.gain, self.bias, self.mean, variance]
     }
 
     /// One that changes nothing but adds a bias.
-    fn adding(bias: Vec<f32>) -> Self {
+    pub(crate) fn adding(bias: Vec<f32>) -> Self {
         let width = bias.len();
         Self { gain: vec![1.0; width], bias, mean: vec![0.0; width], deviation: vec![1.0; width] }
+    }
+
+    /// One that makes 0 of everything.
+    pub(crate) fn of_zeros(width: usize) -> Self {
+        Self { gain: vec![0.0; width], ..Self::adding(vec![0.0; width]) }
     }
 
     /// Lets the convolution before it do what it does.
@@ -200,7 +205,7 @@ impl BatchNorm {
     /// # Shapes
     ///
     /// - kernel: `[output, ...]`; bias: `[output]`
-    fn fold_into(&self, kernel: &mut [f32], bias: &mut [f32]) {
+    pub(crate) fn fold_into(&self, kernel: &mut [f32], bias: &mut [f32]) {
         let each = kernel.len() / bias.len();
         for (i, kernel) in kernel.chunks_exact_mut(each).enumerate() {
             let factor = (f64::from(self.gain[i]) / self.deviation[i]) as f32;

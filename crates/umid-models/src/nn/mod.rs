@@ -4,6 +4,7 @@
 pub(crate) mod activation;
 pub(crate) mod batch_norm;
 pub(crate) mod block;
+pub(crate) mod branched;
 pub(crate) mod export;
 pub(crate) mod frozen;
 pub(crate) mod head;

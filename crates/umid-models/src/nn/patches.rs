@@ -1,4 +1,4 @@
-//! Images cut into square patches, and products with them.
+//! Images cut into square patches, products with them, and the way back.
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -38,4 +38,16 @@ pub(crate) fn describe_product(
         Some(bias) => visitor.plain(&format!("{name}.bias"), bias),
         None => Ok(()),
     }
+}
+
+/// The rows of square images as images.
+///
+/// # Shapes
+///
+/// - rows: `[batch * side * side, width]`
+/// - output: `[batch, width, side, side]`
+pub(crate) fn image(rows: Tensor<2>, batch: usize) -> Tensor<4> {
+    let [count, width] = rows.dims();
+    let side = (count / batch).isqrt();
+    rows.reshape([batch, side, side, width]).permute([0, 3, 1, 2])
 }

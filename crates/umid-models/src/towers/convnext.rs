@@ -16,7 +16,7 @@ use crate::Result;
 use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::head::{Head, HeadConfig};
-use crate::nn::patches::{describe_product, patches};
+use crate::nn::patches::{describe_product, image, patches};
 use crate::nn::visit::{self, Visitor};
 use crate::precision::normed;
 
@@ -282,16 +282,4 @@ impl Block {
         let inner = Activation::Gelu.apply(self.fc1.forward(normed(&self.norm, convolved)));
         hidden + self.fc2.forward(inner) * self.scale.val().unsqueeze_dim(0)
     }
-}
-
-/// The rows of square images as images.
-///
-/// # Shapes
-///
-/// - rows: `[batch * side * side, width]`
-/// - output: `[batch, width, side, side]`
-fn image(rows: Tensor<2>, batch: usize) -> Tensor<4> {
-    let [count, width] = rows.dims();
-    let side = (count / batch).isqrt();
-    rows.reshape([batch, side, side, width]).permute([0, 3, 1, 2])
 }

@@ -8,6 +8,7 @@
 mod clip_text;
 mod cnn14;
 mod convnext;
+mod fastvit;
 mod fusion;
 mod htsat;
 mod resnet;
@@ -23,6 +24,7 @@ use umid_core::InputTower;
 pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use convnext::{ConvNext, ConvNextConfig};
+pub use fastvit::{FastVit, FastVitConfig, FastVitStageConfig, Mixer};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use resnet::{Resnet, ResnetConfig};
@@ -303,6 +305,8 @@ input_towers! {
     TimmVit(TimmVitConfig => TimmVit),
     /// A ConvNeXt.
     ConvNext(ConvNextConfig => ConvNext),
+    /// A `FastViT`.
+    FastVit(FastVitConfig => FastVit),
     /// A residual network.
     Resnet(ResnetConfig => Resnet),
     /// A Swin transformer over folded log-mels.

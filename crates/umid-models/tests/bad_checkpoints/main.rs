@@ -127,8 +127,9 @@ fn joined(header: &[u8], data: &[u8]) -> Vec<u8> {
 fn missing_directory() {
     let checkpoint = Checkpoint::copy(HF);
     let missing = checkpoint.path("elsewhere");
-    let error = refused_path(&missing, &["elsewhere", "give the directory that holds"]);
-    assert_variant!(error, NotADirectory);
+    let error =
+        refused_path(&missing, &["elsewhere", "nothing at", "give a checkpoint's directory"]);
+    assert_variant!(error, NothingThere);
 }
 
 #[test]
@@ -154,6 +155,18 @@ fn weights_of_an_unknown_kind() {
     checkpoint.remove("config.json");
     let parts = [WEIGHTS, "logit_scale, text_model.", "no configuration beside it"];
     assert_variant!(refused(&checkpoint, &parts), UnknownWeights);
+}
+
+#[test]
+fn a_link_that_leads_to_itself() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let link = folder.path().join("model");
+    std::os::unix::fs::symlink(&link, &link).expect("a link");
+    assert_variant!(refused_path(&link, &["model", "cannot read"]), Io);
+    let checkpoint = Checkpoint::copy(HF);
+    checkpoint.remove(WEIGHTS);
+    std::os::unix::fs::symlink(checkpoint.path(WEIGHTS), checkpoint.path(WEIGHTS)).expect("link");
+    assert_variant!(refused(&checkpoint, &[WEIGHTS, "cannot read"]), Io);
 }
 
 /// Other packages call their configurations `config.json` too.

@@ -1,30 +1,37 @@
-//! `umid inspect`: what a checkpoint directory holds.
+//! `umid inspect`: what a checkpoint holds, and what was inferred and assumed.
 
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use serde_json::json;
-use umid_models::{FrontEnd, Model};
+use umid_models::{FrontEnd, LoadOptions, Model};
 
 use super::Ended;
+use super::options::ActivationArgs;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
-    /// Checkpoint directory
+    /// Checkpoint: a directory, a file of weights, or ORG/NAME of a hub repository in the local
+    /// cache
     model: PathBuf,
+    #[command(flatten)]
+    activation: ActivationArgs,
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let model = Model::load(&args.model, &umid_models::parse_device("cpu")?)?;
+    let options = LoadOptions::default().with_activation(args.activation.given());
+    let model = Model::load(&args.model, options)?;
     let front_end = match &model.front_end {
         FrontEnd::Image(preprocess) => json!(preprocess),
         FrontEnd::Audio(log_mel) => json!(log_mel.params()),
         FrontEnd::Absent { .. } => serde_json::Value::Null,
     };
+    let provenance = &model.source.provenance;
     let description = json!({
+        "name": model.source.name,
         "architecture": model.config.architecture(),
         "layout": model.source.layout,
         "digest": model.source.digest,
@@ -39,6 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
         "modality": model.modality(),
         "text_alone": model.without_input(),
         "preprocess": front_end,
+        "provenance": provenance,
     });
     if args.json {
         println!("{description:#}");
@@ -62,6 +70,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let (context, vocabulary) = (model.tokenizer.context(), model.config.text.vocabulary());
     println!("{:<14}context {context}, vocabulary {vocabulary}", "tokenizer");
     println!("{:<14}{}", "preprocessing", compact(&front_end));
+    println!("{:<14}{}", "read", provenance.read.join(", "));
+    for (what, lines) in [("inferred", &provenance.inferred), ("assumed", &provenance.assumed)] {
+        for line in lines {
+            println!("{what:<14}{line}");
+        }
+    }
     Ok(Ended::Done)
 }
 

@@ -6,20 +6,47 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
+use umid_models::config::Activation;
 use umid_models::{LoadOptions, Model, Precision};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Checkpoint directory: Hugging Face layout (config.json), OpenCLIP layout
-    /// (open_clip_config.json) or LAION-CLAP layout (one .pt file, tokenizer.json)
-    #[arg(long, value_name = "DIR")]
+    /// Checkpoint: a directory as it was downloaded, a file of weights (.pt, .bin, .safetensors),
+    /// or ORG/NAME[@REVISION] of a hub repository in the local cache
+    #[arg(long, value_name = "PATH|ORG/NAME")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) activation: ActivationArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// In which precision images or sounds are embedded: f32, bf16 or f16. Texts always in f32
     #[arg(long, default_value_t = Precision::F32, value_name = "NAME")]
     precision: Precision,
+}
+
+/// What no file says of weights without a configuration.
+#[derive(Debug, Args)]
+pub(crate) struct ActivationArgs {
+    /// Activation of a model whose weights come without a configuration [default: gelu, and
+    /// quick-gelu for OpenAI's archives]
+    #[arg(long, value_enum, value_name = "NAME")]
+    activation: Option<ActivationName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ActivationName {
+    Gelu,
+    QuickGelu,
+}
+
+impl ActivationArgs {
+    pub(crate) fn given(&self) -> Option<Activation> {
+        self.activation.map(|name| match name {
+            ActivationName::Gelu => Activation::Gelu,
+            ActivationName::QuickGelu => Activation::QuickGelu,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -32,7 +59,9 @@ pub(crate) struct DeviceArgs {
 impl ModelArgs {
     pub(crate) fn load(&self) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
-        let options = LoadOptions::on(&device).in_precision(self.precision);
+        let options = LoadOptions::on(&device)
+            .in_precision(self.precision)
+            .with_activation(self.activation.given());
         Model::load(&self.model, options).context("cannot load the model")
     }
 }

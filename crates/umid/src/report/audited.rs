@@ -18,6 +18,14 @@ pub(super) fn summary(run: &RunInfo) -> String {
         html += &entry("Input tower", format!("not read: {}", escape(reason)));
     }
     html += &entry("Weights", count(model.parameter_count));
+    for (what, lines) in [
+        ("Inferred from shapes", &model.provenance.inferred),
+        ("Assumed", &model.provenance.assumed),
+    ] {
+        if !lines.is_empty() {
+            html += &entry(what, escape(&lines.join("; ")));
+        }
+    }
     html += &entry("Digest (BLAKE3)", short_digest(&model.digest));
     html += &entry("Names asked", {
         let (asked, done) = (run.counts.queries as u64, run.counts.done as u64);

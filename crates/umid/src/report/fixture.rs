@@ -48,6 +48,7 @@ pub fn run(reference: usize) -> RunInfo {
             digest: "7f3a".repeat(16),
             parameter_count: 634_112,
             text_alone: None,
+            provenance: umid_models::Provenance::default(),
         },
         parameters: Parameters {
             seed: u64::MAX,

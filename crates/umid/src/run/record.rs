@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use umid_models::Precision;
+use umid_models::{Precision, Provenance};
 
 /// Version of the layout of `results.jsonl` and `run.json`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -111,6 +111,9 @@ pub struct ModelInfo {
     /// Why the model was read with its text tower alone; `None` if it has an input tower.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_alone: Option<String>,
+    /// Which files it was read from, and what was inferred and assumed.
+    #[serde(default)]
+    pub provenance: Provenance,
 }
 
 /// The parameters of a run. Two runs with equal model digest, parameters and query digest

@@ -42,7 +42,9 @@ const QUERIES_NAMES: [(&str, &str); 6] = [
 /// names.
 pub(super) fn names(config: &ModelConfig) -> Names {
     let input = match config.input {
-        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_)) => as_described,
+        Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_) | InputConfig::FastVit(_)) => {
+            as_described
+        }
         _ => stored_name,
     };
     Names { text: stored_name, input }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    BranchNorm, ConvNextConfig, FirstAxis, HeadConfig, InputConfig, LatentPoolConfig,
-    LearntPositions, PatchStem, Perceptron, Projections, RelativePositionsConfig, RotaryConfig,
-    TimmVitConfig, VitBlockConfig, VitPool,
+    BranchNorm, ConvNextConfig, FastVitConfig, FastVitStageConfig, FirstAxis, HeadConfig,
+    InputConfig, LatentPoolConfig, LearntPositions, Mixer, PatchStem, Perceptron, Projections,
+    RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig, VitPool,
 };
 
 /// Where the tower's tensors are.
@@ -24,6 +24,17 @@ enum Architecture {
     Vit(Vit),
     /// The epsilon of its norms.
     ConvNext(f64),
+    FastVit(FastVitSize),
+}
+
+/// The two kinds of `FastViT` that MobileCLIP has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FastVitSize {
+    /// Four stages, of which the last two weigh their channels first and the last attends, after a
+    /// batch norm.
+    Small,
+    /// Five stages, of which the last two attend, after a layer norm.
+    Large,
 }
 
 /// Whether an image becomes patches by one convolution or by three.
@@ -115,7 +126,7 @@ const fn perception(heads: usize, reference_side: usize) -> Vit {
 }
 
 /// The architectures that open_clip's configurations name.
-const ARCHITECTURES: [(&str, Architecture); 20] = [
+const ARCHITECTURES: [(&str, Architecture); 25] = [
     ("eva_giant_patch14_224", Architecture::Vit(EVA)),
     ("eva02_base_patch16_clip_224", Architecture::Vit(EVA02)),
     ("eva02_large_patch14_clip_224", Architecture::Vit(EVA02_LARGE)),
@@ -185,6 +196,11 @@ const ARCHITECTURES: [(&str, Architecture); 20] = [
     ("convnext_large", Architecture::ConvNext(1e-6)),
     ("convnext_xlarge", Architecture::ConvNext(1e-6)),
     ("convnext_xxlarge", Architecture::ConvNext(1e-5)),
+    ("fastvit_mci0", Architecture::FastVit(FastVitSize::Small)),
+    ("fastvit_mci1", Architecture::FastVit(FastVitSize::Small)),
+    ("fastvit_mci2", Architecture::FastVit(FastVitSize::Small)),
+    ("fastvit_mci3", Architecture::FastVit(FastVitSize::Large)),
+    ("fastvit_mci4", Architecture::FastVit(FastVitSize::Large)),
 ];
 
 /// The image tower of a name; `None` if the name is not known here.
@@ -207,6 +223,10 @@ pub(super) fn read(
         Architecture::ConvNext(epsilon) => {
             check_pool(vision, head, "avg", "avg")?;
             InputConfig::ConvNext(trunk.convnext(*epsilon, image_size, head)?)
+        }
+        Architecture::FastVit(size) => {
+            check_pool(vision, head, "avg", "avg")?;
+            InputConfig::FastVit(trunk.fastvit(*size, image_size, head)?)
         }
     }))
 }
@@ -329,6 +349,44 @@ impl Trunk<'_> {
             config.mlp_widths.push(inner);
         }
         Ok(config)
+    }
+
+    fn fastvit(
+        &self,
+        size: FastVitSize,
+        image_size: usize,
+        head: HeadConfig,
+    ) -> Result<FastVitConfig> {
+        let large = size == FastVitSize::Large;
+        let (count, attention) = match size {
+            FastVitSize::Small => (4, Mixer::BatchNormedAttention),
+            FastVitSize::Large => (5, Mixer::LayerNormedAttention),
+        };
+        let mut stages = Vec::new();
+        for stage in 0..count {
+            let block = |block| format!("stages.{stage}.blocks.{block}.mlp.fc1.weight");
+            let [mlp_width, width, _, _] = self.shape(&block(0))?;
+            let squeeze = if !large && stage >= 2 {
+                let name = format!("stages.{stage}.downsample.proj.0.se.fc1.weight");
+                let [squeeze, _, _, _] = self.shape(&name)?;
+                Some(squeeze)
+            } else {
+                None
+            };
+            let mixer = if stage < 3 { Mixer::Convolution } else { attention };
+            let depth = self.count(block);
+            stages.push(FastVitStageConfig { width, depth, mlp_width, mixer, squeeze });
+        }
+        let [squeeze, features, _, _] = self.shape("final_conv.se.fc1.weight")?;
+        Ok(FastVitConfig {
+            image_size,
+            stem_branch: !large,
+            stages,
+            features,
+            squeeze,
+            layer_norm_epsilon: 1e-5,
+            head,
+        })
     }
 
     /// How many tensors there are of a numbered name.

@@ -67,6 +67,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             digest: "m".to_owned(),
             parameter_count: 1,
             text_alone: None,
+            provenance: umid_models::Provenance::default(),
         },
         parameters: Parameters {
             seed: 0,
