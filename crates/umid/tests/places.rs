@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{fixture, succeed, umid};
+use common::{Bench, fixture, succeed, umid};
 use serde_json::Value;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -62,6 +62,18 @@ fn a_repository_in_the_cache_is_opened_by_its_name() {
             assert_eq!(found["provenance"], directory["provenance"], "{model}");
         }
     }
+}
+
+#[test]
+fn a_model_is_audited_by_its_name() {
+    let cache = tempfile::tempdir().unwrap();
+    cached(cache.path(), "some-org/some-clip", "openclip-gelu");
+    let bench = Bench { model: "some-org/some-clip".into(), ..Bench::new(3) };
+    succeed(bench.audit("out").env("HF_HUB_CACHE", cache.path()));
+    let run: Value =
+        serde_json::from_slice(&std::fs::read(bench.path("out/run.json")).unwrap()).unwrap();
+    assert_eq!(run["counts"]["done"], 3, "{run}");
+    assert!(bench.path("out/report.html").is_file());
 }
 
 #[test]
