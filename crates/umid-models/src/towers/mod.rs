@@ -222,6 +222,7 @@ macro_rules! input_towers {
 
         /// The input tower of a model.
         #[derive(Module, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "a model has one of them")]
         pub enum Tower { $($(#[$doc])* $variant($tower)),+ }
 
         impl InputConfig {
