@@ -27,9 +27,8 @@ width, N images, B random inputs, G gradient texts, S image side; all F32 unless
                                      text, with respect to `pixels`
     logit_scale      (1)             as stored, that is the logarithm
 
-`expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`,
-`pooled_position`; where open_clip's own text cleaning gives other ids, those are
-`open_clip_ids`), `images` (file names in the order of `image_pixels`, and
+`expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`, in the
+OpenCLIP layout those of open_clip's own tokenizer), `images` (file names in the order of `image_pixels`, and
 `package_difference`: by how many of 255 grey levels the package's own pipeline
 differs when it is handed the file as it is), `gradient_texts` (the indices of the
 G texts) and the package versions.
@@ -57,6 +56,7 @@ import clip_tokenizer
 from clip_reference import (
     CLIP_MEAN,
     CLIP_STD,
+    TEXTS_TO_CLEAN,
     Case,
     HuggingFaceReference,
     OpenClipReference,
@@ -337,6 +337,7 @@ def cases(merges: list[Merge]) -> list[Case]:
         Case(
             name="openclip-gelu",
             context_length=24,
+            more_texts=TEXTS_TO_CLEAN,
             write=write_open_clip,
             merges=merges,
             config={

@@ -4,7 +4,7 @@
 //! transformers leaves out of `config.json` what equals its defaults, so absent sizes take
 //! the same defaults here; they are named if a shape then does not fit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::config::{
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -29,8 +29,13 @@ pub(super) const PROCESSOR: &str = "processor_config.json";
 /// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
 /// largest id (transformers pull request 24773).
 const LEGACY_EOS: usize = 2;
+
+/// The `model_type` of MetaCLIP 2, which is CLIP with another tokenizer, whose end token really has
+/// the id 2.
+const META_CLIP_2: &str = "metaclip_2";
+
 /// Buffers of older checkpoints that only count positions.
-const POSITION_IDS: [&str; 2] =
+pub(super) const POSITION_IDS: [&str; 2] =
     ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
 
 /// `CLIPModel` of transformers.
@@ -42,14 +47,13 @@ impl Family for Clip {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.model_type().as_deref() == Some("clip")
+        matches!(found.model_type().as_deref(), Some("clip" | META_CLIP_2))
     }
 
     fn open(&self, found: &Found) -> Result<Opened> {
         let path = found.path(CONFIG);
         let (config, defaulted) = read_config(&path)?;
-        let (preprocess_path, section) = image_processor::find(found)?;
-        let front_end = FrontEnd::Image(image_processor::read(&section, "CLIP")?);
+        let (front_end, preprocess_path) = image_front_end(found)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         for name in POSITION_IDS {
@@ -58,7 +62,8 @@ impl Family for Clip {
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        let texts = TextRules::of(TokenizerFiles::WholeOrBpe);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -67,10 +72,6 @@ impl Family for Clip {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
@@ -121,28 +122,45 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     let mut top = Section::read(path)?;
     let mut text = tower_section(&top, "text_config")?;
     let mut vision = tower_section(&top, "vision_config")?;
+    let legacy = top.optional_text("model_type")? != Some(META_CLIP_2);
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", 512)?,
-        text: TextConfig::Clip(ClipTextConfig::clip(
-            text.count_or("vocab_size", 49_408)?,
-            text.count_or("max_position_embeddings", 77)?,
-            pooling(&mut text)?,
-            transformer(&mut text, 512, 8, 2_048)?,
-        )),
-        input: Some(InputConfig::Vit(VitConfig {
-            channels: vision.count_or("num_channels", 3)?,
-            ..VitConfig::clip(
-                vision.count_or("image_size", 224)?,
-                vision.count_or("patch_size", 32)?,
-                transformer(&mut vision, 768, 12, 3_072)?,
-            )
-        })),
+        text: TextConfig::Clip(self::text(&mut text, legacy)?),
+        input: Some(vit(&mut vision)?),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
     defaulted.extend(vision.into_defaulted());
     check(&config, path, &defaulted)?;
     Ok((config, defaulted))
+}
+
+/// CLIP's text tower. `legacy` is whether an end token of [`LEGACY_EOS`] means the largest id.
+pub(super) fn text(text: &mut Section, legacy: bool) -> Result<ClipTextConfig> {
+    Ok(ClipTextConfig::clip(
+        text.count_or("vocab_size", 49_408)?,
+        text.count_or("max_position_embeddings", 77)?,
+        pooling(text, legacy)?,
+        transformer(text, 512, 8, 2_048)?,
+    ))
+}
+
+/// CLIP's image tower.
+pub(super) fn vit(vision: &mut Section) -> Result<InputConfig> {
+    Ok(InputConfig::Vit(VitConfig {
+        channels: vision.count_or("num_channels", 3)?,
+        ..VitConfig::clip(
+            vision.count_or("image_size", 224)?,
+            vision.count_or("patch_size", 32)?,
+            transformer(vision, 768, 12, 3_072)?,
+        )
+    }))
+}
+
+/// How images are prepared, and the file that says it.
+pub(super) fn image_front_end(found: &Found) -> Result<(FrontEnd, PathBuf)> {
+    let (path, section) = image_processor::find(found)?;
+    Ok((FrontEnd::Image(image_processor::read(&section, "CLIP")?), path))
 }
 
 /// A tower's section. Older files give it twice, and transformers then lets the second,
@@ -152,10 +170,10 @@ fn tower_section(top: &Section, key: &str) -> Result<Section> {
     if top.get(&second).is_some() { top.section(&second) } else { top.section(key) }
 }
 
-fn pooling(text: &mut Section) -> Result<Pooling> {
+fn pooling(text: &mut Section, legacy: bool) -> Result<Pooling> {
     const KEY: &str = "eos_token_id";
     let eos = text.count_or(KEY, 49_407)?;
-    if eos == LEGACY_EOS {
+    if legacy && eos == LEGACY_EOS {
         return Ok(Pooling::LargestId);
     }
     let id = u32::try_from(eos);

@@ -120,7 +120,7 @@ fn unknown_architecture() {
     assert_variant!(refused(&siglip, &["`siglip`", supported]), UnsupportedArchitecture);
 
     for (section, key, value, named) in [
-        ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower of another"),
+        ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower `roberta-base`"),
         ("", "multimodal_cfg", json!({ "width": 512 }), "CoCa"),
     ] {
         let checkpoint = Checkpoint::copy(OPEN_CLIP);
