@@ -33,6 +33,7 @@ from clip_reference import (
     learnt_merges,
     make_case,
     open_clip_model,
+    read_json,
     write_json,
 )
 from clip_tokenizer import Merge
@@ -205,6 +206,11 @@ def main() -> None:
     for case in cases(learnt_merges()):
         bare = case.write in (write_training, write_script)
         make_case(case, BareReference if bare else HuggingFaceReference, out, images)
+        if bare:
+            # Not the only file of weights in the directory, with the expected values beside it.
+            summary = out / case.name / "expected.json"
+            (file,) = (out / case.name).glob("*.pt")
+            write_json(summary, {**read_json(summary), "model": file.name})
 
 
 if __name__ == "__main__":
