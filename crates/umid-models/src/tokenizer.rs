@@ -12,7 +12,7 @@ use self::build::{Built, Files, unpanicked};
 use crate::config::TextConfig;
 use crate::{ModelError, Result};
 
-pub(crate) use self::build::TokenizerFiles;
+pub(crate) use self::build::{BERT, GPT2, ROBERTA, TokenizerFiles};
 pub(crate) use self::clean::Clean;
 
 /// A text as the text tower reads it.
@@ -58,6 +58,8 @@ pub(crate) enum Words {
     /// is found in a text. (Of that tokenizer's two, `<start_of_text>` and `<end_of_text>`, it
     /// would be.)
     OpenClip,
+    /// As msclap changes GPT-2's tokenizer: an exclamation mark is a token of its own everywhere.
+    Msclap,
 }
 
 /// Which token stands behind a text up to the context.
@@ -87,6 +89,16 @@ impl TextRules {
             padding: Padding::OfTokenizer,
             separators: Separators::Kept,
             least_added: 2,
+        }
+    }
+
+    /// GPT-2's tokenizer as msclap uses it. The end token is part of the text, and of an empty one.
+    pub(crate) fn gpt2_of_msclap() -> Self {
+        Self {
+            clean: Clean::Ended,
+            words: Words::Msclap,
+            least_added: 0,
+            ..Self::of(TokenizerFiles::BroughtAlong(&GPT2))
         }
     }
 
@@ -130,6 +142,7 @@ impl TextTokenizer {
         // The start and the end token, which pooling and truncation count on.
         if !(rules.least_added..context).contains(&added) {
             let expected = match rules.least_added {
+                0 => "fewer than the tower has positions",
                 1 => "the end token",
                 _ => "the start and the end token",
             };

@@ -20,6 +20,8 @@ use crate::tokenizer::{TextRules, TokenizerFiles};
 const ROBERTA: &str = "text_model.roberta.";
 /// Where transformers says how long texts may be.
 const SETTINGS: &str = "tokenizer_config.json";
+/// What transformers 5 calls AltCLIP's image blocks when it writes them; all others are `layers`.
+const LAYER: &str = "vision_model.encoder.layer.";
 /// Where older files have the image tower of a dual encoder.
 const NESTED: &str = "vision_model.vision_model.";
 /// The padding token of every RoBERTa, behind whose id its positions begin.
@@ -105,10 +107,14 @@ impl Family for AltClip {
     }
 
     fn open(&self, found: &Found) -> Result<Opened> {
-        open(found, 768, TokenizerFiles::Whole, below_roberta, |text| {
+        let mut opened = open(found, 768, TokenizerFiles::Whole, below_roberta, |text| {
             let head = TextHead::Transformed(text.count_or("project_dim", 768)?);
             encoder(text, &ALT_ROBERTA, EncoderPooling::First, head)
-        })
+        })?;
+        if opened.checkpoint.names().iter().any(|name| name.starts_with(LAYER)) {
+            opened.names.input = singular;
+        }
+        Ok(opened)
     }
 
     fn naming(&self) -> Naming {
@@ -168,6 +174,10 @@ fn below_roberta(name: &str) -> (String, View) {
         name.to_owned()
     };
     (name, View::Whole)
+}
+
+fn singular(name: &str) -> (String, View) {
+    (name.replacen("vision_model.encoder.layers.", LAYER, 1), View::Whole)
 }
 
 fn nested(name: &str) -> (String, View) {

@@ -4,7 +4,7 @@
 //! transformers leaves out of `config.json` what equals its defaults, so absent sizes take
 //! the same defaults here; they are named if a shape then does not fit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ pub(super) const PROCESSOR: &str = "processor_config.json";
 /// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
 /// largest id (transformers pull request 24773).
 const LEGACY_EOS: usize = 2;
+
 /// The `model_type` of MetaCLIP 2, which is CLIP with another tokenizer, whose end token really has
 /// the id 2.
 const META_CLIP_2: &str = "metaclip_2";

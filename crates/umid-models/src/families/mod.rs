@@ -4,12 +4,14 @@
 //! [`FrontEnd`], and says what its files call a tensor. Adding one is its file and one line in
 //! [`FAMILIES`]. Which family a path is opened with is decided here, in [`recognise`].
 
+mod audio;
 mod bert_clip;
 mod clap;
 mod clip;
 mod clip_text;
 mod image_processor;
 mod laion_clap;
+mod msclap;
 mod open_clip;
 mod siglip;
 
@@ -40,6 +42,7 @@ pub(crate) const FAMILIES: [&dyn Family; 10] = [
     &clap::Clap,
     &open_clip::OpenClip,
     &laion_clap::LaionClap,
+    &msclap::Msclap,
     &open_clip::Bare,
 ];
 

@@ -16,6 +16,7 @@ use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::Words;
+use crate::checkpoint::cached_file;
 use crate::{ModelError, Result};
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -30,6 +31,8 @@ const END: &str = "<|endoftext|>";
 const UNKNOWN: &str = "[UNK]";
 const CLASS: &str = "[CLS]";
 const SEPARATOR: &str = "[SEP]";
+/// msclap's padding token.
+const PADDING_OF_MSCLAP: &str = "!";
 /// How CLIP's tokenizer cuts a text into words: special tokens, English contractions, runs of
 /// letters, single digits, runs of anything else (OpenAI's CLIP, `simple_tokenizer.py`).
 const WORDS: &str =
@@ -44,9 +47,36 @@ pub(crate) enum TokenizerFiles {
     WholeOrBpe,
     /// `tokenizer.json`, or BERT's `vocab.txt`.
     WholeOrWordPieces,
-    /// `tokenizer.json`, which may have to be brought along.
+    /// `tokenizer.json`.
     Whole,
+    /// The same; the checkpoint has none, and another repository's is meant.
+    BroughtAlong(&'static Origin),
 }
+
+/// The repository of a tokenizer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Its names in the hub.
+    repositories: &'static [&'static str],
+    /// What a message says if it is not found.
+    purpose: &'static str,
+}
+
+pub(crate) static ROBERTA: Origin = Origin {
+    repositories: &["roberta-base", "FacebookAI/roberta-base"],
+    purpose: "it turns texts into token ids; the checkpoint has none, roberta-base's is meant, which \
+              `hf download FacebookAI/roberta-base tokenizer.json` puts where it is found",
+};
+pub(crate) static BERT: Origin = Origin {
+    repositories: &["bert-base-uncased", "google-bert/bert-base-uncased"],
+    purpose: "it turns texts into token ids; the checkpoint has none, bert-base-uncased's is meant, \
+              which `hf download google-bert/bert-base-uncased tokenizer.json` puts where it is found",
+};
+pub(crate) static GPT2: Origin = Origin {
+    repositories: &["gpt2", "openai-community/gpt2"],
+    purpose: "it turns texts into token ids; the checkpoint has none, gpt2's is meant, which \
+              `hf download openai-community/gpt2 tokenizer.json` puts where it is found",
+};
 
 /// The files of one tokenizer.
 #[derive(Debug, Clone)]
@@ -97,9 +127,10 @@ impl TokenizerFiles {
                 whole.or_else(|| there(WORD_PIECES).map(Kind::WordPieces)),
                 "it (or vocab.txt) turns texts into token ids",
             ),
-            Self::Whole => (
-                whole,
-                "it turns texts into token ids; where the checkpoint has none, roberta-base's is meant",
+            Self::Whole => (whole, "it turns texts into token ids"),
+            Self::BroughtAlong(origin) => (
+                whole.or_else(|| cached_file(origin.repositories, TOKENIZER).map(Kind::Whole)),
+                origin.purpose,
             ),
         };
         let path = directory.join(TOKENIZER);
@@ -148,6 +179,9 @@ impl Files {
             Kind::Bpe { vocabulary, merges } => from_vocabulary(vocabulary, merges)?,
             Kind::WordPieces(path) => from_word_pieces(path, &settings)?,
         };
+        if words == Words::Msclap {
+            inner.add_special_tokens([AddedToken::from(PADDING_OF_MSCLAP, true)])?;
+        }
         if words == Words::OpenClip {
             inner.with_normalizer(None::<Normalizers>)?;
             inner.with_pre_tokenizer(Some(cut_into_words(WORDS_OF_OPEN_CLIP)?));

@@ -15,6 +15,8 @@ const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 pub(crate) enum Clean {
     /// Not at all: the tokenizer does what there is to do.
     AsIs,
+    /// msclap's for GPT-2: the end token's name behind it.
+    Ended,
     /// Repaired, with single spaces.
     Whitespace,
     /// Repaired, with single spaces, in lower case.
@@ -38,6 +40,7 @@ impl Clean {
     pub(crate) fn apply(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::AsIs => Cow::Borrowed(text),
+            Self::Ended => Cow::Owned(format!("{text} <|endoftext|>")),
             Self::Whitespace => Cow::Owned(single_spaces(&readable(text))),
             Self::Lower => Cow::Owned(single_spaces(&readable(text)).to_lowercase()),
             Self::Canonicalize => {

@@ -163,10 +163,16 @@ fn length_of_sequence(bytes: &[Option<u8>]) -> Option<usize> {
 fn is_telling(sequence: &[char]) -> bool {
     match sequence {
         ['Â' | 'Ã', second] => !matches!(second, '’' | '”' | '™'),
-        ['Ä' | 'Å', second] => !matches!(second, '\u{a0}' | '‘'..='”' | '–' | '—' | '™' | '»'),
-        [_, _, ..] => sequence.len() > 2,
+        ['Ä' | 'Å', second] => !is_common(*second) && !second.is_alphabetic(),
+        ['â' | 'ï' | 'ð', _, ..] => sequence.len() > 2,
+        [_, _, ..] => sequence.len() > 2 && !sequence.iter().any(|c| is_common(*c)),
         _ => false,
     }
+}
+
+/// Whether a character is common behind any letter.
+fn is_common(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{2018}'..='\u{201d}' | '–' | '—' | '™' | '»' | '…')
 }
 
 /// Whether two characters are lead bytes of one script, Cyrillic or Greek.
@@ -184,10 +190,10 @@ fn byte_of(c: char) -> Option<u8> {
 /// What a character becomes.
 fn replaced(c: char) -> Replaced {
     match c {
-        '\u{80}'..='\u{9f}' if c != '\u{85}' => one(WINDOWS_1252[c as usize - 0x80]),
+        '\u{80}'..='\u{9f}' => one(WINDOWS_1252[c as usize - 0x80]),
         '\u{2bc}' | '\u{2018}'..='\u{201b}' => one('\''),
         '\u{201c}'..='\u{201f}' => one('"'),
-        '\u{2028}' | '\u{2029}' | '\u{85}' | '\r' => one('\n'),
+        '\u{2028}' | '\u{2029}' | '\r' => one('\n'),
         '\u{3000}' => one(' '),
         '\u{ff01}'..='\u{ffef}' => {
             let mut text = NormalizedString::from(c.to_string());

@@ -147,6 +147,7 @@ macro_rules! text_towers {
 
         /// The text tower of a model.
         #[derive(Module, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "a model has one of them")]
         pub enum TextTower { $($(#[$doc])* $variant($tower)),+ }
 
         impl TextConfig {

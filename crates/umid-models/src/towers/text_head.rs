@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Invalid;
 use crate::Result;
 use crate::nn::Activation;
+use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Visitor};
 
 /// Shape of a text head. No layer has a bias unless it is said.
@@ -23,6 +24,8 @@ pub enum TextHead {
     Linear,
     /// Two linear layers with a GELU between them, the inner width halfway between the outer ones.
     Perceptron,
+    /// The small network of a CLAP.
+    Network(ProjectionConfig),
     /// AltCLIP's: a norm, a linear layer with a bias to this width, a linear layer.
     Transformed(usize),
 }
@@ -43,6 +46,8 @@ pub(super) struct HeadLayers {
     norm: Option<LayerNorm>,
     inner: Option<Linear>,
     last: Option<Linear>,
+    /// In place of all others.
+    network: Option<Projection>,
     #[module(skip)]
     kind: TextHead,
 }
@@ -57,7 +62,7 @@ impl HeadLayers {
         device: &Device,
     ) -> Self {
         let inner = match kind {
-            TextHead::None | TextHead::Linear => None,
+            TextHead::None | TextHead::Linear | TextHead::Network(_) => None,
             TextHead::Perceptron => Some(width.midpoint(embedding_dim)),
             TextHead::Transformed(inner) => Some(inner),
         };
@@ -66,13 +71,22 @@ impl HeadLayers {
         Self {
             norm: transformed.then(|| visit::layer_norm(width, epsilon, device)),
             inner: inner.map(|inner| visit::linear(width, inner, transformed, device)),
-            last: (kind != TextHead::None)
+            last: (!matches!(kind, TextHead::None | TextHead::Network(_)))
                 .then(|| visit::linear(before_last, embedding_dim, false, device)),
+            network: match kind {
+                TextHead::Network(config) => {
+                    Some(Projection::new(width, embedding_dim, config, device))
+                }
+                _ => None,
+            },
             kind,
         }
     }
 
     pub(super) fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
+        if let Some(network) = &mut self.network {
+            return network.describe(visitor, "text_projection");
+        }
         let (inner, last) = match self.kind {
             TextHead::Perceptron => ("text_projection.0", "text_projection.2"),
             _ => ("text_model.transformation", "text_projection"),
@@ -89,7 +103,8 @@ impl HeadLayers {
     }
 
     /// The embedding, and the response: where the head is linear, of a state without a norm's
-    /// division and without biases, and otherwise the embedding itself.
+    /// division and without biases; of a CLAP's network that network's; and otherwise the embedding
+    /// itself.
     ///
     /// # Shapes
     ///
@@ -97,6 +112,9 @@ impl HeadLayers {
     /// - undivided: `[batch, width]`, the pooled state without the last norm's division and shift
     /// - output: `[batch, embedding_dim]`, twice
     pub(super) fn embed(&self, pooled: Tensor<2>, undivided: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        if let Some(network) = &self.network {
+            return network.forward_with_response(pooled);
+        }
         let last = |hidden: Tensor<2>| match &self.last {
             Some(last) => last.forward(hidden),
             None => hidden,
