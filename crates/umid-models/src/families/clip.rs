@@ -4,7 +4,7 @@
 //! transformers leaves out of `config.json` what equals its defaults, so absent sizes take
 //! the same defaults here; they are named if a shape then does not fit.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 

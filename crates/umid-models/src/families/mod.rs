@@ -32,7 +32,7 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 10] = [
+pub(crate) const FAMILIES: [&dyn Family; 11] = [
     &clip::Clip,
     &clip_text::ClipText,
     &bert_clip::ChineseClip,
