@@ -29,6 +29,7 @@ pub(super) const PROCESSOR: &str = "processor_config.json";
 /// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
 /// largest id (transformers pull request 24773).
 const LEGACY_EOS: usize = 2;
+
 /// The `model_type` of MetaCLIP 2, which is CLIP with another tokenizer, whose end token really has
 /// the id 2.
 const META_CLIP_2: &str = "metaclip_2";
