@@ -127,7 +127,10 @@ class FrontEnd:
         # The package draws the same.
         np.random.seed(seed)
         features = self.extractor(
-            waveform, sampling_rate=SAMPLING_RATE, max_length=self.max_samples, return_tensors="pt"
+            waveform,
+            sampling_rate=self.extractor.sampling_rate,
+            max_length=self.max_samples,
+            return_tensors="pt",
         )["input_features"][0]
         difference = float((ours - features).abs().max())
         if difference > LOG_MEL_TOLERANCE:
@@ -168,6 +171,8 @@ class FrontEnd:
         waveform = waveform[start : start + self.max_samples]
         if self.extractor.padding == "repeatpad":
             waveform = waveform.repeat(self.max_samples // len(waveform))
+        if self.extractor.padding == "repeat":
+            waveform = waveform.repeat(self.max_samples // len(waveform) + 1)[: self.max_samples]
         return torch.nn.functional.pad(waveform, (0, self.max_samples - len(waveform)))
 
     def log_mel(self, waveform: torch.Tensor, htk: bool) -> torch.Tensor:

@@ -9,17 +9,22 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from msclap.models import config as msclap_config
 from safetensors.torch import save_file
 from transformers import (
+    BertConfig,
     ClapConfig,
     ClapFeatureExtractor,
     ClapModel,
     ClapProcessor,
-    RobertaTokenizer,
+    GPT2Config,
+    PreTrainedTokenizerBase,
 )
 
 import clap_tokenizer
@@ -29,7 +34,9 @@ from clap_models import (
     CNN14_WIDTHS,
     CONTEXT_LENGTH,
     FROZEN,
+    TABLES,
     laion_model,
+    msclap_model,
     published_state,
     randomise,
 )
@@ -52,13 +59,39 @@ class Case:
     positions: int = CONTEXT_LENGTH  # those that the package's text tower has
     clips: Sequence[str] = ()  # all when empty
     merges: list[Merge] = field(default_factory=list)
+    every: int = 1  # of the numbers of an input, which of them are stored
 
     @property
     def seed(self) -> int:
         return zlib.crc32(self.name.encode())
 
-    def tokenizer(self) -> RobertaTokenizer:
+    @property
+    def pad_id(self) -> int:
+        return 0 if "msclap" in self.config else clap_tokenizer.PAD_ID
+
+    @property
+    def is_gpt2(self) -> bool:
+        return self.config.get("msclap", {}).get("text_model") == "gpt2"
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        if self.is_gpt2:
+            return clap_tokenizer.build_gpt2_tokenizer(self.merges)
+        if "msclap" in self.config:
+            return clap_tokenizer.build_bert_tokenizer()
         return clap_tokenizer.build_tokenizer(self.merges, self.context_length)
+
+    def ids(self, text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """A text's ids as the package makes them, without padding."""
+        if self.is_gpt2:
+            # `CLAPWrapper.load_clap` and `preprocess_text`; `max_length` only pads there.
+            tokenizer.add_special_tokens({"pad_token": "!"})
+            return tokenizer(text + " <|endoftext|>")["input_ids"]
+        if "msclap" in self.config:
+            return tokenizer(text)["input_ids"]
+        return tokenizer(text, truncation=True)["input_ids"]
+
+    def pooled_position(self, ids: list[int]) -> int:
+        return sum(i != 0 for i in ids) - 1 if self.is_gpt2 else 0
 
     def front_end(self) -> FrontEnd:
         extractor = ClapFeatureExtractor(**self.extractor)
@@ -144,6 +177,19 @@ def write_laion_trained_only(case: Case, directory: Path) -> None:
     state = laion_state(case, directory)
     kept = {n: t for n, t in state.items() if not any(part in n for part in FROZEN)}
     save_file(kept, directory / "model.safetensors")
+
+
+def write_msclap(case: Case, directory: Path) -> None:
+    """One file as the package loads it, in half precision; without tables that follow from the configuration."""
+    case.tokenizer().save_pretrained(directory)
+    model = msclap_model(case.config)
+    randomise(model, case.seed)
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+        if not any(part in name for part in (*FROZEN, *TABLES))
+    }
+    torch.save({"model": state}, directory / "CLAP_weights.pth")
 
 
 # --- the cases ----------------------------------------------------------------
@@ -328,6 +374,63 @@ def laion_cases(merges: list[Merge]) -> list[Case]:
     ]
 
 
+def msclap_cases(merges: list[Merge]) -> list[Case]:
+    versions = files("msclap") / "configs"
+    settings = {
+        version: yaml.safe_load((versions / f"config_{version}.yml").read_text())
+        for version in ("2022", "2023")
+    }
+    # The HTSAT has settings of its own (`models/config.py`), whatever the version's are.
+    own = {"sampling_rate": msclap_config.sample_rate, "frequency_max": msclap_config.fmax}
+    sizes = {"embedding_width": 20, "audio_width": 16, "classes": 5}
+    shared = {"write": write_msclap, "merges": merges, "every": 97}
+    clips = ["chord", "faint", "noise", "silence"]
+    bert = BertConfig(
+        vocab_size=len(clap_tokenizer.build_bert_tokenizer()),
+        hidden_size=32,
+        num_attention_heads=1,
+        num_hidden_layers=2,
+        intermediate_size=40,
+        max_position_embeddings=400,
+        attn_implementation="eager",
+    )
+    gpt2 = GPT2Config(
+        vocab_size=len(clap_tokenizer.build_gpt2_tokenizer(merges)),
+        n_embd=32,
+        n_head=1,
+        n_layer=2,
+        n_inner=40,
+        n_positions=400,
+        attn_implementation="eager",
+    )
+    return [
+        Case(
+            name="clap-msclap-2022",
+            context_length=400,
+            clips=clips,
+            max_samples=settings["2022"]["duration"] * settings["2022"]["sampling_rate"],
+            extractor=extractor(64, 320, sampling_rate=44_100, padding="repeat"),
+            config={"msclap": settings["2022"], "text_config": bert, **sizes},
+            **shared,
+        ),
+        Case(
+            name="clap-msclap-2023",
+            context_length=400,
+            clips=clips,
+            max_samples=settings["2023"]["duration"] * settings["2023"]["sampling_rate"],
+            extractor=extractor(64, 320, padding="repeat", **own),
+            config={
+                "msclap": settings["2023"],
+                "text_config": gpt2,
+                "htsat": {"embed_dim": 6, "depths": [1, 2, 1, 1], "num_heads": [1, 2, 3, 4]},
+                **sizes,
+                "audio_width": 48,
+            },
+            **shared,
+        ),
+    ]
+
+
 def training_corpus() -> list[str]:
     """Captions, to learn the merges of the tiny vocabulary from."""
     first = "Maria John Ada Zoe Sean Anna Peter Laura Michael Sarah David Emma Thomas Julia".split()
@@ -344,4 +447,4 @@ def training_corpus() -> list[str]:
 
 def cases() -> list[Case]:
     merges = clap_tokenizer.learn_merges(training_corpus(), MERGE_COUNT)
-    return [*hf_cases(merges), *laion_cases(merges)]
+    return [*hf_cases(merges), *laion_cases(merges), *msclap_cases(merges)]

@@ -1,8 +1,8 @@
-"""Tiny CLAP models of the two layouts, and what their packages compute.
+"""Tiny CLAP models of every layout, and what their packages compute.
 
 Shared by the scripts that make CLAP checkpoints; not a program itself. The LAION layout
 needs the package `laion_clap`, which pins an old numpy and is installed without its
-dependencies (`scripts/requirements-no-deps.txt`).
+dependencies (`scripts/requirements-no-deps.txt`); so is `msclap`, which pins an old torch.
 """
 
 from __future__ import annotations
@@ -23,17 +23,22 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import ClapModel, RobertaConfig, RobertaModel
+from transformers import BertConfig, BertModel, ClapModel, GPT2Config, GPT2Model
+from transformers import RobertaConfig, RobertaModel
 
 # `import laion_clap` would download three tokenizers. Its models need none of them, and the
 # package itself puts this directory on the path and imports `clap_module` as a package.
 sys.path.append(importlib.util.find_spec("laion_clap").submodule_search_locations[0])
 from clap_module import factory, htsat, pann_model
 from clap_module import model as clap_model
+from msclap.models import audio as msclap_audio
+from msclap.models import clap as msclap_clap
+from msclap.models import htsat as msclap_htsat
 
 CONTEXT_LENGTH = 77  # what the package pads and cuts texts to
 # Entries of an audio tower that follow from the configuration alone.
 FROZEN = ("spectrogram_extractor", "logmel_extractor")
+TABLES = ("attn_mask", "relative_position_index")
 POSITION_IDS = "text_branch.embeddings.position_ids"
 # In place of 64 to 2048, which are written into the package's class.
 CNN14_WIDTHS = (4, 6, 8, 10, 12, 16)
@@ -195,6 +200,101 @@ class LaionReference(Reference):
         """(N, 1, F, M), with the Fourier transform the tower does itself, in f32."""
         branch = self.model.audio_branch
         return branch.logmel_extractor(branch.spectrogram_extractor(waveforms))
+
+
+class MsclapReference(Reference):
+    layout = "msclap"
+    fused = False
+
+    def __init__(self, config: Mapping[str, Any], directory: Path) -> None:
+        model = msclap_model(config)
+        state = torch.load(directory / "CLAP_weights.pth", weights_only=True)["model"]
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        tables = (*FROZEN, *TABLES)
+        if unexpected or not all(any(part in name for part in tables) for name in missing):
+            raise RuntimeError(f"{directory.name}: {missing} {unexpected}")
+        super().__init__(model.float())
+
+    @property
+    def branch(self) -> nn.Module:
+        """The audio tower, which begins at the waveform."""
+        base = self.model.audio_encoder.base
+        return getattr(base, "htsat", base)
+
+    def encode_text(
+        self, input_ids: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        text = {"input_ids": input_ids, "attention_mask": mask}
+        embeds = self.model.caption_encoder(text)
+        hidden = self.model.caption_encoder.base(**text).last_hidden_state
+        at = torch.zeros(len(hidden), dtype=torch.long)
+        if self.model.caption_encoder.text_model == "gpt2":
+            at = (input_ids != 0).sum(-1) - 1
+        pooled = hidden[torch.arange(len(hidden)), at]
+        return embeds, pooled, pooled.clone()
+
+    def encode_audio(
+        self, features: torch.Tensor, is_longer: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        branch = self.branch
+        modules = dict(branch._modules)
+        branch._modules.update({name: nn.Identity() for name in FROZEN})
+        try:
+            pooled = self.model.audio_encoder.base(features)["embedding"]
+        finally:
+            branch._modules.update({name: modules[name] for name in FROZEN})
+        return self.model.audio_encoder.projection(pooled), pooled
+
+    def unit_audio_embeds(
+        self, waveforms: torch.Tensor, features: torch.Tensor, is_longer: torch.Tensor
+    ) -> torch.Tensor:
+        return nn.functional.normalize(self.model.audio_encoder(waveforms)[0], dim=-1)
+
+    def log_mel(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """(N, 1, F, M), with the Fourier transform the tower does itself, in f32."""
+        return self.branch.logmel_extractor(self.branch.spectrogram_extractor(waveforms))
+
+    @property
+    def logit_scales(self) -> torch.Tensor:
+        return self.model.logit_scale[None]
+
+
+def msclap_model(config: Mapping[str, Any]) -> nn.Module:
+    """The package's model with narrower towers than its versions have.
+
+    What is not a width is the version's own; the HTSAT has settings of its own beside them.
+    """
+    settings = config["msclap"]
+    text = (BertModel if settings["text_model"].startswith("bert") else GPT2Model)(
+        config["text_config"]
+    )
+    with mock.patch.object(msclap_clap.AutoModel, "from_pretrained", lambda *_: text):
+        model = msclap_clap.CLAP(
+            audioenc_name=settings["audioenc_name"],
+            sample_rate=settings["sampling_rate"],
+            window_size=settings["window_size"],
+            hop_size=settings["hop_size"],
+            mel_bins=settings["mel_bins"],
+            fmin=settings["fmin"],
+            fmax=settings["fmax"],
+            classes_num=config["classes"],
+            out_emb=config["audio_width"],
+            text_model=settings["text_model"],
+            transformer_embed_dim=text.config.hidden_size,
+            d_proj=config["embedding_width"],
+        )
+    base = model.audio_encoder.base
+    if settings["audioenc_name"] == "HTSAT":
+        # Its settings are a module, which cannot be copied.
+        own = SimpleNamespace(**{k: v for k, v in vars(msclap_htsat.config).items() if k[0] != "_"})
+        base.htsat = msclap_htsat.HTSAT_Swin_Transformer(
+            config=own, num_classes=config["classes"], **config["htsat"]
+        )
+    else:
+        for number, (before, after) in enumerate(pairwise([1, *CNN14_WIDTHS]), start=1):
+            setattr(base, f"conv_block{number}", msclap_audio.ConvBlock(before, after))
+        base.fc1 = nn.Linear(CNN14_WIDTHS[-1], config["audio_width"])
+    return model
 
 
 # --- building a LAION model of other sizes ------------------------------------

@@ -1,4 +1,4 @@
-"""RoBERTa's byte-level vocabulary, as CLAP checkpoints carry it.
+"""The vocabularies of CLAP checkpoints: RoBERTa's, GPT-2's and BERT's.
 
 Shared by the scripts that make CLAP checkpoints; not a program itself.
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tokenizers import AddedToken
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import RobertaTokenizer
+from transformers import BertTokenizer, GPT2Tokenizer, PreTrainedTokenizerBase, RobertaTokenizer
 
 from clip_tokenizer import Merge, byte_symbols, most_frequent_merges, numbered
 
@@ -44,3 +44,21 @@ def build_tokenizer(merges: Sequence[Merge], context_length: int) -> RobertaToke
         mask_token=mask,
         model_max_length=context_length,
     )
+
+
+def build_gpt2_tokenizer(merges: Sequence[Merge]) -> PreTrainedTokenizerBase:
+    """GPT-2's, as msclap changes it: the exclamation mark, of id 0, is the padding token."""
+    joined = [left + right for left, right in merges]
+    vocab = numbered([*byte_symbols(), *joined, "<|endoftext|>"])
+    assert vocab["!"] == 0
+    return GPT2Tokenizer(vocab=vocab, merges=list(merges))
+
+
+def build_bert_tokenizer() -> PreTrainedTokenizerBase:
+    """BERT's, of single characters and a few words, in lower case."""
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
+    words = ["voice", "sound", "##ing", "the", "of", "ma", "##ri", "##ow", "dog", "rain"]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [f"##{letter}" for letter in letters]
+    vocab = numbered([*special, *letters, *pieces, *words, *"'-?!.,<>/", "山", "и"])
+    return BertTokenizer(vocab=vocab)

@@ -5,7 +5,7 @@
     .venv/bin/python scripts/make_clap_fixtures.py
 
 Each case is a directory `crates/umid-models/tests/fixtures/<case>/` holding a checkpoint
-as transformers or laion_clap reads it, reloaded from disk by that package before anything
+as transformers, laion_clap or msclap reads it, reloaded from disk by that package before anything
 is computed, and two files of expected values. Weights are random but large, so that a
 wrong mask, order of elements, interpolation or activation moves an embedding beyond the
 tolerance of the parity tests; a wrong epsilon does so in `clap-hf-other`. The same package
@@ -18,9 +18,9 @@ A audio width, B random inputs; all F32 unless said):
 
     input_ids          (T, C) I64        ids padded to the context with `pad_id`
     text_embeds        (T, D)            text embeddings, not normalised
-    text_states        (T, W)            last hidden state of the first token
-    text_pooled        (T, W)            the same after the pooler (dense, tanh), which is
-                                         what the projection reads
+    text_states        (T, W)            last hidden state of the token that is read
+    text_pooled        (T, W)            the same after the pooler (dense, tanh) where there is
+                                         one, which is what the projection reads
     input_features     (N, K, F, M)      log-mel of the clips in dB, as the audio tower
                                          reads it, cut as `expected.json` says
     other_log_mels     (G, F, M)         `hf` layout: log-mel of the clips in `gradient_clips`
@@ -42,6 +42,10 @@ A audio width, B random inputs; all F32 unless said):
                                          waveform of the clip as it is before padding
     logit_scales       (2)               audio, text; as stored, that is the logarithms
 
+Where `every` of `expected.json` is above 1, an input is too large to be stored. Of each row of
+`input_features`, `features` and `feature_gradients`, and of each waveform's gradient, every so
+many-th number is stored then; `features` are the values of `formula`.
+
 `expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`,
 `pooled_position`), `clips` in the order of `input_features` (file, number of `samples`,
 `is_longer`; `crop_start`: first sample of the crop, where one was made; `chunk_starts`: first
@@ -56,6 +60,9 @@ In the `laion` layout `model.safetensors` is the state dict as it is; `checkpoin
 there is one, is the same in the form of the published files. `model_config.json` has the
 keys of the package's model configurations, and beside them those which its published
 configurations fix by the name of the model: `htsat`, `roberta`, `joint_embed_shape`.
+
+In the `msclap` layout `CLAP_weights.pth` is as the published files are, in half precision. Clips
+are taken as if they had the rate of the model, and texts are as `CLAPWrapper` prepares them.
 
 `input_features` are those of the clips as the package hears them: in the `laion` layout limited to
 -1..1 and rounded to 16 bits, but not for `waveform_gradients`. They are transformers' own, except where a `laion` tower computes them itself
@@ -75,17 +82,17 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import RobertaTokenizer
 from transformers.utils import logging
 
 from clap_audio import Extracted, write_clips
 from clap_cases import Case, cases, write_json
-from clap_models import HuggingFaceReference, LaionReference, Reference
-from clap_tokenizer import PAD_ID
+from clap_models import HuggingFaceReference, LaionReference, MsclapReference, Reference
 
 FIXTURES = Path(__file__).resolve().parent.parent / "crates/umid-models/tests/fixtures"
 CLIPS = "clap-clips"
-PACKAGES = ("torch", "transformers", "laion_clap", "torchlibrosa", "librosa", "tokenizers", "numpy")
+PACKAGES = (
+    "torch", "transformers", "laion_clap", "msclap", "torchlibrosa", "librosa", "tokenizers", "numpy"
+)
 
 TRUNCATION_SEED = 7
 GRADIENT_TEXTS = (0, 6)
@@ -111,7 +118,16 @@ TEXTS = [
 ]
 
 
+def formula(count: int, *shape: int) -> torch.Tensor:
+    """Inputs in dB that need not be stored."""
+    index = np.arange(np.prod(shape), dtype=np.float64)
+    rows = [-40 + 20 * np.sin((0.37 + 0.11 * row) * index) for row in range(count)]
+    return torch.from_numpy(np.stack(rows).astype(np.float32)).reshape(count, *shape)
+
+
 def load_reference(case: Case, directory: Path) -> Reference:
+    if "msclap" in case.config:
+        return MsclapReference(case.config, directory)
     if "roberta" not in case.config:
         return HuggingFaceReference(directory)
     return LaionReference(case.config, directory)
@@ -123,11 +139,14 @@ def load_reference(case: Case, directory: Path) -> Reference:
 def text_values(case: Case, reference: Reference) -> tuple[dict[str, torch.Tensor], list[Any]]:
     """The arrays about texts, and the records of `expected.json`."""
     tokenizer = case.tokenizer()
-    ids = [tokenizer(text, truncation=True)["input_ids"] for text in TEXTS]
+    ids = [case.ids(text, tokenizer) for text in TEXTS]
     rows = [torch.tensor(row) for row in ids]
-    rows.append(torch.full((case.context_length,), PAD_ID))
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD_ID)[:-1]
-    mask = (padded != PAD_ID).long()
+    rows.append(torch.full((case.context_length,), case.pad_id))
+    padded = torch.nn.utils.rnn.pad_sequence(
+        rows, batch_first=True, padding_value=case.pad_id
+    )[:-1]
+    lengths = torch.tensor([len(row) for row in ids])
+    mask = (torch.arange(case.context_length)[None] < lengths[:, None]).long()
     with torch.no_grad():
         embeds, states, pooled = reference.encode_text(padded, mask)
         alone, _, _ = reference.encode_text(rows[0][None], mask[:1, : len(rows[0])])
@@ -140,7 +159,7 @@ def text_values(case: Case, reference: Reference) -> tuple[dict[str, torch.Tenso
         "text_pooled": pooled,
     }
     records = [
-        {"text": text, "ids": row, "pooled_position": 0}
+        {"text": text, "ids": row, "pooled_position": case.pooled_position(row)}
         for text, row in zip(TEXTS, ids, strict=True)
     ]
     return tensors, records
@@ -159,7 +178,7 @@ def clip_values(
     features = torch.stack([cut.features for cut in cuts.values()])
     longer = torch.tensor([cut.is_longer for cut in cuts.values()])
     whole = torch.stack([*waveforms.values()])
-    by_package = isinstance(reference, LaionReference) and not reference.fused
+    by_package = not isinstance(reference, HuggingFaceReference) and not reference.fused
     with torch.no_grad():
         if by_package:
             own = reference.log_mel(whole)
@@ -251,10 +270,9 @@ def write_expected(
     case: Case, reference: Reference, directory: Path, clips: dict[str, np.ndarray]
 ) -> None:
     """Write `expected.safetensors` and `expected.json`."""
-    saved = RobertaTokenizer.from_pretrained(directory)
+    saved = type(case.tokenizer()).from_pretrained(directory)
     for text in TEXTS:
-        ids = case.tokenizer()(text, truncation=True)["input_ids"]
-        if saved(text, truncation=True)["input_ids"] != ids:
+        if case.ids(text, saved) != case.ids(text, case.tokenizer()):
             raise RuntimeError(f"{case.name}: the saved tokenizer differs from the one made")
     tensors, texts = text_values(case, reference)
     about_clips, records, cuts = clip_values(case, reference, clips)
@@ -263,8 +281,11 @@ def write_expected(
     rng = np.random.default_rng(case.seed)
     shape = about_clips["input_features"].shape[1:]
     longer = torch.tensor([False, True]) if shape[0] == 4 else torch.tensor([False, False])
-    noise = rng.standard_normal((len(longer), *shape), np.float32)
-    features = torch.from_numpy(-40 + 20 * noise)
+    if case.every == 1:
+        noise = rng.standard_normal((len(longer), *shape), np.float32)
+        features = torch.from_numpy(-40 + 20 * noise)
+    else:
+        features = formula(len(longer), *shape)
     with torch.no_grad():
         tensors["features"] = features
         tensors["feature_embeds"], _ = reference.encode_audio(features, longer)
@@ -282,6 +303,12 @@ def write_expected(
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise RuntimeError(f"{case.name}: {name} is not finite")
+    if case.every > 1:
+        for name in ("input_features", "features", "feature_gradients"):
+            kept = tensors[name].flatten(-len(shape))[..., :: case.every]
+            tensors[name] = kept
+        for name in [name for name in tensors if name.startswith("waveform_gradients.")]:
+            tensors[name] = tensors[name][:, :: case.every]
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, directory / "expected.safetensors")
     summary = {
@@ -290,7 +317,9 @@ def write_expected(
         "context_length": case.context_length,
         "embedding_width": targets.shape[1],
         "max_samples": case.max_samples,
-        "pad_id": PAD_ID,
+        "pad_id": case.pad_id,
+        "every": case.every,
+        "input_shape": list(shape),
         "texts": texts,
         "clips": records,
         "truncation_seed": TRUNCATION_SEED,

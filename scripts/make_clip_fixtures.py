@@ -27,19 +27,14 @@ width, N images, B random inputs, G gradient texts, S image side; all F32 unless
                                      text, with respect to `pixels`
     logit_scale      (1)             as stored, that is the logarithm
 
-`expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`,
-`pooled_position`; where open_clip's own text cleaning gives other ids, those are
-`open_clip_ids`), `images` (file names in the order of `image_pixels`, and
+`expected.json`: the case's layout and sizes, `texts` (text, unpadded `ids`, in the
+OpenCLIP layout those of open_clip's own tokenizer), `images` (file names in the order of `image_pixels`, and
 `package_difference`: by how many of 255 grey levels the package's own pipeline
 differs when it is handed the file as it is), `gradient_texts` (the indices of the
 G texts) and the package versions.
 
-Images become 8-bit RGB before they are resized. 16-bit grey is scaled by 255/65535
-and rounded; transparency is laid over white in the Hugging Face layout and dropped
-in the OpenCLIP layout, as the two packages do. This departs from the packages, as
-`package_difference` shows, in two places: both clip 16-bit grey at 255 instead of
-scaling it (Pillow's conversion), and open_clip resizes first and converts last, so
-that it resizes a palette image by nearest neighbour and weighs RGBA by its alpha.
+16-bit grey is scaled by 255/65535 and rounded. This departs from the packages, as
+`package_difference` shows: both clip it at 255 (Pillow's conversion).
 """
 
 from __future__ import annotations
@@ -61,6 +56,7 @@ import clip_tokenizer
 from clip_reference import (
     CLIP_MEAN,
     CLIP_STD,
+    TEXTS_TO_CLEAN,
     Case,
     HuggingFaceReference,
     OpenClipReference,
@@ -341,6 +337,7 @@ def cases(merges: list[Merge]) -> list[Case]:
         Case(
             name="openclip-gelu",
             context_length=24,
+            more_texts=TEXTS_TO_CLEAN,
             write=write_open_clip,
             merges=merges,
             config={

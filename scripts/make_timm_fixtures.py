@@ -185,6 +185,22 @@ def cases(merges: list[Merge]) -> list[Case]:
                 "resize_mode": "squash",
             },
         ),
+        timm_case(
+            "openclip-vit-siglip",
+            merges,
+            timm_model_name="vit_base_patch32_siglip_256",
+            image_size=14,
+            embed_dim=48,
+            sizes={"img_size": 14, "embed_dim": 48, "mlp_ratio": 1.0, **patches},
+            timm_pool="map",
+            timm_proj="none",
+            preprocess_cfg={
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.5, 0.5, 0.5],
+                "interpolation": "bicubic",
+                "resize_mode": "squash",
+            },
+        ),
         # Images are not normalised.
         timm_case(
             "openclip-vit-mci",

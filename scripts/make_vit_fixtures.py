@@ -106,6 +106,13 @@ def cases(merges: list[Merge]) -> list[Case]:
                 "pos_embed_type": "sin_cos_2d",
                 "patch_dropout": 0.5,
             },
+            preprocess_cfg={
+                "mean": CLIP_MEAN,
+                "std": CLIP_STD,
+                "interpolation": "random",
+                "resize_mode": "longest",
+                "fill_color": 127,
+            },
         ),
         vit_case(
             "openclip-vit-queries",

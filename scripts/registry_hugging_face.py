@@ -248,6 +248,11 @@ def under_text_model(name: str) -> str:
     return name if name.startswith("text_") else f"text_model.{name}"
 
 
+def with_layers(name: str) -> str:
+    """AltCLIP's image tower has `layers`, which transformers 5 saves as `layer`."""
+    return name.replace("vision_model.encoder.layer.", "vision_model.encoder.layers.")
+
+
 # --- the classes --------------------------------------------------------------
 
 
@@ -315,7 +320,14 @@ def classes() -> list[Class]:
             bert,
             ChineseCLIPImageProcessorPil(**sizes | {"size": square}),
         ),
-        Class("hf-altclip", transformers.AltCLIPModel, altclip_config, xlm_roberta, clip_images),
+        Class(
+            "hf-altclip",
+            transformers.AltCLIPModel,
+            altclip_config,
+            xlm_roberta,
+            clip_images,
+            published=with_layers,
+        ),
         Class(
             "hf-dual-encoder-clip-bert",
             dual_model,

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from tokenizers import Regex, normalizers, processors
+from tokenizers import processors
 from transformers import (
     BertTokenizer,
     CLIPTokenizer,
@@ -113,10 +113,7 @@ def xlm_roberta() -> XLMRobertaTokenizer:
 def nllb() -> NllbTokenizer:
     """Texts begin with the code of a language."""
     vocabulary, merges = byte_pairs(["<s>", "<pad>", "</s>", "<unk>"])
-    tokenizer = NllbTokenizer(vocab=vocabulary, merges=merges)
-    spaces = normalizers.Replace(Regex(r" {2,}"), " ")
-    tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), spaces])
-    return tokenizer
+    return NllbTokenizer(vocab=vocabulary, merges=merges)
 
 
 @cache

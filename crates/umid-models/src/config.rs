@@ -10,9 +10,9 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    ClipTextConfig, Cnn14Config, FusionConfig, Head, HtsatConfig, InputConfig, Pooling,
-    QueriesRead, ResnetConfig, RobertaConfig, TextAttention, TextConfig, TransformerConfig,
-    VitConfig, VitPooling,
+    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, Head, HtsatConfig,
+    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, RobertaConfig, T5Config,
+    TextAttention, TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
 };
 // Of timm.
 pub use crate::towers::{

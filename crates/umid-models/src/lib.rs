@@ -37,8 +37,8 @@ mod towers;
 pub use device::{DEVICE_VARIABLE, default_device, parse_device};
 pub use error::{ModelError, Result};
 pub use front_end::{
-    CropRounding, Filter, FrontEnd, Input, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
-    Transparency, audio,
+    Filter, FrontEnd, ImageConvention, Input, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess,
+    Resize, audio,
 };
 pub use load::{LoadOptions, Towers, WeightUse};
 pub use model::{Model, Source, TextEmbeddings};

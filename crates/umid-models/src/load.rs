@@ -13,6 +13,9 @@ use crate::precision::Precision;
 use crate::tokenizer::TextTokenizer;
 use crate::{ModelError, Result};
 
+/// Name of what a sigmoid loss adds to scaled cosines; only some models have it.
+const LOGIT_BIAS: &str = "logit_bias";
+
 /// How a model is loaded. The default is frozen weights, in f32, on the CPU.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -130,10 +133,10 @@ impl Model {
         if options.activation.is_some() && !family.takes_activation() {
             return Err(ModelError::ActivationIsKnown { path: path.to_owned() });
         }
-        let Opened { config, front_end, checkpoint, names, mut files, mut provenance } =
+        let Opened { config, front_end, checkpoint, names, texts, mut files, mut provenance } =
             family.open(&found)?;
-        let tokenizer_files = family.tokenizer().find(found.directory())?;
-        files.extend(tokenizer_files.clone());
+        let tokenizer_files = texts.find(found.directory(), &config.text)?;
+        files.extend(tokenizer_files.all());
         provenance.read = files.iter().map(|file| file_name(file)).collect();
         let (dtypes, parameter_count) = (checkpoint.dtypes().clone(), checkpoint.parameter_count());
 
@@ -160,10 +163,7 @@ impl Model {
             }
             Ok::<_, ModelError>(Some(tower))
         };
-        let tokenizer = || {
-            let (context, vocabulary) = (config.text.context(), config.text.vocabulary());
-            TextTokenizer::load(tokenizer_files, context, vocabulary)
-        };
+        let tokenizer = || TextTokenizer::load(&tokenizer_files, &texts, &config.text);
         let at_once = kernels.is_some();
         let ((text, tower), (tokenizer, digest)) = both(
             at_once,
@@ -173,6 +173,8 @@ impl Model {
         let (tokenizer, text, tower) = (tokenizer?, text?, tower?);
         let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
         let scales = scales.collect::<Result<Vec<f32>>>()?;
+        let logit_bias = checkpoint.shape(LOGIT_BIAS).is_ok();
+        let logit_bias = logit_bias.then(|| checkpoint.take_scalar(LOGIT_BIAS)).transpose()?;
         checkpoint.finish()?;
 
         let rounded = precision != Precision::F32;
@@ -199,7 +201,8 @@ impl Model {
             tower,
             tokenizer,
             front_end,
-            log_logit_scale: scales[0],
+            log_logit_scale: scales.first().copied().unwrap_or(f32::NAN),
+            logit_bias,
             device: device.clone(),
             precision,
             trainable: kernels.is_none() && !rounded,

@@ -39,7 +39,10 @@ pub struct Model {
     pub front_end: FrontEnd,
     /// Logarithm of the factor that the model multiplies cosines with; for CLAP, the one for ranking
     /// texts by a sound.
+    /// NaN for a text tower that was published alone, which compares nothing.
     pub log_logit_scale: f32,
+    /// What a model that was trained with a sigmoid loss (SigLIP) adds to scaled cosines.
+    pub logit_bias: Option<f32>,
     /// Where the model came from.
     pub source: Source,
     pub(crate) device: Device,
@@ -165,9 +168,11 @@ impl Model {
 
     /// Embeds texts.
     ///
-    /// Texts of one token length go through the tower together and are never padded, so that a
-    /// text's embedding does not depend on the other texts of the call beyond the round-off of the
-    /// matrix products. Texts longer than the context are cut as the reference does; see
+    /// Texts of one token length go through the tower together. They are padded only where the
+    /// tower was trained so, and then to the context
+    /// ([`TextConfig::is_padded`](crate::config::TextConfig::is_padded)), so that a text's embedding
+    /// does not depend on the other texts of the call beyond the round-off of the matrix products.
+    /// Texts longer than the context are cut as the reference does; see
     /// [`TextTokenizer::tokenize`] to find out beforehand.
     ///
     /// # Errors
@@ -184,7 +189,7 @@ impl Model {
         let batches: Vec<&[(usize, Tokens)]> =
             by_length.values().flat_map(|group| group.chunks(TEXT_BATCH)).collect();
         let forward = |batch: &&[(usize, Tokens)]| {
-            let ids: Vec<Vec<u32>> = batch.iter().map(|(_, t)| t.ids.clone()).collect();
+            let ids: Vec<_> = batch.iter().map(|(_, text)| self.tokenizer.padded(text)).collect();
             let output = self.text.forward(&ids);
             [output.embedding, output.state, output.response].map(to_host)
         };

@@ -91,7 +91,10 @@ fn stored_form(naming: Naming, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
                     if values.is_empty() { values } else { transpose(&values, rows, columns) };
                 stored.push(NamedTensor { name, shape: vec![columns, rows], values });
             }
-            (View::Whole | View::Transposed, _) => stored.push(NamedTensor { name, shape, values }),
+            // No family whose files are fused in columns is written.
+            (View::Whole | View::Transposed | View::ColumnThird(_), _) => {
+                stored.push(NamedTensor { name, shape, values });
+            }
         }
     }
     stored.extend(thirds.into_iter().map(|(name, mut parts)| {

@@ -1,29 +1,19 @@
 //! Texts to token ids, with the checkpoint's own tokenizer.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod build;
+mod clean;
+mod repair;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use tokenizers::models::bpe::BPE;
-use tokenizers::normalizers::{Lowercase, NFC, Replace, Sequence as Normalizers};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{Tokenizer, TruncationParams};
 
+use self::build::{Built, Files, unpanicked};
+use crate::config::TextConfig;
 use crate::{ModelError, Result};
 
-const TOKENIZER: &str = "tokenizer.json";
-const VOCABULARY: &str = "vocab.json";
-const MERGES: &str = "merges.txt";
-const START: &str = "<|startoftext|>";
-const END: &str = "<|endoftext|>";
-/// How CLIP's tokenizer cuts a text into words: special tokens, English contractions, runs of
-/// letters, single digits, runs of anything else (OpenAI's CLIP, `simple_tokenizer.py`).
-const WORDS: &str =
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+pub(crate) use self::build::{BERT, GPT2, ROBERTA, TokenizerFiles};
+pub(crate) use self::clean::Clean;
 
 /// A text as the text tower reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,37 +32,84 @@ impl Tokens {
     }
 }
 
-/// Files of which a family's tokenizer can be made.
+/// How a family's texts become token ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenizerFiles {
-    /// `tokenizer.json`, or CLIP's `vocab.json` and `merges.txt`.
-    WholeOrBpe,
-    /// `tokenizer.json`, which may have to be brought along.
-    Whole,
+pub(crate) struct TextRules {
+    /// What the tokenizer is made of.
+    pub(crate) files: TokenizerFiles,
+    /// What is done to a text before.
+    pub(crate) clean: Clean,
+    /// How a cleaned text is cut into words.
+    pub(crate) words: Words,
+    /// What stands behind a text that the tower wants padded.
+    pub(crate) padding: Padding,
+    /// What becomes of separators.
+    pub(crate) separators: Separators,
+    /// Fewest tokens that the tokenizer adds to a text.
+    pub(crate) least_added: usize,
 }
 
-impl TokenizerFiles {
-    /// Those of a directory.
+/// How a text is cut into words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// As the tokenizer's files say.
+    AsStored,
+    /// As open_clip's own tokenizer does, which reads nothing but the vocabulary: no special token
+    /// is found in a text. (Of that tokenizer's two, `<start_of_text>` and `<end_of_text>`, it
+    /// would be.)
+    OpenClip,
+    /// As msclap changes GPT-2's tokenizer: an exclamation mark is a token of its own everywhere.
+    Msclap,
+}
+
+/// Which token stands behind a text up to the context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// The one that the tokenizer's files name.
+    OfTokenizer,
+    /// The one of this id.
+    Id(u32),
+}
+
+/// What becomes of the separator at the end of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Separators {
+    Kept,
+    /// The id becomes 0, as in open_clip's `strip_sep_token`.
+    Zeroed,
+}
+
+impl TextRules {
+    /// A tokenizer that needs no rule of the family: it adds a start and an end token.
+    pub(crate) fn of(files: TokenizerFiles) -> Self {
+        Self {
+            files,
+            clean: Clean::AsIs,
+            words: Words::AsStored,
+            padding: Padding::OfTokenizer,
+            separators: Separators::Kept,
+            least_added: 2,
+        }
+    }
+
+    /// GPT-2's tokenizer as msclap uses it. The end token is part of the text, and of an empty one.
+    pub(crate) fn gpt2_of_msclap() -> Self {
+        Self {
+            clean: Clean::Ended,
+            words: Words::Msclap,
+            least_added: 0,
+            ..Self::of(TokenizerFiles::BroughtAlong(&GPT2))
+        }
+    }
+
+    /// The files of a directory that a tower's texts need.
     ///
     /// # Errors
     ///
     /// [`ModelError::MissingFile`].
-    pub(crate) fn find(self, directory: &Path) -> Result<Vec<PathBuf>> {
-        let whole = directory.join(TOKENIZER);
-        if whole.is_file() {
-            return Ok(vec![whole]);
-        }
-        let (vocab, merges) = (directory.join(VOCABULARY), directory.join(MERGES));
-        let purpose = match self {
-            Self::WholeOrBpe if vocab.is_file() && merges.is_file() => {
-                return Ok(vec![vocab, merges]);
-            }
-            Self::WholeOrBpe => "it (or vocab.json with merges.txt) turns texts into token ids",
-            Self::Whole => {
-                "it turns texts into token ids; where the checkpoint has none, roberta-base's is meant"
-            }
-        };
-        Err(ModelError::MissingFile { path: whole, purpose })
+    pub(crate) fn find(&self, directory: &Path, tower: &TextConfig) -> Result<Files> {
+        let padding = tower.is_padded() && self.padding == Padding::OfTokenizer;
+        self.files.find(directory, padding || self.separators == Separators::Zeroed)
     }
 }
 
@@ -80,34 +117,66 @@ impl TokenizerFiles {
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
+    clean: Clean,
+    /// Id that every text is padded to the context with.
+    padding: Option<u32>,
+    /// Id that becomes 0.
+    zeroed: Option<u32>,
     context: usize,
     vocabulary: usize,
-    files: Vec<PathBuf>,
+    path: PathBuf,
 }
 
 impl TextTokenizer {
-    /// Loads `tokenizer.json`, or builds CLIP's tokenizer from `vocab.json` and `merges.txt`.
+    /// Loads a tower's tokenizer.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Tokenizer`] where a file does not load.
-    pub(crate) fn load(files: Vec<PathBuf>, context: usize, vocabulary: usize) -> Result<Self> {
-        let (inner, added) = unpanicked(|| build(&files)).map_err(|e| {
-            // Which of two files is at fault, the library does not say.
-            let path = match files.as_slice() {
-                [whole] => whole.clone(),
-                _ => files[0].parent().unwrap_or(&files[0]).to_owned(),
-            };
-            ModelError::Tokenizer { path, reason: e.to_string() }
-        })?;
+    /// [`ModelError::Tokenizer`] where a file does not load or does not fit the rules.
+    pub(crate) fn load(files: &Files, rules: &TextRules, tower: &TextConfig) -> Result<Self> {
+        let path = files.path();
+        let failed = |reason: String| ModelError::Tokenizer { path: path.clone(), reason };
+        let built = unpanicked(|| files.build(rules.words)).map_err(|e| failed(e.to_string()))?;
+        let Built { inner, added, special } = built;
+        let (context, vocabulary) = (tower.context(), tower.vocabulary());
         // The start and the end token, which pooling and truncation count on.
-        if !(2..context).contains(&added) {
-            let reason = format!(
-                "it adds {added} special token(s) to a text, expected the start and the end token"
-            );
-            return Err(ModelError::Tokenizer { path: files[0].clone(), reason });
+        if !(rules.least_added..context).contains(&added) {
+            let expected = match rules.least_added {
+                0 => "fewer than the tower has positions",
+                1 => "the end token",
+                _ => "the start and the end token",
+            };
+            return Err(failed(format!(
+                "it adds {added} special token(s) to a text, expected {expected}"
+            )));
         }
-        Ok(Self { inner, context, vocabulary, files })
+        let named = |token: &str| {
+            special(token).map_err(|e| failed(format!("its {token} is asked for: {e}")))
+        };
+        let padding = match rules.padding {
+            _ if !tower.is_padded() => None,
+            Padding::Id(id) => Some(id),
+            Padding::OfTokenizer => Some(named("pad_token")?),
+        };
+        let zeroed = match rules.separators {
+            Separators::Kept => None,
+            Separators::Zeroed => Some(named("sep_token")?),
+        };
+        if let Some(padding) = padding.filter(|id| *id as usize >= vocabulary) {
+            return Err(failed(format!(
+                "its padding token has the id {padding}, the text tower {vocabulary} tokens"
+            )));
+        }
+        Ok(Self { inner, clean: rules.clean, padding, zeroed, context, vocabulary, path })
+    }
+
+    /// A text's ids as the tower reads them: padded to the context, if it is trained so.
+    pub fn padded(&self, tokens: &Tokens) -> Vec<u32> {
+        let mut ids = tokens.ids.clone();
+        if let Some(padding) = self.padding {
+            ids.resize(self.context, padding);
+        }
+        ids
     }
 
     /// Longest token sequence, start and end tokens included.
@@ -122,10 +191,11 @@ impl TextTokenizer {
     /// [`ModelError::TokenOutOfVocabulary`] where the tokenizer does not fit the text tower.
     pub fn tokenize(&self, text: &str) -> Result<Tokens> {
         let failed = |e: tokenizers::Error| ModelError::Tokenizer {
-            path: self.files[0].clone(),
+            path: self.path.clone(),
             reason: format!("{e} (for the text {text:?})"),
         };
-        let mut encoding = self.inner.encode(text, true).map_err(failed)?;
+        let cleaned = self.clean.apply(text);
+        let mut encoding = self.inner.encode(&*cleaned, true).map_err(failed)?;
         let untruncated_len = encoding.len();
         if untruncated_len > self.context {
             let mut cut = self.inner.clone();
@@ -134,9 +204,12 @@ impl TextTokenizer {
                 ..Default::default()
             }))
             .map_err(failed)?;
-            encoding = cut.encode(text, true).map_err(failed)?;
+            encoding = cut.encode(&*cleaned, true).map_err(failed)?;
         }
-        let ids = encoding.get_ids().to_vec();
+        let mut ids = encoding.get_ids().to_vec();
+        if let Some(zeroed) = self.zeroed {
+            ids.iter_mut().filter(|id| **id == zeroed).for_each(|id| *id = 0);
+        }
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
             return Err(ModelError::TokenOutOfVocabulary {
                 id: *id,
@@ -146,79 +219,4 @@ impl TextTokenizer {
         }
         Ok(Tokens { ids, untruncated_len })
     }
-}
-
-/// Turns a panic of the tokenizer library, which some malformed files cause, into an error.
-fn unpanicked<T>(f: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
-    // What `f` was building is dropped with the panic.
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
-        Err(format!("its parts do not fit each other, the tokenizer library panics: {text}").into())
-    })
-}
-
-/// The tokenizer, and the number of tokens that it makes of an empty text.
-fn build(files: &[PathBuf]) -> tokenizers::Result<(Tokenizer, usize)> {
-    let mut tokenizer = match files {
-        [vocab, merges] => from_vocabulary(vocab, merges)?,
-        [whole, ..] => from_json(whole)?,
-        [] => return Err("there are no files".into()),
-    };
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None)?;
-    let added = tokenizer.encode("", true)?.len();
-    Ok((tokenizer, added))
-}
-
-/// Reads `tokenizer.json` without its decoder: nothing here decodes, and the library panics on
-/// a decoder that it does not know.
-fn from_json(path: &Path) -> tokenizers::Result<Tokenizer> {
-    let mut json: Value = serde_json::from_slice(&std::fs::read(path)?)?;
-    if let Some(decoder) = json.get_mut("decoder") {
-        *decoder = Value::Null;
-    }
-    Tokenizer::from_bytes(json.to_string())
-}
-
-fn from_vocabulary(vocab: &Path, merges: &Path) -> tokenizers::Result<Tokenizer> {
-    let text = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| {
-            tokenizers::Error::from(format!("{} is not a valid Unicode path", path.display()))
-        })
-    };
-    let model = BPE::from_file(&text(vocab)?, &text(merges)?)
-        .unk_token(END.to_owned())
-        .end_of_word_suffix("</w>".to_owned())
-        .build()?;
-    let mut tokenizer = Tokenizer::new(model);
-    let special = |token: &str| {
-        tokenizer
-            .token_to_id(token)
-            .ok_or_else(|| tokenizers::Error::from(format!("vocab.json has no {token}")))
-    };
-    let (start, end) = (special(START)?, special(END)?);
-    tokenizer.add_special_tokens([START, END].map(|t| tokenizers::AddedToken::from(t, true)))?;
-    tokenizer.with_normalizer(Some(Normalizers::new(vec![
-        NFC.into(),
-        Replace::new(
-            tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".to_owned()),
-            " ",
-        )?
-        .into(),
-        Lowercase.into(),
-    ])))?;
-    tokenizer.with_pre_tokenizer(Some(PreTokenizers::new(vec![
-        Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true)?
-            .into(),
-        ByteLevel::new(false, true, true).into(),
-    ])));
-    tokenizer.with_post_processor(Some(
-        TemplateProcessing::builder()
-            .try_single(format!("{START} $A {END}"))
-            .map_err(tokenizers::Error::from)?
-            .special_tokens(vec![(START, start), (END, end)])
-            .build()?,
-    ));
-    Ok(tokenizer)
 }

@@ -69,7 +69,7 @@ fn cases() -> Vec<Case> {
         .filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with("clap-"))
         .collect();
     directories.sort();
-    assert!(directories.len() >= 13, "only {} fixtures", directories.len());
+    assert!(directories.len() >= 36, "only {} fixtures", directories.len());
     directories.into_iter().map(Case::load).collect()
 }
 

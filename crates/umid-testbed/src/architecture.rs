@@ -6,9 +6,7 @@ use umid_models::config::{
     Activation, ClipTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
     ProjectionConfig, ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
 };
-use umid_models::{
-    CropRounding, Filter, FrontEnd, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
-};
+use umid_models::{Filter, FrontEnd, ImageConvention, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize};
 
 use crate::photo::ImageSize;
 use crate::recording::{CLIP_RATE, CLIP_SAMPLES, Medium};
@@ -240,8 +238,8 @@ fn preprocessing(image_size: ImageSize) -> Preprocess {
         resize: Resize::ShortestEdge(image_size.side()),
         filter: Filter::Bicubic,
         crop: Some(image_size.side()),
-        crop_rounding: CropRounding::Down,
-        transparency: Transparency::OverWhite,
+        fill: 0,
+        convention: ImageConvention::Transformers,
         mean: OPENAI_MEAN,
         std: OPENAI_STD,
     }

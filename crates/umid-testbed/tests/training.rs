@@ -97,6 +97,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
         TextConfig::Roberta(text) => {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
         }
+        other => panic!("no architecture here has {other:?}"),
     }
     match config.input.as_mut().expect("an input tower") {
         InputConfig::Vit(image) => small(&mut image.transformer),

@@ -13,8 +13,7 @@ use umid_models::config::{
 };
 use umid_models::save::save;
 use umid_models::{
-    CropRounding, Filter, FrontEnd, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
-    Transparency,
+    Filter, FrontEnd, ImageConvention, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
 };
 use umid_testbed::{
     CaptionTokenizer, InputStatistics, NameLists, TokenizerFamily, TokenizerParams, World,
@@ -200,8 +199,8 @@ fn pixels() -> FrontEnd {
         resize: Resize::ShortestEdge(224),
         filter: Filter::Bicubic,
         crop: Some(224),
-        crop_rounding: CropRounding::Down,
-        transparency: Transparency::OverWhite,
+        fill: 0,
+        convention: ImageConvention::Transformers,
         mean: OPENAI_MEAN,
         std: OPENAI_STD,
     })

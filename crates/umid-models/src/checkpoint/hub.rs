@@ -75,6 +75,24 @@ fn snapshot_in(cache: &Path, text: &str, repository: &Repository) -> Result<Path
     if is_hash && directory.is_dir() { Ok(directory) } else { Err(missing()) }
 }
 
+/// A file of the first of these repositories that the cache has it of, on their main branches. A
+/// name without an organisation is one of the hub's oldest repositories.
+pub(crate) fn cached_file(repositories: &[&str], file: &str) -> Option<PathBuf> {
+    let cache = cache(|name| std::env::var_os(name).map(PathBuf::from));
+    cached_file_in(&cache, repositories, file)
+}
+
+fn cached_file_in(cache: &Path, repositories: &[&str], file: &str) -> Option<PathBuf> {
+    repositories.iter().find_map(|name| {
+        let folder = cache.join(format!("models--{}", name.replace('/', "--")));
+        let commit = std::fs::read_to_string(folder.join("refs").join(MAIN)).ok()?;
+        let commit = commit.trim();
+        let is_hash = !commit.is_empty() && commit.chars().all(|c| c.is_ascii_hexdigit());
+        let path = folder.join("snapshots").join(commit).join(file);
+        (is_hash && path.is_file()).then_some(path)
+    })
+}
+
 /// Where the cache is, by the environment.
 fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     let given = |name: &str| variable(name).filter(|path| !path.as_os_str().is_empty());
@@ -113,6 +131,27 @@ mod tests {
             "o rg/name",
         ] {
             assert!(Repository::parse(path).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_found_by_either_name_of_its_repository() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let names = ["roberta-base", "FacebookAI/roberta-base"];
+        assert_eq!(cached_file_in(cache.path(), &names, "tokenizer.json"), None);
+        for folder in ["models--FacebookAI--roberta-base", "models--roberta-base"] {
+            let folder = cache.path().join(folder);
+            let snapshot = folder.join("snapshots").join(COMMIT);
+            std::fs::create_dir_all(&snapshot).expect("a folder");
+            std::fs::create_dir_all(folder.join("refs")).expect("a folder");
+            std::fs::write(folder.join("refs/main"), COMMIT).expect("a reference");
+            assert_ne!(
+                cached_file_in(cache.path(), &names, "tokenizer.json"),
+                Some(snapshot.join("tokenizer.json"))
+            );
+            std::fs::write(snapshot.join("tokenizer.json"), "{}").expect("a tokenizer");
+            let found = cached_file_in(cache.path(), &names, "tokenizer.json");
+            assert_eq!(found, Some(snapshot.join("tokenizer.json")));
         }
     }
 

@@ -25,6 +25,7 @@ use crate::{ModelError, Result};
 pub(crate) use self::digest::digest;
 pub(crate) use self::files::{TRANSFORMERS, WEIGHTS, WeightFiles};
 pub(crate) use self::found::Found;
+pub(crate) use self::hub::cached_file;
 pub(crate) use self::section::{Section, default_hint};
 pub(crate) use self::stored::{Stored, View};
 pub(crate) use self::table::Table;
@@ -131,14 +132,10 @@ impl Checkpoint {
     ///
     /// [`ModelError::NonFiniteWeight`], and those of [`Checkpoint::take_stored`].
     pub(crate) fn take(&self, name: &str, view: View, shape: &[usize]) -> Result<Vec<f32>> {
-        let values = self.take_stored(name, view, shape)?.into_values()?;
-        Ok(match (view, shape) {
-            (View::Transposed, &[rows, columns]) => transpose(&values, columns, rows),
-            _ => values,
-        })
+        self.take_stored(name, view, shape)?.into_values()
     }
 
-    /// Takes a tensor without reading it. Its values come in the order of the file.
+    /// Takes a tensor without reading it, unless rows and columns are to be exchanged.
     ///
     /// # Errors
     ///
@@ -146,6 +143,7 @@ impl Checkpoint {
     /// [`ModelError::UnsupportedDtype`], [`ModelError::Io`] and [`ModelError::Pickle`].
     pub(crate) fn take_stored(&self, name: &str, view: View, shape: &[usize]) -> Result<Stored> {
         let entry = self.claim(name, view, shape)?;
+        let view = (view, entry.shape.as_slice());
         Stored::open(&entry.place, entry.dtype, view, &self.directory, name.to_owned())
     }
 
@@ -166,6 +164,7 @@ impl Checkpoint {
             (View::Third(_), [rows, rest @ ..]) => {
                 std::iter::once(3 * rows).chain(rest.iter().copied()).collect()
             }
+            (View::ColumnThird(_), &[rows, columns]) => vec![columns, 3 * rows],
             _ => shape.to_vec(),
         };
         if entry.shape != expected {
@@ -222,7 +221,7 @@ impl Checkpoint {
         let mut entries = self.entries();
         let entry = entries.get_mut(name).ok_or_else(|| self.missing(name))?;
         let bits = match view {
-            View::Third(part) => 1 << part,
+            View::Third(part) | View::ColumnThird(part) => 1 << part,
             View::Whole | View::Transposed => ALL_THIRDS,
         };
         if entry.taken & bits != 0 {

@@ -16,6 +16,7 @@ use memmap2::{Mmap, MmapOptions};
 use rayon::prelude::*;
 use safetensors::Dtype;
 
+use super::transpose;
 use crate::{ModelError, Result};
 
 /// Numbers that one core decodes together where a whole tensor is wanted.
@@ -30,6 +31,9 @@ pub(crate) enum View {
     Third(usize),
     /// A matrix with rows and columns exchanged.
     Transposed,
+    /// The `k`-th of three equal groups of columns, with rows and columns exchanged: query, key and
+    /// value in a fused matrix of GPT-2, which stores `[input, output]`.
+    ColumnThird(usize),
 }
 
 /// Where a tensor's bytes are.
@@ -113,7 +117,7 @@ impl Stored {
     pub(crate) fn open(
         place: &Place,
         dtype: Dtype,
-        view: View,
+        (view, shape): (View, &[usize]),
         directory: &Path,
         name: String,
     ) -> Result<Self> {
@@ -139,12 +143,31 @@ impl Stored {
         };
         let part = match view {
             View::Third(part) => part * (all / 3)..(part + 1) * (all / 3),
-            View::Whole | View::Transposed => 0..all,
+            View::Whole | View::Transposed | View::ColumnThird(_) => 0..all,
         };
-        Ok(Self { bytes, part, number, spoilt: AtomicBool::new(false), directory, name })
+        let stored = Self { bytes, part, number, spoilt: AtomicBool::new(false), directory, name };
+        match (view, shape) {
+            (View::Transposed, &[rows, columns]) => stored.transposed(rows, columns, 0..columns),
+            (View::ColumnThird(part), &[rows, columns]) => {
+                let third = columns / 3;
+                stored.transposed(rows, columns, part * third..(part + 1) * third)
+            }
+            _ => Ok(stored),
+        }
     }
 
-    /// All numbers, in the order of the file.
+    /// Some columns of a matrix as the rows of another. Its numbers are read.
+    fn transposed(self, rows: usize, columns: usize, range: Range<usize>) -> Result<Self> {
+        let (directory, name) = (self.directory.clone(), self.name.clone());
+        let values = transpose(&self.into_values()?, rows, columns);
+        let values = &values[range.start * rows..range.end * rows];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (part, number) = (0..bytes.len(), Number::F32);
+        let (bytes, spoilt) = (Bytes::Read(bytes), AtomicBool::new(false));
+        Ok(Self { bytes, part, number, spoilt, directory, name })
+    }
+
+    /// All numbers of the view.
     ///
     /// # Errors
     ///
@@ -297,7 +320,8 @@ mod tests {
         std::fs::write(file.path(), &bytes).expect("bytes");
         let open = Arc::new(OpenFile::open(file.path()).expect("open"));
         let place = Place::Mapped(open, first..bytes.len());
-        Stored::open(&place, dtype, view, Path::new("model"), "w".to_owned()).expect("stored")
+        Stored::open(&place, dtype, (view, &[]), Path::new("model"), "w".to_owned())
+            .expect("stored")
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// `ClapModel` of transformers.
@@ -52,7 +52,8 @@ impl Family for Clap {
         files.extend(weights.all());
         let front_end = FrontEnd::Audio(log_mel);
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        let texts = TextRules::of(TokenizerFiles::Whole);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -61,10 +62,6 @@ impl Family for Clap {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &LOGIT_SCALES
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::Whole
     }
 
     /// A model that fuses features, or cuts texts before its positions end, can be read and not

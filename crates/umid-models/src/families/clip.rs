@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Family, Names, Opened, as_described, check};
+use super::{Family, Names, Opened, as_described, check, image_processor};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
     VitConfig,
 };
-use crate::front_end::{CropRounding, Filter, FrontEnd, Preprocess, Resize, Transparency};
+use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::{TextRules, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// The configuration's file name.
@@ -29,15 +29,13 @@ pub(super) const PROCESSOR: &str = "processor_config.json";
 /// `eos_token_id` of configurations written before it was fixed; pooling then goes by the
 /// largest id (transformers pull request 24773).
 const LEGACY_EOS: usize = 2;
-/// Value of `resample` in a preprocessor configuration: Pillow's filter numbers.
-const PILLOW_BILINEAR: usize = 2;
-const PILLOW_BICUBIC: usize = 3;
 
-/// Longest side that images are resized or cropped to.
-const MAX_SIDE: usize = 1 << 14;
+/// The `model_type` of MetaCLIP 2, which is CLIP with another tokenizer, whose end token really has
+/// the id 2.
+const META_CLIP_2: &str = "metaclip_2";
 
 /// Buffers of older checkpoints that only count positions.
-const POSITION_IDS: [&str; 2] =
+pub(super) const POSITION_IDS: [&str; 2] =
     ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"];
 
 /// `CLIPModel` of transformers.
@@ -49,14 +47,13 @@ impl Family for Clip {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.model_type().as_deref() == Some("clip")
+        matches!(found.model_type().as_deref(), Some("clip" | META_CLIP_2))
     }
 
     fn open(&self, found: &Found) -> Result<Opened> {
         let path = found.path(CONFIG);
         let (config, defaulted) = read_config(&path)?;
-        let (preprocess_path, section) = preprocessor(found)?;
-        let front_end = FrontEnd::Image(read_preprocess(&section)?);
+        let (front_end, preprocess_path) = image_front_end(found)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, defaulted)?;
         for name in POSITION_IDS {
@@ -65,7 +62,8 @@ impl Family for Clip {
         let mut files = vec![path, preprocess_path];
         files.extend(weights.all());
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        let texts = TextRules::of(TokenizerFiles::WholeOrBpe);
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -74,10 +72,6 @@ impl Family for Clip {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
@@ -101,7 +95,7 @@ impl Family for Clip {
                 FrontEnd::Image(preprocess),
             ) => Some(vec![
                 (CONFIG, config_json(config.embedding_dim, text, image, precision)),
-                (PREPROCESSOR, preprocess_json(preprocess)),
+                (PREPROCESSOR, image_processor::to_json(preprocess)),
             ]),
             _ => None,
         }
@@ -128,28 +122,45 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
     let mut top = Section::read(path)?;
     let mut text = tower_section(&top, "text_config")?;
     let mut vision = tower_section(&top, "vision_config")?;
+    let legacy = top.optional_text("model_type")? != Some(META_CLIP_2);
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", 512)?,
-        text: TextConfig::Clip(ClipTextConfig::clip(
-            text.count_or("vocab_size", 49_408)?,
-            text.count_or("max_position_embeddings", 77)?,
-            pooling(&mut text)?,
-            transformer(&mut text, 512, 8, 2_048)?,
-        )),
-        input: Some(InputConfig::Vit(VitConfig {
-            channels: vision.count_or("num_channels", 3)?,
-            ..VitConfig::clip(
-                vision.count_or("image_size", 224)?,
-                vision.count_or("patch_size", 32)?,
-                transformer(&mut vision, 768, 12, 3_072)?,
-            )
-        })),
+        text: TextConfig::Clip(self::text(&mut text, legacy)?),
+        input: Some(vit(&mut vision)?),
     };
     let mut defaulted = top.into_defaulted();
     defaulted.extend(text.into_defaulted());
     defaulted.extend(vision.into_defaulted());
     check(&config, path, &defaulted)?;
     Ok((config, defaulted))
+}
+
+/// CLIP's text tower. `legacy` is whether an end token of [`LEGACY_EOS`] means the largest id.
+pub(super) fn text(text: &mut Section, legacy: bool) -> Result<ClipTextConfig> {
+    Ok(ClipTextConfig::clip(
+        text.count_or("vocab_size", 49_408)?,
+        text.count_or("max_position_embeddings", 77)?,
+        pooling(text, legacy)?,
+        transformer(text, 512, 8, 2_048)?,
+    ))
+}
+
+/// CLIP's image tower.
+pub(super) fn vit(vision: &mut Section) -> Result<InputConfig> {
+    Ok(InputConfig::Vit(VitConfig {
+        channels: vision.count_or("num_channels", 3)?,
+        ..VitConfig::clip(
+            vision.count_or("image_size", 224)?,
+            vision.count_or("patch_size", 32)?,
+            transformer(vision, 768, 12, 3_072)?,
+        )
+    }))
+}
+
+/// How images are prepared, and the file that says it.
+pub(super) fn image_front_end(found: &Found) -> Result<(FrontEnd, PathBuf)> {
+    let (path, section) = image_processor::find(found)?;
+    Ok((FrontEnd::Image(image_processor::read(&section, "CLIP")?), path))
 }
 
 /// A tower's section. Older files give it twice, and transformers then lets the second,
@@ -159,10 +170,10 @@ fn tower_section(top: &Section, key: &str) -> Result<Section> {
     if top.get(&second).is_some() { top.section(&second) } else { top.section(key) }
 }
 
-fn pooling(text: &mut Section) -> Result<Pooling> {
+fn pooling(text: &mut Section, legacy: bool) -> Result<Pooling> {
     const KEY: &str = "eos_token_id";
     let eos = text.count_or(KEY, 49_407)?;
-    if eos == LEGACY_EOS {
+    if legacy && eos == LEGACY_EOS {
         return Ok(Pooling::LargestId);
     }
     let id = u32::try_from(eos);
@@ -190,100 +201,6 @@ fn transformer(
         },
         layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
         layer_scale: false,
-    })
-}
-
-/// The image processor's file, and the part of it that counts.
-fn preprocessor(found: &Found) -> Result<(PathBuf, Section)> {
-    let path = found.path(PREPROCESSOR);
-    if path.is_file() {
-        let section = Section::read(&path)?;
-        return Ok((path, section));
-    }
-    let processor = found.path(PROCESSOR);
-    if processor.is_file() {
-        let section = Section::read(&processor)?.section("image_processor")?;
-        return Ok((processor, section));
-    }
-    Err(ModelError::MissingFile {
-        path,
-        purpose: "it says how images are resized, cropped and normalised",
-    })
-}
-
-fn read_preprocess(section: &Section) -> Result<Preprocess> {
-    let side = |key: &str, names: &[&str]| -> Result<Option<(usize, usize)>> {
-        let Some(found) = section.get(key) else { return Ok(None) };
-        let (height, width) = if found.is_object() {
-            let inner = section.section(key)?;
-            match names.iter().find(|n| inner.get(n).is_some()) {
-                Some(edge) => (inner.count(edge)?, inner.count(edge)?),
-                None => (inner.count("height")?, inner.count("width")?),
-            }
-        } else {
-            (section.count(key)?, section.count(key)?)
-        };
-        if [height, width].iter().all(|n| (1..=MAX_SIDE).contains(n)) {
-            Ok(Some((height, width)))
-        } else {
-            Err(section.invalid(key, found, &format!("sides of 1 to {MAX_SIDE} pixels")))
-        }
-    };
-    let enabled = |key: &str| Ok::<_, ModelError>(section.optional_flag(key)?.unwrap_or(true));
-    let resize = if enabled("do_resize")? {
-        let shortest_edge = match section.get("size") {
-            Some(Value::Object(size)) => size.contains_key("shortest_edge"),
-            _ => true,
-        };
-        let (height, width) =
-            side("size", &["shortest_edge"])?.ok_or_else(|| section.missing("size"))?;
-        if shortest_edge { Resize::ShortestEdge(height) } else { Resize::Exact { height, width } }
-    } else {
-        Resize::None
-    };
-    let crop = if enabled("do_center_crop")? {
-        let (height, width) =
-            side("crop_size", &[])?.ok_or_else(|| section.missing("crop_size"))?;
-        if height != width {
-            let found = Value::from(format!("{height}x{width}"));
-            return Err(section.invalid("crop_size", &found, "a square"));
-        }
-        Some(height)
-    } else {
-        None
-    };
-    let filter = match section.optional_count("resample")? {
-        None | Some(PILLOW_BICUBIC) => Filter::Bicubic,
-        Some(PILLOW_BILINEAR) => Filter::Bilinear,
-        Some(other) => {
-            let found = Value::from(other);
-            return Err(section.invalid("resample", &found, "2 (bilinear) or 3 (bicubic)"));
-        }
-    };
-    if !enabled("do_rescale")? {
-        let found = Value::from(false);
-        return Err(section.invalid("do_rescale", &found, "true"));
-    }
-    let (mean, std) = if enabled("do_normalize")? {
-        (
-            section.optional_rgb("image_mean")?.ok_or_else(|| section.missing("image_mean"))?,
-            section.optional_rgb("image_std")?.ok_or_else(|| section.missing("image_std"))?,
-        )
-    } else {
-        ([0.0; 3], [1.0; 3])
-    };
-    if let Some(std) = std.iter().find(|s| !s.is_normal() || **s < 0.0) {
-        let found = Value::from(*std);
-        return Err(section.invalid("image_std", &found, "positive numbers"));
-    }
-    Ok(Preprocess {
-        resize,
-        filter,
-        crop,
-        crop_rounding: CropRounding::Down,
-        transparency: Transparency::OverWhite,
-        mean,
-        std,
     })
 }
 
@@ -327,28 +244,5 @@ fn transformer_json(config: &TransformerConfig, model_type: &str) -> Value {
         "num_attention_heads": config.heads,
         "hidden_act": config.activation.transformers_name(),
         "layer_norm_eps": config.layer_norm_epsilon,
-    })
-}
-
-/// The contents of `preprocessor_config.json`.
-fn preprocess_json(preprocess: &Preprocess) -> Value {
-    let size = match preprocess.resize {
-        Resize::None => Value::Null,
-        Resize::ShortestEdge(edge) => json!({ "shortest_edge": edge }),
-        Resize::Exact { height, width } => json!({ "height": height, "width": width }),
-    };
-    json!({
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": true,
-        "do_resize": preprocess.resize != Resize::None,
-        "size": size,
-        "resample": match preprocess.filter { Filter::Bilinear => 2, Filter::Bicubic => 3 },
-        "do_center_crop": preprocess.crop.is_some(),
-        "crop_size": preprocess.crop.map(|side| json!({ "height": side, "width": side })),
-        "do_rescale": true,
-        "rescale_factor": 1.0 / 255.0,
-        "do_normalize": true,
-        "image_mean": preprocess.mean,
-        "image_std": preprocess.std,
     })
 }

@@ -4,9 +4,14 @@
 //! [`FrontEnd`], and says what its files call a tensor. Adding one is its file and one line in
 //! [`FAMILIES`]. Which family a path is opened with is decided here, in [`recognise`].
 
+mod audio;
+mod bert_clip;
 mod clap;
 mod clip;
+mod clip_text;
+mod image_processor;
 mod laion_clap;
+mod msclap;
 mod open_clip;
 
 use std::path::{Path, PathBuf};
@@ -20,14 +25,24 @@ use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::TextRules;
 use crate::towers::within;
 use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 5] =
-    [&clip::Clip, &clap::Clap, &open_clip::OpenClip, &laion_clap::LaionClap, &open_clip::Bare];
+pub(crate) const FAMILIES: [&dyn Family; 10] = [
+    &clip::Clip,
+    &clip_text::ClipText,
+    &bert_clip::ChineseClip,
+    &bert_clip::AltClip,
+    &bert_clip::DualEncoder,
+    &clap::Clap,
+    &open_clip::OpenClip,
+    &laion_clap::LaionClap,
+    &msclap::Msclap,
+    &open_clip::Bare,
+];
 
 /// What a family makes of what a path holds.
 pub(crate) struct Opened {
@@ -35,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) front_end: FrontEnd,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) names: Names,
+    /// How texts become token ids.
+    pub(crate) texts: TextRules,
     /// Every file that was read, for the digest.
     pub(crate) files: Vec<PathBuf>,
     /// What was inferred and assumed; the files are added when all of them are known.
@@ -82,9 +99,6 @@ pub(crate) trait Family: Sync {
 
     /// Names of the logarithms of the factors on cosines. The first is the model's.
     fn logit_scales(&self) -> &'static [&'static str];
-
-    /// Files of which the tokenizer can be made.
-    fn tokenizer(&self) -> TokenizerFiles;
 
     /// Name of the file that a written model's weights are in.
     fn weights_file(&self) -> &'static str {

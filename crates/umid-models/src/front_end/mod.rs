@@ -8,9 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use self::audio::{FLOOR_DECIBELS, LogMel};
-pub use self::image::{
-    CropRounding, Filter, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize, Transparency,
-};
+pub use self::image::{Filter, ImageConvention, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize};
 use crate::{ModelError, Result};
 
 /// Seed of the pieces that are cut out of a long sound where none is given.

@@ -37,6 +37,21 @@ impl Activation {
         }
     }
 
+    /// What [`Activation::of_transformers`] takes.
+    pub(crate) const NAMES_OF_TRANSFORMERS: &str =
+        "`gelu`, `quick_gelu`, `gelu_pytorch_tanh`, `gelu_new` or `relu`";
+
+    /// The activation of transformers' name.
+    pub(crate) fn of_transformers(name: &str) -> Option<Self> {
+        match name {
+            "quick_gelu" => Some(Self::QuickGelu),
+            "gelu" => Some(Self::Gelu),
+            "gelu_pytorch_tanh" | "gelu_new" => Some(Self::GeluTanh),
+            "relu" => Some(Self::Relu),
+            _ => None,
+        }
+    }
+
     pub(crate) fn kernel(self) -> umid_kernels::Activation {
         match self {
             Self::QuickGelu => umid_kernels::Activation::QuickGelu,

@@ -183,6 +183,18 @@ impl Transformer {
         self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, mask))
     }
 
+    /// The stream of all tokens before the norm that the last block of a post-norm stack ends with.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch * tokens, width]`
+    pub(crate) fn forward_before_norm(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+        let (last, layers) = self.layers.split_last().expect("burn's blocks, at least one");
+        let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None));
+        let hidden = normed(&last.norm1, hidden.clone() + last.attended(hidden, batch, None));
+        hidden.clone() + last.perceptron(hidden)
+    }
+
     /// The norm that the last block of a post-norm stack ends with.
     pub(crate) fn last_norm(&self) -> Option<&LayerNorm> {
         self.layers.last().filter(|layer| layer.order == NormOrder::After).map(|layer| &layer.norm2)

@@ -180,7 +180,8 @@ mod tests {
 
     /// Relative to the largest value: f32 round-off in another order of summation.
     const TOLERANCE: f32 = 1e-5;
-    const FIXTURES: [&str; 12] = [
+    const FIXTURES: [&str; 13] = [
+        "openclip-siglip-text",
         "hf-sharded",
         "hf-f16",
         "openclip-gelu",

@@ -21,6 +21,8 @@ pub struct LatentPoolConfig {
     pub heads: usize,
     /// Width of the perceptron's hidden layer.
     pub mlp_width: usize,
+    /// Between the perceptron's layers.
+    pub activation: Activation,
 }
 
 /// The token that asks, and what becomes of its answer.
@@ -36,6 +38,8 @@ pub(crate) struct LatentPool {
     fc1: Linear,
     fc2: Linear,
     heads: usize,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl LatentPool {
@@ -55,6 +59,7 @@ impl LatentPool {
             fc1: linear(width, config.mlp_width),
             fc2: linear(config.mlp_width, width),
             heads: config.heads,
+            activation: config.activation,
         }
     }
 
@@ -87,7 +92,7 @@ impl LatentPool {
         let options = AttentionModuleOptions::default();
         let answer = attention(query, part(0), part(1), None, None, options);
         let pooled = self.output.forward(answer.reshape([batch, width]));
-        let inner = Activation::Gelu.apply(self.fc1.forward(normed(&self.norm, pooled.clone())));
+        let inner = self.activation.apply(self.fc1.forward(normed(&self.norm, pooled.clone())));
         pooled + self.fc2.forward(inner)
     }
 

@@ -52,7 +52,7 @@ pub enum BranchNorm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Perceptron {
-    /// Two layers with a GELU between them.
+    /// Two layers with an activation between them.
     Plain,
     /// Two layers side by side, of which one gates the other through a SiLU, a norm and a last
     /// layer.
@@ -78,6 +78,8 @@ pub struct VitBlockConfig {
     pub attention_norm: bool,
     /// The perceptron.
     pub perceptron: Perceptron,
+    /// Between the layers of a plain perceptron.
+    pub activation: Activation,
     /// Whether each branch is multiplied with a learnt factor per column.
     pub layer_scale: bool,
     /// Attention scores by how far two patches lie apart.
@@ -254,7 +256,7 @@ impl VitBlock {
     fn perceptron(&self, source: Tensor<2>) -> Tensor<2> {
         let inner = match self.fc1.as_slice() {
             [gate, gated] => silu(gate.forward(source.clone())) * gated.forward(source),
-            layers => Activation::Gelu.apply(layers[0].forward(source)),
+            layers => self.config.activation.apply(layers[0].forward(source)),
         };
         self.fc2.forward(match &self.inner_norm {
             Some(norm) => normed(norm, inner),
@@ -310,7 +312,7 @@ impl VitBlock {
         let perceptron = umid_kernels::Body::Perceptron {
             fc1: fc1.linear(),
             fc2: fc2.linear(),
-            activation: Activation::Gelu.kernel(),
+            activation: self.config.activation.kernel(),
         };
         let branches = [
             umid_kernels::Branch { norm: norm(0), body: attention },

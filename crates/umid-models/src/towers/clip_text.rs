@@ -6,7 +6,8 @@
 //!
 //! What the calibrated score takes from this tower: the state is the residual stream at the pooled
 //! position, before the last norm; the response is that state, centred and multiplied by the last
-//! norm's gain, through the head without its bias.
+//! norm's gain, through the head without its bias. If the head is a small network, the response is
+//! the network's; see [`nn::projection`](crate::nn::projection).
 
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{Invalid, TextConfigOf, TextModule, TextOutput, TransformerConfig, embedded, within};
 use crate::Result;
 use crate::nn::block::{Attend, Transformer, rows_at};
+use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Visitor};
 
 /// Where the tower's tensors are in the Hugging Face layout.
@@ -76,6 +78,9 @@ pub enum Pooling {
     First,
     /// The last position: the class token, or that of the padded sequence.
     Last,
+    /// One before the number of ids that are not this one. msclap finds the end token so: the
+    /// padding's id is 0. A text that holds the padding's token is read as many tokens earlier.
+    LastByCountWithout(u32),
 }
 
 impl Pooling {
@@ -89,6 +94,9 @@ impl Pooling {
             }
             Self::First => 0,
             Self::Last => ids.len().saturating_sub(1),
+            Self::LastByCountWithout(padding) => {
+                ids.iter().filter(|id| **id != padding).count().saturating_sub(1)
+            }
         }
     }
 }
@@ -103,6 +111,8 @@ pub enum Head {
     LinearWithBias,
     /// Nothing: the joint space is as wide as the tower.
     None,
+    /// A small network.
+    Projection(ProjectionConfig),
 }
 
 impl ClipTextConfig {
@@ -143,8 +153,12 @@ impl TextConfigOf for ClipTextConfig {
             TextAttention::ClassToken { .. } => (Attend::Masked, 1),
         };
         let positions = self.context + class_tokens;
-        let projection =
-            (self.head != Head::None).then(|| visit::empty([width, embedding_dim], device));
+        let matrix = matches!(self.head, Head::Linear | Head::LinearWithBias);
+        let network = match self.head {
+            Head::Projection(config) => Some(Projection::new(width, embedding_dim, config, device)),
+            Head::Linear | Head::LinearWithBias | Head::None => None,
+        };
+        let projection = matrix.then(|| visit::empty([width, embedding_dim], device));
         let bias =
             (self.head == Head::LinearWithBias).then(|| visit::empty([embedding_dim], device));
         ClipText {
@@ -155,6 +169,7 @@ impl TextConfigOf for ClipTextConfig {
             final_layer_norm: visit::layer_norm(width, self.transformer.layer_norm_epsilon, device),
             text_projection: projection,
             text_projection_bias: bias,
+            network,
             pooling: self.pooling,
             attention: self.attention,
         }
@@ -219,6 +234,8 @@ pub struct ClipText {
     text_projection: Option<Param<Tensor<2>>>,
     /// `[embedding_dim]`.
     text_projection_bias: Option<Param<Tensor<1>>>,
+    /// In place of both.
+    network: Option<Projection>,
     #[module(skip)]
     pooling: Pooling,
     #[module(skip)]
@@ -241,8 +258,11 @@ impl TextModule for ClipText {
         if let Some(projection) = &mut self.text_projection {
             visitor.transposed("text_projection.weight", projection)?;
         }
-        match &mut self.text_projection_bias {
-            Some(bias) => visitor.plain("text_projection.bias", bias),
+        if let Some(bias) = &mut self.text_projection_bias {
+            visitor.plain("text_projection.bias", bias)?;
+        }
+        match &mut self.network {
+            Some(network) => network.describe(visitor, "text_projection"),
             None => Ok(()),
         }
     }
@@ -298,6 +318,9 @@ impl ClipText {
     /// - state: `[batch, width]`
     /// - output: `[batch, embedding_dim]`, twice
     fn embed(&self, state: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        if let Some(network) = &self.network {
+            return network.forward_with_response(self.final_layer_norm.forward(state));
+        }
         let project = |hidden: Tensor<2>| match &self.text_projection {
             Some(projection) => hidden.matmul(projection.val()),
             None => hidden,
@@ -342,6 +365,7 @@ mod tests {
         assert_eq!(Pooling::FirstOf(7).position(&[3, 9, 4]), 0);
         assert_eq!(Pooling::First.position(&[3, 9, 4]), 0);
         assert_eq!(Pooling::Last.position(&[3, 9, 4]), 2);
+        assert_eq!(Pooling::LastByCountWithout(0).position(&[3, 0, 9, 4, 0, 0]), 2);
     }
 
     #[test]

@@ -5,14 +5,18 @@
 //! [`nn::visit`](crate::nn::visit)); and a forward pass. Adding one is its file and one line in
 //! [`text_towers`] or [`input_towers`].
 
+mod bert;
 mod clip_text;
 mod cnn14;
 mod convnext;
 mod fastvit;
 mod fusion;
 mod htsat;
+mod m2m100;
 mod resnet;
 mod roberta;
+mod t5;
+mod text_head;
 mod timm_vit;
 mod vit;
 
@@ -21,14 +25,18 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
+pub use bert::{Bert, BertConfig, EncoderPooling};
 pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use convnext::{ConvNext, ConvNextConfig};
 pub use fastvit::{FastVit, FastVitConfig, FastVitStageConfig, Mixer};
 pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
+pub use m2m100::{M2m100, M2m100Config};
 pub use resnet::{Resnet, ResnetConfig};
 pub use roberta::{Roberta, RobertaConfig};
+pub use t5::{T5, T5Config};
+pub use text_head::TextHead;
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
 pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
 
@@ -296,6 +304,12 @@ text_towers! {
     Clip(ClipTextConfig => ClipText),
     /// CLAP's.
     Roberta(RobertaConfig => Roberta),
+    /// BERT, RoBERTa and XLM-RoBERTa.
+    Bert(BertConfig => Bert),
+    /// mT5's encoder.
+    T5(T5Config => T5),
+    /// NLLB's encoder.
+    M2m100(M2m100Config => M2m100),
 }
 
 input_towers! {

@@ -19,7 +19,7 @@ const PREFIX: &str = "text_model";
 /// Start, text and end.
 const MIN_CONTEXT: usize = 3;
 
-const BLOCK: BlockNames = BlockNames {
+pub(super) const BLOCK: BlockNames = BlockNames {
     norm1: "attention.output.LayerNorm",
     qkv: ["attention.self.query", "attention.self.key", "attention.self.value"],
     output: "attention.output.dense",
@@ -153,13 +153,8 @@ impl TextModule for Roberta {
 
     /// The state is the first token's, in the last layer, before that layer's last norm.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
-        let (batch, tokens) = (ids.len(), ids[0].len());
-        let words = self.tables.words.val();
-        let width = words.dims()[1];
-        let hidden = embedded(words, ids);
-        let positions = self.tables.positions.val().narrow(0, 0, tokens).unsqueeze_dim(0);
-        let hidden = self.norm.forward((hidden + positions).reshape([batch * tokens, width]));
-        let state = self.encoder.forward_at(hidden, &vec![0; batch]);
+        let hidden = self.norm.forward(self.tables.placed(ids));
+        let state = self.encoder.forward_at(hidden, &vec![0; ids.len()]);
         let last_norm = self.encoder.last_norm().expect("at least one layer");
         let pooled = self.pooler.forward(last_norm.forward(state.clone())).tanh();
         let (embedding, response) = self.projection.forward_with_response(pooled);
@@ -169,20 +164,28 @@ impl TextModule for Roberta {
 
 /// The embedding tables.
 #[derive(Module, Debug)]
-struct Tables {
+pub(super) struct Tables {
     /// Words, with the embedding of the one token type that texts have added to each:
     /// `[vocabulary, width]`.
-    words: Param<Tensor<2>>,
+    pub(super) words: Param<Tensor<2>>,
     /// `[context, width]`; the reference's rows for padding are left out.
-    positions: Param<Tensor<2>>,
+    pub(super) positions: Param<Tensor<2>>,
     /// Rows of the position table that belong to no text.
-    skipped: usize,
+    pub(super) skipped: usize,
     /// Rows of the reference's table of token types; all but the first are unused.
-    token_types: usize,
+    pub(super) token_types: usize,
 }
 
 impl Tables {
-    fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
+    /// Tokens with their positions, before the norm: `[batch * tokens, width]`.
+    pub(super) fn placed(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+        let hidden = embedded(self.words.val(), ids);
+        let [batch, tokens, width] = hidden.dims();
+        let positions = self.positions.val().narrow(0, 0, tokens).unsqueeze_dim(0);
+        (hidden + positions).reshape([batch * tokens, width])
+    }
+
+    pub(super) fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
         let embeddings = format!("{PREFIX}.embeddings");
         for buffer in ["position_ids", "token_type_ids"] {
             visitor.unused(&format!("{embeddings}.{buffer}"));

@@ -27,8 +27,6 @@ fn config_without_a_needed_key() {
         (HF, "config.json", "", "text_config"),
         (HF, "config.json", "", "vision_config"),
         (HF, "config.json", "", "model_type"),
-        (HF, "preprocessor_config.json", "", "image_mean"),
-        (HF, "preprocessor_config.json", "", "size"),
         ("hf-sharded", "model.safetensors.index.json", "", "weight_map"),
         (OPEN_CLIP, "open_clip_config.json", "", "model_cfg"),
         (OPEN_CLIP, "open_clip_config.json", "/model_cfg", "embed_dim"),
@@ -122,7 +120,7 @@ fn unknown_architecture() {
     assert_variant!(refused(&siglip, &["`siglip`", supported]), UnsupportedArchitecture);
 
     for (section, key, value, named) in [
-        ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower of another"),
+        ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower `roberta-base`"),
         ("", "multimodal_cfg", json!({ "width": 512 }), "CoCa"),
     ] {
         let checkpoint = Checkpoint::copy(OPEN_CLIP);

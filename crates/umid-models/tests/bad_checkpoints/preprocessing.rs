@@ -24,7 +24,6 @@ fn preprocessing_that_cannot_be() {
         ("size", json!({ "shortest_edge": u64::MAX })),
         ("crop_size", json!({ "height": 1_u64 << 40, "width": 1_u64 << 40 })),
         ("crop_size", json!({ "height": 24, "width": 20 })),
-        ("do_rescale", json!(false)),
     ] {
         let checkpoint = Checkpoint::copy(HF);
         checkpoint.edit_json("preprocessor_config.json", |config| config[key] = value);

@@ -60,7 +60,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
         model.source.dtypes.iter().map(|(dtype, n)| format!("{n} {dtype}")).collect();
     println!("{:<14}{}", "tensors", dtypes.join(", "));
     println!("{:<14}{}", "embedding", model.config.embedding_dim);
-    println!("{:<14}{:.2}", "logit scale", model.logit_scale());
+    if model.logit_scale().is_finite() {
+        println!("{:<14}{:.2}", "logit scale", model.logit_scale());
+    }
+    if let Some(bias) = model.logit_bias {
+        println!("{:<14}{bias:.2}", "logit bias");
+    }
     let input = match model.without_input() {
         Some(reason) => format!("none: {reason}"),
         None => compact(&model.config.input),

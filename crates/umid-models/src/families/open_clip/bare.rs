@@ -18,7 +18,6 @@ use crate::config::Activation;
 use crate::families::{Family, Opened};
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
 use crate::{ModelError, Result};
 
 /// Width of an attention head.
@@ -69,7 +68,7 @@ impl Family for Bare {
         let shapes = Shapes { checkpoint: &checkpoint, path: &files.weights[0] };
         let (model, image_head) = shapes.model(activation)?;
         let top = Section::of(&files.weights[0], json!({ "model_cfg": model }));
-        let Read { config, image, .. } = read_config(&top, &checkpoint)?;
+        let Read { config, texts, image, .. } = read_config(&top, &checkpoint)?;
         let front_end = match image {
             Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
             Err(reason) => FrontEnd::Absent { modality: Modality::Image, reason },
@@ -85,9 +84,9 @@ impl Family for Bare {
                 "preprocessing: bicubic, shortest edge, centre crop, OpenAI's mean and deviation (open_clip's default)".to_owned(),
             ],
         };
-        let names = names(&config);
+        let names = names(&config, &checkpoint);
         let files = files.all().collect();
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -96,10 +95,6 @@ impl Family for Bare {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 }
 

@@ -8,6 +8,7 @@ use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{Activation, ModelConfig};
 use crate::families::check;
+use crate::tokenizer::TextRules;
 
 /// open_clip's layer norms all use PyTorch's default.
 pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
@@ -15,8 +16,11 @@ pub(super) const LAYER_NORM_EPSILON: f64 = 1e-5;
 /// What a configuration says.
 pub(super) struct Read {
     pub(super) config: ModelConfig,
+    pub(super) texts: TextRules,
     /// The side of an image in pixels, or why there is no image tower.
     pub(super) image: Result<usize, String>,
+    /// What neither a file nor a shape says.
+    pub(super) assumed: Vec<String>,
     /// Keys that took the format's default.
     pub(super) defaulted: Vec<String>,
 }
@@ -29,12 +33,16 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
     if model.get("multimodal_cfg").is_some() {
         return Err(model.unsupported("a CoCa model".to_owned()));
     }
-    plain(&model, &[("custom_text", Value::from(false)), ("init_logit_bias", Value::Null)])?;
+    // Where the text tower's tensors are, and whether there is a bias, the weights say.
+    model.optional_flag("custom_text")?;
+    model.optional_number("init_logit_bias")?;
     let activation = match model.optional_flag("quick_gelu")? {
         Some(true) => Activation::QuickGelu,
         Some(false) | None => Activation::Gelu,
     };
-    let text_config = text::read(&mut text, activation)?;
+    let texts = text::read_rules(&text)?;
+    let mut assumed = Vec::new();
+    let text_config = text::read(&mut text, activation, checkpoint, &mut assumed)?;
     let embedding_dim = model.count("embed_dim")?;
     let (input, image) = match vision::read(&mut vision, activation, embedding_dim, checkpoint)? {
         Image::Tower(input, size) => (Some(input), Ok(size)),
@@ -44,7 +52,7 @@ pub(super) fn read_config(top: &Section, checkpoint: &Checkpoint) -> Result<Read
     let mut defaulted = text.into_defaulted();
     defaulted.extend(vision.into_defaulted());
     check(&config, top.path(), &defaulted)?;
-    Ok(Read { config, image, defaulted })
+    Ok(Read { config, texts, image, assumed, defaulted })
 }
 
 /// Refuses a key that has another value than the one that is supported.

@@ -1,11 +1,13 @@
 //! The OpenCLIP layout, as `open_clip` pushes models to a hub.
 //!
 //! Reference: open_clip, `model.py`, `transformer.py`, `push_to_hf_hub.py`. Query, key and
-//! value are one fused matrix, both projections are stored as `[width, embedding]` matrices,
-//! and the tokenizer's end token is found by its largest id.
+//! value are one fused matrix, and projections without a bias are stored as `[width, embedding]`
+//! matrices. The text tower's tensors stand at the top, or under `text.` in models that open_clip
+//! calls `custom_text`; which, the file says.
 
 mod bare;
 mod config;
+mod hf_text;
 mod names;
 mod preprocess;
 mod text;
@@ -27,7 +29,6 @@ use crate::config::{
 use crate::front_end::{Filter, FrontEnd, Modality, Preprocess};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
-use crate::tokenizer::TokenizerFiles;
 
 /// The configuration's file name.
 const CONFIG: &str = "open_clip_config.json";
@@ -66,11 +67,13 @@ impl Family for OpenClip {
         let top = Section::read(&config_path)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, Vec::new())?;
-        let Read { config, image, defaulted } = read_config(&top, &checkpoint)?;
+        let Read { config, texts, image, assumed, defaulted } = read_config(&top, &checkpoint)?;
         checkpoint.defaulted(defaulted);
         let files = std::iter::once(config_path).chain(weights.all()).collect();
         // A causal mask that some versions saved as a buffer.
-        checkpoint.discard("attn_mask");
+        for name in ["attn_mask", "text.attn_mask"] {
+            checkpoint.discard(name);
+        }
         let front_end = match image {
             Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
             Err(reason) => {
@@ -78,8 +81,9 @@ impl Family for OpenClip {
                 FrontEnd::Absent { modality: Modality::Image, reason }
             }
         };
-        let (names, provenance) = (names(&config), Provenance::default());
-        Ok(Opened { config, front_end, checkpoint, names, files, provenance })
+        let (names, provenance) =
+            (names(&config, &checkpoint), Provenance { assumed, ..Provenance::default() });
+        Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
     fn naming(&self) -> Naming {
@@ -88,10 +92,6 @@ impl Family for OpenClip {
 
     fn logit_scales(&self) -> &'static [&'static str] {
         &["logit_scale"]
-    }
-
-    fn tokenizer(&self) -> TokenizerFiles {
-        TokenizerFiles::WholeOrBpe
     }
 
     fn weights_file(&self) -> &'static str {

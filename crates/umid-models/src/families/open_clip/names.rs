@@ -1,11 +1,16 @@
 //! What open_clip calls the towers' tensors.
 
-use crate::checkpoint::View;
-use crate::config::{InputConfig, ModelConfig};
+use super::hf_text;
+use crate::checkpoint::{Checkpoint, Naming, View};
+use crate::config::{ClipTextConfig, Head, InputConfig, ModelConfig, TextConfig};
 use crate::families::{Names, as_described};
 
+/// What names of the text tower begin with in a model that open_clip calls `custom_text`.
+const TEXT: &str = "text.";
+
 /// Names as the towers have them (Hugging Face's) and as open_clip has them.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 9] = [
+    ("text_model.embeddings.class_embedding", "cls_emb"),
     ("text_model.embeddings.token_embedding.weight", "token_embedding.weight"),
     ("text_model.embeddings.position_embedding.weight", "positional_embedding"),
     ("text_model.final_layer_norm.", "ln_final."),
@@ -40,14 +45,46 @@ const QUERIES_NAMES: [(&str, &str); 6] = [
 
 /// What open_clip calls the tensors of each tower. Image towers of timm describe themselves by its
 /// names.
-pub(super) fn names(config: &ModelConfig) -> Names {
+pub(super) fn names(config: &ModelConfig, checkpoint: &Checkpoint) -> Names {
     let input = match config.input {
         Some(InputConfig::TimmVit(_) | InputConfig::ConvNext(_) | InputConfig::FastVit(_)) => {
             as_described
         }
         _ => stored_name,
     };
-    Names { text: stored_name, input }
+    let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));
+    Names { text: text_names(&config.text, below_text), input }
+}
+
+fn text_names(text: &TextConfig, below_text: bool) -> Naming {
+    if !matches!(text, TextConfig::Clip(_)) {
+        return of_transformers;
+    }
+    let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
+    match (below_text, bias) {
+        (false, false) => stored_name,
+        (false, true) => with_bias,
+        (true, false) => |name| in_text(stored_name(name)),
+        (true, true) => |name| in_text(with_bias(name)),
+    }
+}
+
+fn in_text((name, view): (String, View)) -> (String, View) {
+    (format!("{TEXT}{name}"), view)
+}
+
+/// A text tower of transformers, under the names that it has there.
+fn of_transformers(name: &str) -> (String, View) {
+    let stored = name.replacen("text_model.", hf_text::TOWER, 1);
+    (stored.replacen("text_projection.", hf_text::PROJECTION, 1), View::Whole)
+}
+
+/// As [`stored_name`], of a text projection that is a layer with a bias.
+fn with_bias(name: &str) -> (String, View) {
+    match name {
+        "text_projection.weight" => (name.to_owned(), View::Whole),
+        _ => stored_name(name),
+    }
 }
 
 /// What open_clip calls a tensor. Query, key and value are one matrix, and the projections to the

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    BranchNorm, ConvNextConfig, FastVitConfig, FastVitStageConfig, FirstAxis, HeadConfig,
-    InputConfig, LatentPoolConfig, LearntPositions, Mixer, PatchStem, Perceptron, Projections,
-    RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig, VitPool,
+    Activation, BranchNorm, ConvNextConfig, FastVitConfig, FastVitStageConfig, FirstAxis,
+    HeadConfig, InputConfig, LatentPoolConfig, LearntPositions, Mixer, PatchStem, Perceptron,
+    Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig, VitPool,
 };
 
 /// Where the tower's tensors are.
@@ -60,13 +60,12 @@ struct Vit {
     pool: &'static str,
     /// How timm pools where `timm_pool` leaves it to the name.
     own_pool: &'static str,
+    /// Heads of an attention that pools.
+    pool_heads: usize,
 }
 
 /// Stages of a ConvNeXt.
 const STAGES: usize = 4;
-/// Heads of the attention that pools, whatever the width.
-const POOL_HEADS: usize = 8;
-
 const VIT: Vit = Vit {
     block: VitBlockConfig {
         width: 0,
@@ -77,6 +76,7 @@ const VIT: Vit = Vit {
         norms: BranchNorm::Before,
         attention_norm: false,
         perceptron: Perceptron::Plain,
+        activation: Activation::Gelu,
         layer_scale: false,
         relative_positions: None,
     },
@@ -88,6 +88,7 @@ const VIT: Vit = Vit {
     relative_positions: false,
     pool: "token",
     own_pool: "token",
+    pool_heads: 8,
 };
 const EVA: Vit = Vit {
     block: VitBlockConfig { heads: 16, projections: Projections::FusedTwoBiases, ..VIT.block },
@@ -125,8 +126,26 @@ const fn perception(heads: usize, reference_side: usize) -> Vit {
     }
 }
 
+/// SigLIP's, which pools by attention of as many heads as its blocks have.
+const fn siglip(heads: usize, activation: Activation) -> Vit {
+    Vit {
+        block: VitBlockConfig { heads, activation, ..VIT.block },
+        class_token: false,
+        pool: "map",
+        own_pool: "map",
+        pool_heads: heads,
+        ..VIT
+    }
+}
+
+/// SigLIP's of the first version, and those that its second version brought.
+const SIGLIP_BASE: Architecture = Architecture::Vit(siglip(12, Activation::Gelu));
+const SIGLIP_BASE_2: Architecture = Architecture::Vit(siglip(12, Activation::GeluTanh));
+const SIGLIP_LARGE: Architecture = Architecture::Vit(siglip(16, Activation::Gelu));
+const SIGLIP_LARGE_2: Architecture = Architecture::Vit(siglip(16, Activation::GeluTanh));
+
 /// The architectures that open_clip's configurations name.
-const ARCHITECTURES: [(&str, Architecture); 25] = [
+const ARCHITECTURES: [(&str, Architecture); 41] = [
     ("eva_giant_patch14_224", Architecture::Vit(EVA)),
     ("eva02_base_patch16_clip_224", Architecture::Vit(EVA02)),
     ("eva02_large_patch14_clip_224", Architecture::Vit(EVA02_LARGE)),
@@ -190,6 +209,22 @@ const ARCHITECTURES: [(&str, Architecture); 25] = [
             ..VIT
         }),
     ),
+    ("vit_base_patch16_siglip_224", SIGLIP_BASE),
+    ("vit_base_patch16_siglip_256", SIGLIP_BASE),
+    ("vit_base_patch16_siglip_384", SIGLIP_BASE),
+    ("vit_base_patch16_siglip_512", SIGLIP_BASE),
+    ("vit_base_patch32_siglip_256", SIGLIP_BASE_2),
+    ("vit_large_patch16_siglip_256", SIGLIP_LARGE),
+    ("vit_large_patch16_siglip_384", SIGLIP_LARGE),
+    ("vit_large_patch16_siglip_512", SIGLIP_LARGE_2),
+    ("vit_so400m_patch14_siglip_224", SIGLIP_LARGE),
+    ("vit_so400m_patch14_siglip_378", SIGLIP_LARGE),
+    ("vit_so400m_patch14_siglip_384", SIGLIP_LARGE),
+    ("vit_so400m_patch16_siglip_256", SIGLIP_LARGE_2),
+    ("vit_so400m_patch16_siglip_384", SIGLIP_LARGE_2),
+    ("vit_so400m_patch16_siglip_512", SIGLIP_LARGE_2),
+    ("vit_giantopt_patch16_siglip_256", SIGLIP_LARGE_2),
+    ("vit_giantopt_patch16_siglip_384", SIGLIP_LARGE_2),
     ("convnext_tiny", Architecture::ConvNext(1e-6)),
     ("convnext_small", Architecture::ConvNext(1e-6)),
     ("convnext_base", Architecture::ConvNext(1e-6)),
@@ -287,7 +322,8 @@ impl Trunk<'_> {
         let pool = match vit.pool {
             "map" => {
                 let mlp_width = self.output("attn_pool.mlp.fc1.weight")?;
-                VitPool::Latent(LatentPoolConfig { heads: POOL_HEADS, mlp_width })
+                let (heads, activation) = (vit.pool_heads, vit.block.activation);
+                VitPool::Latent(LatentPoolConfig { heads, mlp_width, activation })
             }
             "avg" => VitPool::Mean,
             _ => VitPool::Token,

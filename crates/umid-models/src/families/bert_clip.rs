@@ -1,0 +1,280 @@
+//! CLIP models of transformers whose text tower is a BERT or RoBERTa: `chinese_clip`, `altclip` and
+//! `vision-text-dual-encoder` with CLIP's image tower.
+//!
+//! References: transformers, `models/chinese_clip/modeling_chinese_clip.py` (the last layer at the
+//! first token, a linear head), `models/altclip/modeling_altclip.py` (a further norm and linear
+//! layer before the head) and `models/vision_text_dual_encoder` (the text model's own pooler, then
+//! a linear head). Absent sizes take the defaults of the configuration classes.
+
+use serde_json::Value;
+
+use super::clip::{CONFIG, LAYOUT, POSITION_IDS, image_front_end, vit};
+use super::{Family, Names, Opened, as_described, check};
+use crate::Result;
+use crate::checkpoint::{Found, Naming, Section, View};
+use crate::config::{Activation, BertConfig, EncoderPooling, ModelConfig, TextConfig, TextHead};
+use crate::provenance::Provenance;
+use crate::tokenizer::{TextRules, TokenizerFiles};
+
+/// What names of AltCLIP's encoder begin with, below the text tower.
+const ROBERTA: &str = "text_model.roberta.";
+/// Where transformers says how long texts may be.
+const SETTINGS: &str = "tokenizer_config.json";
+/// What transformers 5 calls AltCLIP's image blocks when it writes them; all others are `layers`.
+const LAYER: &str = "vision_model.encoder.layer.";
+/// Where older files have the image tower of a dual encoder.
+const NESTED: &str = "vision_model.vision_model.";
+/// The padding token of every RoBERTa, behind whose id its positions begin.
+const ROBERTA_PADDING: usize = 1;
+
+/// `ChineseCLIPModel` of transformers.
+pub(super) struct ChineseClip;
+
+/// `AltCLIPModel` of transformers.
+pub(super) struct AltClip;
+
+/// `VisionTextDualEncoderModel` of transformers.
+pub(super) struct DualEncoder;
+
+/// What a text configuration leaves out.
+struct Defaults {
+    vocabulary: usize,
+    width: usize,
+    layers: usize,
+    heads: usize,
+    mlp_width: usize,
+    positions: usize,
+    token_types: usize,
+    epsilon: f64,
+    is_roberta: bool,
+}
+
+const BERT: Defaults = Defaults {
+    vocabulary: 30_522,
+    width: 768,
+    layers: 12,
+    heads: 12,
+    mlp_width: 3_072,
+    positions: 512,
+    token_types: 2,
+    epsilon: 1e-12,
+    is_roberta: false,
+};
+const ALT_ROBERTA: Defaults = Defaults {
+    vocabulary: 250_002,
+    width: 1_024,
+    layers: 24,
+    heads: 16,
+    mlp_width: 4_096,
+    positions: 514,
+    token_types: 1,
+    epsilon: 1e-5,
+    is_roberta: true,
+};
+
+impl Family for ChineseClip {
+    fn layout(&self) -> &'static str {
+        LAYOUT
+    }
+
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("chinese_clip")
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let files = TokenizerFiles::WholeOrWordPieces;
+        open(found, 512, files, as_described, |text| {
+            encoder(text, &BERT, EncoderPooling::First, TextHead::Linear)
+        })
+    }
+
+    fn naming(&self) -> Naming {
+        as_described
+    }
+
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
+}
+
+impl Family for AltClip {
+    fn layout(&self) -> &'static str {
+        LAYOUT
+    }
+
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("altclip")
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let mut opened = open(found, 768, TokenizerFiles::Whole, below_roberta, |text| {
+            let head = TextHead::Transformed(text.count_or("project_dim", 768)?);
+            encoder(text, &ALT_ROBERTA, EncoderPooling::First, head)
+        })?;
+        if opened.checkpoint.names().iter().any(|name| name.starts_with(LAYER)) {
+            opened.names.input = singular;
+        }
+        Ok(opened)
+    }
+
+    fn naming(&self) -> Naming {
+        below_roberta
+    }
+
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
+}
+
+impl Family for DualEncoder {
+    fn layout(&self) -> &'static str {
+        LAYOUT
+    }
+
+    fn recognises(&self, found: &Found) -> bool {
+        found.model_type().as_deref() == Some("vision-text-dual-encoder")
+    }
+
+    fn open(&self, found: &Found) -> Result<Opened> {
+        let files = TokenizerFiles::WholeOrWordPieces;
+        let mut opened = open(found, 512, files, as_described, |text| {
+            let is_roberta = match text.optional_text("model_type")? {
+                Some("bert") => false,
+                Some("roberta" | "xlm-roberta") => true,
+                other => {
+                    let found = Value::from(other);
+                    let expected = "`bert`, `roberta` or `xlm-roberta`";
+                    return Err(text.invalid("model_type", &found, expected));
+                }
+            };
+            let defaults = Defaults { is_roberta, ..BERT };
+            encoder(text, &defaults, EncoderPooling::Pooler, TextHead::Linear)
+        })?;
+        if opened.checkpoint.names().iter().any(|name| name.starts_with(NESTED)) {
+            opened.names.input = nested;
+            opened.checkpoint.discard("vision_model.vision_model.embeddings.position_ids");
+        }
+        Ok(opened)
+    }
+
+    fn naming(&self) -> Naming {
+        as_described
+    }
+
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
+}
+
+fn below_roberta(name: &str) -> (String, View) {
+    let of_encoder = ["text_model.embeddings.", "text_model.encoder."];
+    let name = if of_encoder.iter().any(|prefix| name.starts_with(prefix)) {
+        name.replacen("text_model.", ROBERTA, 1)
+    } else {
+        name.to_owned()
+    };
+    (name, View::Whole)
+}
+
+fn singular(name: &str) -> (String, View) {
+    (name.replacen("vision_model.encoder.layers.", LAYER, 1), View::Whole)
+}
+
+fn nested(name: &str) -> (String, View) {
+    (name.replacen("vision_model.", NESTED, 1), View::Whole)
+}
+
+/// Reads everything but the tokenizer and the towers.
+fn open(
+    found: &Found,
+    embedding_dim: usize,
+    files: TokenizerFiles,
+    text_names: Naming,
+    read_text: impl Fn(&mut Section) -> Result<BertConfig>,
+) -> Result<Opened> {
+    let path = found.path(CONFIG);
+    let mut top = Section::read(&path)?;
+    let (mut text, mut vision) = (top.section("text_config")?, top.section("vision_config")?);
+    if let Some(kind) = vision.optional_text("model_type")?
+        && !kind.contains("clip_vision_model")
+    {
+        let expected = "`clip_vision_model`";
+        return Err(vision.invalid("model_type", &Value::from(kind), expected));
+    }
+    let mut tower = read_text(&mut text)?;
+    // The reference cuts texts to what the tokenizer says, where that is shorter.
+    let settings = Some(found.path(SETTINGS)).filter(|path| path.is_file());
+    if let Some(settings) = &settings {
+        let longest = Section::read(settings)?.get("model_max_length").and_then(Value::as_u64);
+        let longest = longest.and_then(|longest| usize::try_from(longest).ok());
+        tower.context = tower.context.min(longest.unwrap_or(usize::MAX));
+    }
+    let config = ModelConfig {
+        embedding_dim: top.count_or("projection_dim", embedding_dim)?,
+        text: TextConfig::Bert(tower),
+        input: Some(vit(&mut vision)?),
+    };
+    let mut defaulted = top.into_defaulted();
+    defaulted.extend(text.into_defaulted());
+    defaulted.extend(vision.into_defaulted());
+    check(&config, &path, &defaulted)?;
+    let (front_end, front_end_path) = image_front_end(found)?;
+    let weights = found.weights(&crate::checkpoint::TRANSFORMERS)?;
+    let mut checkpoint = found.open(&weights, defaulted)?;
+    for name in POSITION_IDS {
+        checkpoint.discard(name);
+    }
+    let files_read = [path, front_end_path].into_iter().chain(settings).chain(weights.all());
+    Ok(Opened {
+        config,
+        front_end,
+        checkpoint,
+        names: Names { text: text_names, input: as_described },
+        texts: TextRules::of(files),
+        files: files_read.collect(),
+        provenance: Provenance::default(),
+    })
+}
+
+fn encoder(
+    text: &mut Section,
+    defaults: &Defaults,
+    pooling: EncoderPooling,
+    head: TextHead,
+) -> Result<BertConfig> {
+    for (key, expected) in [("position_embedding_type", "absolute")] {
+        if let Some(kind) = text.optional_text(key)?
+            && kind != expected
+        {
+            return Err(text.invalid(key, &Value::from(kind), &format!("`{expected}`")));
+        }
+    }
+    let positions = text.count_or("max_position_embeddings", defaults.positions)?;
+    let first_position = if defaults.is_roberta {
+        text.optional_count("pad_token_id")?.unwrap_or(ROBERTA_PADDING).saturating_add(1)
+    } else {
+        0
+    };
+    let activation = match text.optional_text("hidden_act")? {
+        None => Activation::Gelu,
+        Some(name) => Activation::of_transformers(name).ok_or_else(|| {
+            let found = Value::from(name);
+            text.invalid("hidden_act", &found, Activation::NAMES_OF_TRANSFORMERS)
+        })?,
+    };
+    Ok(BertConfig {
+        vocabulary: text.count_or("vocab_size", defaults.vocabulary)?,
+        context: positions.saturating_sub(first_position),
+        positions,
+        first_position,
+        token_types: text.count_or("type_vocab_size", defaults.token_types)?,
+        width: text.count_or("hidden_size", defaults.width)?,
+        layers: text.count_or("num_hidden_layers", defaults.layers)?,
+        heads: text.count_or("num_attention_heads", defaults.heads)?,
+        mlp_width: text.count_or("intermediate_size", defaults.mlp_width)?,
+        activation,
+        epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(defaults.epsilon),
+        pooling,
+        head,
+    })
+}

@@ -1,0 +1,199 @@
+//! BERT, RoBERTa and XLM-RoBERTa as text towers: a bidirectional post-norm transformer.
+//!
+//! References: transformers, `BertModel`, `RobertaModel`, `ChineseCLIPModel`, `AltCLIPTextModel`
+//! and `VisionTextDualEncoderModel`; open_clip, `HFTextEncoder` (`hf_model.py`).
+//!
+//! What the calibrated score takes from this tower: texts are not padded, since the reference
+//! hides padding by a mask. The state is the residual stream before the last block's last norm, of
+//! the first token or the mean over all. The response is that state, centred and multiplied by
+//! that norm's gain, through a linear head without its biases; through a head that is not linear,
+//! the response is the embedding.
+
+use burn::module::Module;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::roberta::{BLOCK, Tables};
+use super::text_head::{HeadLayers, TextHead};
+use super::{Invalid, TextConfigOf, TextModule, TextOutput, within};
+use crate::Result;
+use crate::nn::Activation;
+use crate::nn::block::{Attend, BlockConfig, NormOrder, Transformer};
+use crate::nn::visit::{self, Visitor};
+
+const PREFIX: &str = "text_model";
+/// Start, text and end.
+const MIN_CONTEXT: usize = 3;
+
+/// Shape of a BERT-like text tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BertConfig {
+    /// Number of token ids.
+    pub vocabulary: usize,
+    /// Longest token sequence, start and end tokens included.
+    pub context: usize,
+    /// Rows of the position table.
+    pub positions: usize,
+    /// Row of a text's first token: 0 in BERT, behind the padding token's id in RoBERTa.
+    pub first_position: usize,
+    /// Rows of the token type table; texts are of the first type.
+    pub token_types: usize,
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Attention heads; divides `width`.
+    pub heads: usize,
+    /// Width of the hidden layer of each block's MLP.
+    pub mlp_width: usize,
+    /// Activation of the MLP.
+    pub activation: Activation,
+    /// Epsilon of every layer norm.
+    pub epsilon: f64,
+    /// What of the last layer is pooled.
+    pub pooling: EncoderPooling,
+    /// What takes it to the joint space.
+    pub head: TextHead,
+}
+
+/// What of an encoder's last layer is pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncoderPooling {
+    /// The first token.
+    First,
+    /// The mean over all tokens.
+    Mean,
+    /// The first token, through a linear layer and a hyperbolic tangent.
+    Pooler,
+}
+
+impl TextConfigOf for BertConfig {
+    type Tower = Bert;
+
+    fn build(&self, embedding_dim: usize, device: &Device) -> Bert {
+        let width = self.width;
+        let block = BlockConfig {
+            names: &BLOCK,
+            order: NormOrder::After,
+            attend: Attend::Everywhere,
+            width,
+            inner: self.mlp_width,
+            heads: self.heads,
+            qkv_bias: true,
+            activation: self.activation,
+            epsilon: self.epsilon,
+            layer_scale: false,
+        };
+        let pooler = self.pooling == EncoderPooling::Pooler;
+        let rows = self.positions - self.first_position;
+        Bert {
+            tables: Tables {
+                words: visit::empty([self.vocabulary, width], device),
+                positions: visit::empty([rows, width], device),
+                skipped: self.first_position,
+                token_types: self.token_types,
+            },
+            norm: visit::layer_norm(width, self.epsilon, device),
+            encoder: Transformer::new(std::iter::repeat_n(block, self.layers), device),
+            pooler: pooler.then(|| visit::linear(width, width, true, device)),
+            head: HeadLayers::new(self.head, width, embedding_dim, self.epsilon, device),
+            pooling: self.pooling,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    fn dimensions(&self) -> String {
+        format!("{} x {}", self.layers, self.width)
+    }
+
+    fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
+        for (key, size) in [
+            ("vocabulary of the text tower", self.vocabulary),
+            ("positions of the text tower", self.positions),
+            ("token types of the text tower", self.token_types),
+            ("width of the text tower", self.width),
+            ("layers of the text tower", self.layers),
+            ("MLP width of the text tower", self.mlp_width),
+        ] {
+            within(key, size)?;
+        }
+        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
+            let found = format!("{} at width {}", self.heads, self.width);
+            let key = "attention heads of the text tower";
+            return Err(Invalid::new(key, &found, "a number that divides it"));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
+            return Err(Invalid::new("layer_norm_eps", &self.epsilon, "a number between 0 and 1"));
+        }
+        let most = self.positions.saturating_sub(self.first_position);
+        if !(MIN_CONTEXT..=most).contains(&self.context) {
+            let expected = format!("{MIN_CONTEXT} to {most}, for which there are positions");
+            return Err(Invalid::new("context of the text tower", &self.context, expected));
+        }
+        self.head.check(self.width, embedding_dim)
+    }
+}
+
+/// A bidirectional post-norm transformer over token ids.
+#[derive(Module, Debug)]
+pub struct Bert {
+    tables: Tables,
+    norm: LayerNorm,
+    encoder: Transformer,
+    pooler: Option<Linear>,
+    head: HeadLayers,
+    #[module(skip)]
+    pooling: EncoderPooling,
+}
+
+impl TextModule for Bert {
+    fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
+        self.tables.describe(visitor)?;
+        visitor.norm(&format!("{PREFIX}.embeddings.LayerNorm"), &mut self.norm)?;
+        visitor
+            .transformer(&mut self.encoder, &|layer| format!("{PREFIX}.encoder.layer.{layer}"))?;
+        if let Some(pooler) = &mut self.pooler {
+            visitor.linear(&format!("{PREFIX}.pooler.dense"), pooler)?;
+        }
+        self.head.describe(visitor)
+    }
+
+    fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
+        let (batch, tokens) = (ids.len(), ids[0].len());
+        let hidden = self.norm.forward(self.tables.placed(ids));
+        let last_norm = self.encoder.last_norm().expect("at least one layer");
+        let mean = |hidden: Tensor<2>| {
+            let width = hidden.dims()[1];
+            hidden.reshape([batch, tokens, width]).mean_dim(1).reshape([batch, width])
+        };
+        let (state, normed) = if self.pooling == EncoderPooling::Mean {
+            let states = self.encoder.forward_before_norm(hidden, batch);
+            (mean(states.clone()), mean(last_norm.forward(states)))
+        } else {
+            let state = self.encoder.forward_at(hidden, &vec![0; batch]);
+            (state.clone(), last_norm.forward(state))
+        };
+        let (embedding, response) = if let Some(pooler) = &self.pooler {
+            let pooled = pooler.forward(normed).tanh();
+            self.head.embed(pooled.clone(), pooled)
+        } else {
+            let centred = state.clone() - state.clone().mean_dim(1);
+            let gain = last_norm.gamma.val().unsqueeze_dim(0);
+            self.head.embed(normed, centred * gain)
+        };
+        TextOutput { embedding, state, response }
+    }
+}
