@@ -25,6 +25,7 @@ import timm
 import torch
 from open_clip import timm_model
 from timm.models.vision_transformer_hybrid import ConvStem, HybridEmbed
+from timm.models.vitamin import VitCfg, VitConvCfg
 
 from clip_reference import (
     CLIP_MEAN,
@@ -232,6 +233,26 @@ def cases(merges: list[Merge]) -> list[Case]:
             image_size=16,
             sizes={"img_size": 16, "embed_dim": 32, "mlp_ratio": 1.5, "rel_pos_dim": 6, **single},
             timm_proj_bias=True,
+            **projected,
+        ),
+        timm_case(
+            "openclip-vitamin",
+            merges,
+            timm_model_name="vitamin_small_224",
+            image_size=32,
+            sizes={
+                "img_size": 32,
+                "embed_dim": 24,
+                "depth": 1,
+                "mlp_ratio": 1.0,
+                "embed_cfg": VitCfg(
+                    embed_dim=(4, 6, 24),
+                    depths=(1, 2, 1),
+                    stem_width=4,
+                    conv_cfg=VitConvCfg(norm_layer="layernorm2d", norm_eps=1e-6),
+                    head_type="1d",
+                ),
+            },
             **projected,
         ),
         timm_case(

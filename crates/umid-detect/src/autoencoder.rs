@@ -19,7 +19,6 @@
 mod network;
 mod training;
 
-use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView1};
@@ -27,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contamination::{DEFAULT_CONTAMINATION, check_share, share_threshold};
 use crate::detector::Detector;
-use crate::error::{DetectError, Result};
+use crate::error::{DetectError, Result, above_zero, at_least_one};
+use crate::parameters::parameters;
 use crate::records::check_reference;
 use crate::streams::stream;
 use network::Network;
@@ -64,94 +64,29 @@ pub struct Autoencoder {
     threshold: f64,
 }
 
-/// Parameters of [`Autoencoder`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct AutoencoderParams(AutoencoderValidParams);
-
-/// Checked parameters of [`Autoencoder`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct AutoencoderValidParams {
-    epochs: usize,
-    batch_size: usize,
-    learning_rate: f64,
-    contamination: f64,
-    seed: u64,
-}
-
-impl Default for AutoencoderParams {
-    fn default() -> Self {
-        Self(AutoencoderValidParams {
-            epochs: DEFAULT_EPOCHS,
-            batch_size: DEFAULT_BATCH_SIZE,
-            learning_rate: DEFAULT_LEARNING_RATE,
-            contamination: DEFAULT_CONTAMINATION,
-            seed: 0,
-        })
+parameters!(
+    Autoencoder,
+    AutoencoderParams,
+    AutoencoderValidParams {
+        /// Passes over the reference; 1,000 unless set.
+        epochs: usize = DEFAULT_EPOCHS,
+        /// Rows of one update; 32 unless set.
+        batch_size: usize = DEFAULT_BATCH_SIZE,
+        /// Adam's step size, above 0; 1e-3 unless set.
+        learning_rate: f64 = DEFAULT_LEARNING_RATE,
+        /// Share of the reference beyond the threshold, above 0 and at most 0.5; 0.1 unless set.
+        contamination: f64 = DEFAULT_CONTAMINATION,
+        /// Seed of the initial weights and of the order of the rows; 0 unless set.
+        seed: u64 = 0,
     }
-}
+);
 
-impl AutoencoderParams {
-    /// Passes over the reference; 1,000 unless set.
-    #[must_use]
-    pub fn epochs(mut self, epochs: usize) -> Self {
-        self.0.epochs = epochs;
-        self
-    }
-
-    /// Rows of one update; 32 unless set.
-    #[must_use]
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.0.batch_size = batch_size;
-        self
-    }
-
-    /// Adam's step size, above 0; 1e-3 unless set.
-    #[must_use]
-    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
-        self.0.learning_rate = learning_rate;
-        self
-    }
-
-    /// Share of the reference beyond the threshold, above 0 and at most 0.5; 0.1 unless set.
-    #[must_use]
-    pub fn contamination(mut self, contamination: f64) -> Self {
-        self.0.contamination = contamination;
-        self
-    }
-
-    /// Seed of the initial weights and of the order of the rows; 0 unless set.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.0.seed = seed;
-        self
-    }
-}
-
-impl ParamGuard for AutoencoderParams {
-    type Checked = AutoencoderValidParams;
-    type Error = DetectError;
-
-    fn check_ref(&self) -> Result<&Self::Checked> {
-        let reject = |parameter, expected, found| {
-            Err(DetectError::Hyperparameter { algorithm: ALGORITHM, parameter, expected, found })
-        };
-        if self.0.epochs == 0 {
-            return reject("epochs", "at least 1", 0.0);
-        }
-        if self.0.batch_size == 0 {
-            return reject("batch_size", "at least 1", 0.0);
-        }
-        let learning_rate = self.0.learning_rate;
-        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
-            return reject("learning_rate", "a finite number above 0", learning_rate);
-        }
-        check_share(ALGORITHM, self.0.contamination)?;
-        Ok(&self.0)
-    }
-
-    fn check(self) -> Result<Self::Checked> {
-        self.check_ref()?;
-        Ok(self.0)
+impl AutoencoderValidParams {
+    fn check_values(&self) -> Result<()> {
+        at_least_one(ALGORITHM, "epochs", self.epochs)?;
+        at_least_one(ALGORITHM, "batch_size", self.batch_size)?;
+        above_zero(ALGORITHM, "learning_rate", self.learning_rate)?;
+        check_share(ALGORITHM, self.contamination)
     }
 }
 
@@ -171,13 +106,6 @@ impl<T> Fit<Array2<f64>, T, DetectError> for AutoencoderValidParams {
         }
         let threshold = share_threshold(&reference_scores, self.contamination);
         Ok(Autoencoder { network, reference_scores, threshold })
-    }
-}
-
-impl Autoencoder {
-    /// Parameters to fit with.
-    pub fn params() -> AutoencoderParams {
-        AutoencoderParams::default()
     }
 }
 
@@ -207,6 +135,7 @@ impl Detector for Autoencoder {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
 
     fn rejected(params: &AutoencoderParams) -> &'static str {
         match params.check_ref() {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{DetectError, Result};
+use crate::error::{Result, require};
 use crate::quantile::quantile;
 
 /// Share of the reference that lies beyond the threshold, as used by TUNI (arXiv 2405.14517).
@@ -50,15 +50,8 @@ pub(crate) fn share_threshold(reference_scores: &[f64], share: f64) -> f64 {
 }
 
 pub(crate) fn check_share(algorithm: &'static str, share: f64) -> Result<()> {
-    if share > 0.0 && share <= 0.5 {
-        return Ok(());
-    }
-    Err(DetectError::Hyperparameter {
-        algorithm,
-        parameter: "contamination",
-        expected: "a share above 0 and at most 0.5",
-        found: share,
-    })
+    let expected = "a share above 0 and at most 0.5";
+    require(share > 0.0 && share <= 0.5, algorithm, "contamination", expected, share)
 }
 
 #[cfg(test)]

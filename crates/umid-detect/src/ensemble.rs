@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "autoencoder")]
 use crate::autoencoder::AutoencoderParams;
 use crate::detector::{Detector, DetectorParams, Reference};
-use crate::error::{DetectError, Result};
+use crate::error::{DetectError, Result, require};
 use crate::isolation_forest::IsolationForestParams;
 use crate::local_outlier_factor::LocalOutlierFactorParams;
 use crate::one_class_svm::OneClassSvmParams;
@@ -144,14 +144,8 @@ impl ParamGuard for EnsembleParams {
         if detectors.is_empty() {
             return Err(DetectError::Empty { list: "detectors" });
         }
-        if !(1..=detectors.len()).contains(min_votes) {
-            return Err(DetectError::Hyperparameter {
-                algorithm: ALGORITHM,
-                parameter: "min_votes",
-                expected: "1 to the number of detectors",
-                found: *min_votes as f64,
-            });
-        }
+        let (holds, found) = ((1..=detectors.len()).contains(min_votes), *min_votes as f64);
+        require(holds, ALGORITHM, "min_votes", "1 to the number of detectors", found)?;
         detectors.iter().try_for_each(|params| params.check_params())?;
         Ok(&self.0)
     }

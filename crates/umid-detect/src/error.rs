@@ -238,3 +238,34 @@ pub enum DetectError {
     #[error("linfa: {0}; check the shape of the dataset")]
     Linfa(#[from] linfa::Error),
 }
+
+/// Refuses a parameter that is not as `expected`.
+pub(crate) fn require(
+    holds: bool,
+    algorithm: &'static str,
+    parameter: &'static str,
+    expected: &'static str,
+    found: f64,
+) -> Result<()> {
+    if holds {
+        return Ok(());
+    }
+    Err(DetectError::Hyperparameter { algorithm, parameter, expected, found })
+}
+
+pub(crate) fn at_least_one(
+    algorithm: &'static str,
+    parameter: &'static str,
+    found: usize,
+) -> Result<()> {
+    require(found > 0, algorithm, parameter, "at least 1", found as f64)
+}
+
+pub(crate) fn above_zero(
+    algorithm: &'static str,
+    parameter: &'static str,
+    found: f64,
+) -> Result<()> {
+    let holds = found > 0.0 && found.is_finite();
+    require(holds, algorithm, parameter, "a finite number above 0", found)
+}

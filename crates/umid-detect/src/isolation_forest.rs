@@ -7,7 +7,6 @@
 //! percentile of the reference's own scores. Each tree draws from its own stream of the seed, so
 //! tree `t` is the same in a forest of any size.
 
-use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView1};
@@ -18,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contamination::Contamination;
 use crate::detector::Detector;
-use crate::error::{DetectError, Result};
+use crate::error::{DetectError, Result, at_least_one};
+use crate::parameters::parameters;
 use crate::records::check_reference;
 use crate::streams::stream;
 
@@ -54,84 +54,26 @@ pub struct IsolationForest {
     threshold: f64,
 }
 
-/// Parameters of [`IsolationForest`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct IsolationForestParams(IsolationForestValidParams);
-
-/// Checked parameters of [`IsolationForest`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct IsolationForestValidParams {
-    n_estimators: usize,
-    max_samples: usize,
-    contamination: Contamination,
-    seed: u64,
-}
-
-impl Default for IsolationForestParams {
-    fn default() -> Self {
-        Self(IsolationForestValidParams {
-            n_estimators: DEFAULT_N_ESTIMATORS,
-            max_samples: DEFAULT_MAX_SAMPLES,
-            contamination: Contamination::default(),
-            seed: 0,
-        })
+parameters!(
+    IsolationForest,
+    IsolationForestParams,
+    IsolationForestValidParams {
+        /// Number of trees; 100 unless set.
+        n_estimators: usize = DEFAULT_N_ESTIMATORS,
+        /// Rows drawn for each tree, clipped to the rows of the reference; 256 unless set.
+        max_samples: usize = DEFAULT_MAX_SAMPLES,
+        /// Where the threshold comes from; a tenth of the reference unless set.
+        contamination: Contamination = Contamination::default(),
+        /// Seed of the subsamples and cuts; 0 unless set.
+        seed: u64 = 0,
     }
-}
+);
 
-impl IsolationForestParams {
-    /// Number of trees; 100 unless set.
-    #[must_use]
-    pub fn n_estimators(mut self, n_estimators: usize) -> Self {
-        self.0.n_estimators = n_estimators;
-        self
-    }
-
-    /// Rows drawn for each tree, clipped to the rows of the reference; 256 unless set.
-    #[must_use]
-    pub fn max_samples(mut self, max_samples: usize) -> Self {
-        self.0.max_samples = max_samples;
-        self
-    }
-
-    /// Where the threshold comes from; a tenth of the reference unless set.
-    #[must_use]
-    pub fn contamination(mut self, contamination: Contamination) -> Self {
-        self.0.contamination = contamination;
-        self
-    }
-
-    /// Seed of the subsamples and cuts; 0 unless set.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.0.seed = seed;
-        self
-    }
-}
-
-impl ParamGuard for IsolationForestParams {
-    type Checked = IsolationForestValidParams;
-    type Error = DetectError;
-
-    fn check_ref(&self) -> Result<&Self::Checked> {
-        let count_error = |parameter, found: usize| DetectError::Hyperparameter {
-            algorithm: ALGORITHM,
-            parameter,
-            expected: "at least 1",
-            found: found as f64,
-        };
-        if self.0.n_estimators == 0 {
-            return Err(count_error("n_estimators", 0));
-        }
-        if self.0.max_samples == 0 {
-            return Err(count_error("max_samples", 0));
-        }
-        self.0.contamination.check(ALGORITHM)?;
-        Ok(&self.0)
-    }
-
-    fn check(self) -> Result<Self::Checked> {
-        self.check_ref()?;
-        Ok(self.0)
+impl IsolationForestValidParams {
+    fn check_values(&self) -> Result<()> {
+        at_least_one(ALGORITHM, "n_estimators", self.n_estimators)?;
+        at_least_one(ALGORITHM, "max_samples", self.max_samples)?;
+        self.contamination.check(ALGORITHM)
     }
 }
 
@@ -159,13 +101,6 @@ impl<T> Fit<Array2<f64>, T, DetectError> for IsolationForestValidParams {
         forest.reference_scores = forest.score(&records.view())?;
         forest.threshold = self.contamination.threshold(&forest.reference_scores, AUTO_THRESHOLD);
         Ok(forest)
-    }
-}
-
-impl IsolationForest {
-    /// Parameters to fit with.
-    pub fn params() -> IsolationForestParams {
-        IsolationForestParams::default()
     }
 }
 
@@ -284,6 +219,8 @@ pub fn average_path_length(rows: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
+
     use ndarray::array;
 
     fn rejected(params: &IsolationForestParams) -> &'static str {

@@ -40,6 +40,7 @@ mod isolation_forest;
 mod local_outlier_factor;
 mod metrics;
 mod one_class_svm;
+mod parameters;
 mod quantile;
 mod records;
 mod scaler;

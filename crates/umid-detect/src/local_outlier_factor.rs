@@ -14,7 +14,6 @@
 
 use std::cmp::Ordering;
 
-use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array2, ArrayView1};
@@ -22,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contamination::Contamination;
 use crate::detector::Detector;
-use crate::error::{DetectError, Result};
+use crate::error::{DetectError, Result, at_least_one};
+use crate::parameters::parameters;
 use crate::records::check_reference;
 
 const ALGORITHM: &str = "local outlier factor";
@@ -58,62 +58,21 @@ pub struct LocalOutlierFactor {
     threshold: f64,
 }
 
-/// Parameters of [`LocalOutlierFactor`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct LocalOutlierFactorParams(LocalOutlierFactorValidParams);
-
-/// Checked parameters of [`LocalOutlierFactor`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct LocalOutlierFactorValidParams {
-    n_neighbors: usize,
-    contamination: Contamination,
-}
-
-impl Default for LocalOutlierFactorParams {
-    fn default() -> Self {
-        Self(LocalOutlierFactorValidParams {
-            n_neighbors: DEFAULT_N_NEIGHBORS,
-            contamination: Contamination::default(),
-        })
+parameters!(
+    LocalOutlierFactor,
+    LocalOutlierFactorParams,
+    LocalOutlierFactorValidParams {
+        /// Neighbours of a row, clipped to one less than the reference; 20 unless set.
+        n_neighbors: usize = DEFAULT_N_NEIGHBORS,
+        /// Where the threshold comes from; a tenth of the reference unless set.
+        contamination: Contamination = Contamination::default(),
     }
-}
+);
 
-impl LocalOutlierFactorParams {
-    /// Neighbours of a row, clipped to one less than the reference; 20 unless set.
-    #[must_use]
-    pub fn n_neighbors(mut self, n_neighbors: usize) -> Self {
-        self.0.n_neighbors = n_neighbors;
-        self
-    }
-
-    /// Where the threshold comes from; a tenth of the reference unless set.
-    #[must_use]
-    pub fn contamination(mut self, contamination: Contamination) -> Self {
-        self.0.contamination = contamination;
-        self
-    }
-}
-
-impl ParamGuard for LocalOutlierFactorParams {
-    type Checked = LocalOutlierFactorValidParams;
-    type Error = DetectError;
-
-    fn check_ref(&self) -> Result<&Self::Checked> {
-        if self.0.n_neighbors == 0 {
-            return Err(DetectError::Hyperparameter {
-                algorithm: ALGORITHM,
-                parameter: "n_neighbors",
-                expected: "at least 1",
-                found: 0.0,
-            });
-        }
-        self.0.contamination.check(ALGORITHM)?;
-        Ok(&self.0)
-    }
-
-    fn check(self) -> Result<Self::Checked> {
-        self.check_ref()?;
-        Ok(self.0)
+impl LocalOutlierFactorValidParams {
+    fn check_values(&self) -> Result<()> {
+        at_least_one(ALGORITHM, "n_neighbors", self.n_neighbors)?;
+        self.contamination.check(ALGORITHM)
     }
 }
 
@@ -149,11 +108,6 @@ impl<T> Fit<Array2<f64>, T, DetectError> for LocalOutlierFactorValidParams {
 }
 
 impl LocalOutlierFactor {
-    /// Parameters to fit with.
-    pub fn params() -> LocalOutlierFactorParams {
-        LocalOutlierFactorParams::default()
-    }
-
     /// Neighbours actually used, after clipping to the reference.
     pub fn n_neighbors(&self) -> usize {
         self.n_neighbors
@@ -239,6 +193,8 @@ fn factor(neighbours: &[Neighbour], own: f64, densities: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
+
     use ndarray::array;
 
     fn rejected(params: &LocalOutlierFactorParams) -> &'static str {

@@ -14,7 +14,6 @@
 //! - With `shrinking(true)` it undoes the reordering of its variables the wrong way round, which
 //!   matters once two were swapped; it is off.
 
-use linfa::ParamGuard;
 use linfa::dataset::{DatasetBase, Pr};
 use linfa::traits::Fit;
 use linfa_svm::Svm;
@@ -22,7 +21,8 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Detector;
-use crate::error::{DetectError, Result};
+use crate::error::{DetectError, Result, above_zero, require};
+use crate::parameters::parameters;
 use crate::records::check_reference;
 
 const ALGORITHM: &str = "one-class SVM";
@@ -84,78 +84,28 @@ pub struct OneClassSvm {
     reference_scores: Vec<f64>,
 }
 
-/// Parameters of [`OneClassSvm`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct OneClassSvmParams(OneClassSvmValidParams);
-
-/// Checked parameters of [`OneClassSvm`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct OneClassSvmValidParams {
-    nu: f64,
-    gamma: Gamma,
-    tolerance: f64,
-}
-
-impl Default for OneClassSvmParams {
-    fn default() -> Self {
-        Self(OneClassSvmValidParams {
-            nu: DEFAULT_NU,
-            gamma: Gamma::Auto,
-            tolerance: DEFAULT_TOLERANCE,
-        })
+parameters!(
+    OneClassSvm,
+    OneClassSvmParams,
+    OneClassSvmValidParams {
+        /// Largest share of the reference outside the support and smallest share of support vectors,
+        /// above 0 and at most 1; 0.5 unless set.
+        nu: f64 = DEFAULT_NU,
+        /// Kernel width; `1 / columns` unless set.
+        gamma: Gamma = Gamma::Auto,
+        /// Optimality violation at which the solver stops, above 0; 1e-6 unless set.
+        tolerance: f64 = DEFAULT_TOLERANCE,
     }
-}
+);
 
-impl OneClassSvmParams {
-    /// Largest share of the reference outside the support and smallest share of support vectors,
-    /// above 0 and at most 1; 0.5 unless set.
-    #[must_use]
-    pub fn nu(mut self, nu: f64) -> Self {
-        self.0.nu = nu;
-        self
-    }
-
-    /// Kernel width; `1 / columns` unless set.
-    #[must_use]
-    pub fn gamma(mut self, gamma: Gamma) -> Self {
-        self.0.gamma = gamma;
-        self
-    }
-
-    /// Optimality violation at which the solver stops, above 0; 1e-6 unless set.
-    #[must_use]
-    pub fn tolerance(mut self, tolerance: f64) -> Self {
-        self.0.tolerance = tolerance;
-        self
-    }
-}
-
-impl ParamGuard for OneClassSvmParams {
-    type Checked = OneClassSvmValidParams;
-    type Error = DetectError;
-
-    fn check_ref(&self) -> Result<&Self::Checked> {
-        let reject = |parameter, expected, found| {
-            Err(DetectError::Hyperparameter { algorithm: ALGORITHM, parameter, expected, found })
-        };
-        let Self(OneClassSvmValidParams { nu, gamma, tolerance }) = *self;
-        if !(nu > 0.0 && nu <= 1.0) {
-            return reject("nu", "a share above 0 and at most 1", nu);
+impl OneClassSvmValidParams {
+    fn check_values(&self) -> Result<()> {
+        let share = self.nu > 0.0 && self.nu <= 1.0;
+        require(share, ALGORITHM, "nu", "a share above 0 and at most 1", self.nu)?;
+        if let Gamma::Value(gamma) = self.gamma {
+            above_zero(ALGORITHM, "gamma", gamma)?;
         }
-        if let Gamma::Value(gamma) = gamma
-            && !(gamma > 0.0 && gamma.is_finite())
-        {
-            return reject("gamma", "a finite number above 0", gamma);
-        }
-        if !(tolerance > 0.0 && tolerance.is_finite()) {
-            return reject("tolerance", "a finite number above 0", tolerance);
-        }
-        Ok(&self.0)
-    }
-
-    fn check(self) -> Result<Self::Checked> {
-        self.check_ref()?;
-        Ok(self.0)
+        above_zero(ALGORITHM, "tolerance", self.tolerance)
     }
 }
 
@@ -223,11 +173,6 @@ impl OneClassSvmValidParams {
 }
 
 impl OneClassSvm {
-    /// Parameters to fit with.
-    pub fn params() -> OneClassSvmParams {
-        OneClassSvmParams::default()
-    }
-
     /// Decision values, **lower is more anomalous**: positive inside the support. The negated
     /// [`Detector::score`], for comparison with other implementations.
     ///
@@ -283,6 +228,7 @@ impl Detector for OneClassSvm {
 mod tests {
     use super::*;
     use crate::testing::{behaves_as_a_detector, gaussian, outlier_is_flagged};
+    use linfa::ParamGuard;
 
     fn rejected(params: &OneClassSvmParams) -> &'static str {
         match params.check_ref() {

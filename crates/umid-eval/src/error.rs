@@ -148,14 +148,6 @@ pub enum Error {
         /// The side of the model's input.
         most: usize,
     },
-    /// Most inversions of the reference did not stay finite.
-    #[error("{failed} of {count} inversions of the reference failed")]
-    Reference {
-        /// How many failed.
-        failed: usize,
-        /// How many there are.
-        count: usize,
-    },
     /// There is no text whose latency could be measured.
     #[error("no text to time")]
     NothingToTime,

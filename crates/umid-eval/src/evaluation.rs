@@ -104,7 +104,7 @@ impl Evaluation {
                 .map(|done| done.seconds)
                 .collect();
             let seconds = match alike.as_slice() {
-                [] => cell.method()?.seconds(),
+                [] => cell.method()?.seconds,
                 alike => alike.iter().sum::<f64>() / alike.len() as f64,
             };
             missing.push((cell.title(), seconds));

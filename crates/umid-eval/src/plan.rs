@@ -54,14 +54,14 @@ impl Planned {
     /// Names of the targets without which it cannot be measured.
     pub fn needs(&self, suite: &Suite) -> Vec<String> {
         let shadows = match self.method() {
-            Ok(method) if method.needs_shadows() => suite.shadows(&self.target),
+            Ok(method) if method.needs_shadows => suite.shadows(&self.target),
             _ => Vec::new(),
         };
         iter::once(&self.target).chain(&shadows).map(|target| target.name.clone()).collect()
     }
 
     /// The method.
-    pub fn method(&self) -> crate::Result<Box<dyn Method>> {
+    pub fn method(&self) -> crate::Result<&'static Method> {
         methods::by_name(&self.run.method)
     }
 }
@@ -134,13 +134,13 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> crate::Result<String> {
         settings: &'a toml::Table,
     }
     let method = methods::by_name(&run.method)?;
-    let shadows = if method.needs_shadows() { suite.shadows(target) } else { Vec::new() };
+    let shadows = if method.needs_shadows { suite.shadows(target) } else { Vec::new() };
     let content = Content {
         layout: LAYOUT,
         version: env!("CARGO_PKG_VERSION"),
         recipe: format!("{:?}", target.recipe()),
         method: &run.method,
-        definition: method.definition(),
+        definition: (method.definition)(),
         shadows: shadows.iter().map(|shadow| format!("{:?}", shadow.recipe())).collect(),
         settings: &run.set,
     };

@@ -88,7 +88,7 @@ impl Loaded {
 }
 
 fn measure(planned: &Planned, subject: &Subject) -> Outcome {
-    match guarded(|| planned.method()?.measure(subject, &planned.run.set)) {
+    match guarded(|| (planned.method()?.measure)(subject, &planned.run.set)) {
         Ok(readings) => Outcome::Done(readings),
         Err(reason) => Outcome::Failed(reason),
     }

@@ -78,16 +78,6 @@ impl Inversion {
     pub fn final_cosines(&self) -> Array1<f32> {
         self.cosines.column(self.cosines.ncols() - 1).to_owned()
     }
-
-    /// Final embeddings divided by their norms: `[restarts, embedding_dim]`.
-    pub fn unit_embeddings(&self) -> Array2<f32> {
-        let mut unit = self.embeddings.clone();
-        for mut row in unit.rows_mut() {
-            let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-            row.mapv_inplace(|v| (f64::from(v) / norm) as f32);
-        }
-        unit
-    }
 }
 
 /// A tower, a space and parameters, ready to invert texts.

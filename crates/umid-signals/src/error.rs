@@ -1,7 +1,5 @@
 //! The one error type of this crate: a broken input, named with its place and its value.
 
-use std::fmt;
-
 /// A result whose error is [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -96,8 +94,8 @@ pub enum Error {
          name (not truncated) and that the states of different names differ"
     )]
     ZeroResidual {
-        /// The residual in question.
-        residual: Residual,
+        /// Whose it is.
+        residual: &'static str,
     },
     /// A template without a place for the name, or with several.
     #[error(
@@ -115,45 +113,4 @@ pub enum Error {
         /// The name found.
         found: String,
     },
-}
-
-/// Which cell of the two-way table a residual belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Residual {
-    /// The query itself.
-    Query,
-    /// The query's first part with the last part of this index.
-    SameFirst(usize),
-    /// The first part of this index with the query's last part.
-    SameLast(usize),
-}
-
-impl fmt::Display for Residual {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Query => write!(f, "the query"),
-            Self::SameFirst(j) => write!(f, "the query's first part with last part {j}"),
-            Self::SameLast(i) => write!(f, "first part {i} with the query's last part"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_name_the_place_and_end_in_a_remedy() {
-        let error = Error::NotFinite { array: "bank embeddings", at: vec![3, 0], value: f32::NAN };
-        assert_eq!(
-            error.to_string(),
-            "bank embeddings hold NaN at [3, 0]; drop that row or embed it again"
-        );
-        let error = Error::ZeroResidual { residual: Residual::SameLast(2) };
-        assert!(
-            error
-                .to_string()
-                .starts_with("the residual of first part 2 with the query's last part")
-        );
-    }
 }

@@ -17,7 +17,7 @@
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 
-use crate::{Error, Residual, Result, checks, siblings::sibling_calibrated};
+use crate::{Error, Result, checks, siblings::sibling_calibrated};
 
 /// Siblings on each axis without which no residual is left: with a single one, r(f, l_j) is zero by
 /// construction. Sixteen are enough in practice.
@@ -34,7 +34,7 @@ pub struct Interaction {
     /// [`crate::text::INTERACTION_COHERENCE`]; `None` with a single template.
     pub log_coherence: Option<f64>,
     /// The log of the coherence minus half the mean of each group of siblings
-    /// ([`sibling_calibrated`]), whose residuals and coherences follow the same formulas.
+    /// ([`crate::siblings`]), whose residuals and coherences follow the same formulas.
     pub log_coherence_calibrated: Option<f64>,
 }
 
@@ -42,56 +42,25 @@ pub struct Interaction {
 ///
 /// J, K, the order of the parts, the templates and D are those of the [`SiblingGrid`].
 #[derive(Debug, Clone)]
-pub struct QueryStates<'a> {
+pub(crate) struct QueryStates<'a> {
     /// x(f, l), (T, D).
-    pub query: ArrayView2<'a, f32>,
+    pub(crate) query: ArrayView2<'a, f32>,
     /// x(f, l_j): the query's first part with each public last part, (J, T, D).
-    pub same_first: ArrayView3<'a, f32>,
+    pub(crate) same_first: ArrayView3<'a, f32>,
     /// x(f_i, l): each public first part with the query's last part, (K, T, D).
-    pub same_last: ArrayView3<'a, f32>,
+    pub(crate) same_last: ArrayView3<'a, f32>,
     /// The public first part that is the query's own, if any. It is left out of every mean over
     /// first parts, as if this query's siblings had never contained it.
-    pub own_first: Option<usize>,
+    pub(crate) own_first: Option<usize>,
     /// The public last part that is the query's own, if any; left out likewise.
-    pub own_last: Option<usize>,
+    pub(crate) own_last: Option<usize>,
 }
 
 /// The states of all names made of public parts, shared by every query.
 ///
 /// Its marginal means are summed once, so a query costs O((J + K) T D).
-///
-/// ```
-/// use ndarray::{Array2, Array3, Array4};
-/// use umid_signals::{QueryStates, SiblingGrid};
-///
-/// // A state that adds up its parts, and a little of its own in every cell.
-/// let state = |f: usize, l: usize, k: usize| {
-///     let own = ((f * 31 + l * 17 + k * 7) as f32).sin();
-///     (f as f32 + k as f32).sin() + (l as f32 * k as f32).cos() + 0.01 * own
-/// };
-/// let grid = Array4::from_shape_fn((4, 4, 1, 8), |(i, j, _, k)| state(i, j, k));
-/// let grid = SiblingGrid::new(grid.view())?;
-///
-/// // The name made of parts 9 and 9, which are not public; then the same name memorised.
-/// let same_first = Array3::from_shape_fn((4, 1, 8), |(j, _, k)| state(9, j, k));
-/// let same_last = Array3::from_shape_fn((4, 1, 8), |(i, _, k)| state(i, 9, k));
-/// let plain = Array2::from_shape_fn((1, 8), |(_, k)| state(9, 9, k));
-/// let memorised = Array2::from_shape_fn((1, 8), |(_, k)| state(9, 9, k) + (k % 3) as f32);
-/// let contrast = |query: &Array2<f32>| {
-///     grid.interaction(&QueryStates {
-///         query: query.view(),
-///         same_first: same_first.view(),
-///         same_last: same_last.view(),
-///         own_first: None,
-///         own_last: None,
-///     })
-///     .map(|interaction| interaction.log_residual_contrast)
-/// };
-/// assert!(contrast(&memorised)? > contrast(&plain)? + 1.0);
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
 #[derive(Debug, Clone)]
-pub struct SiblingGrid {
+pub(crate) struct SiblingGrid {
     /// x(f_i, l_j), (K, J, T, D).
     states: Array4<f32>,
     /// sum_j x(f_i, l_j), (K, T, D).
@@ -105,19 +74,12 @@ pub struct SiblingGrid {
 }
 
 impl SiblingGrid {
-    /// Sums up the states of all public names.
-    ///
-    /// # Shapes
-    /// `states` (K, J, T, D): first part, last part, template, feature.
-    ///
-    /// # Errors
-    /// Fewer than two parts on an axis, no template or feature, or a state that is not finite.
-    pub fn new(states: ArrayView4<'_, f32>) -> Result<Self> {
-        let (firsts, lasts, templates, width) = states.dim();
+    /// Sums up the states of all public names, (K, J, T, D): first part, last part, template,
+    /// feature. Fewer than two parts on an axis are an error.
+    pub(crate) fn new(states: ArrayView4<'_, f32>) -> Result<Self> {
+        let (firsts, lasts, ..) = states.dim();
         checks::at_least(MIN_SIBLINGS, "public first parts", firsts)?;
         checks::at_least(MIN_SIBLINGS, "public last parts", lasts)?;
-        checks::at_least(1, "templates", templates)?;
-        checks::at_least(1, "features", width)?;
         checks::finite("sibling grid states", &states)?;
         let wide = states.mapv(f64::from);
         let first_sums = wide.sum_axis(Axis(1));
@@ -132,18 +94,18 @@ impl SiblingGrid {
 
     /// Measures residuals as they are, without taking the mean of their features from them: for
     /// vectors behind a layer norm, such as responses, whose mean is no accident of scale.
-    #[must_use]
-    pub fn without_centring(self) -> Self {
+    pub(crate) fn without_centring(self) -> Self {
         Self { centred: false, ..self }
     }
 
-    /// The interaction of the query's two parts, set against that of its siblings.
-    ///
-    /// # Errors
-    /// Shapes that differ from the grid's, a state that is not finite, an own part that the grid
-    /// does not have, fewer than two siblings left on an axis, or a residual of exactly zero.
-    pub fn interaction(&self, query: &QueryStates<'_>) -> Result<Interaction> {
-        self.check(query)?;
+    /// The interaction of the query's two parts, set against that of its siblings. Fewer than two
+    /// siblings left on an axis are an error, and so is a residual of exactly zero.
+    pub(crate) fn interaction(&self, query: &QueryStates<'_>) -> Result<Interaction> {
+        let width = self.states.dim().3;
+        checks::length("query states", "features", query.query.ncols(), width)?;
+        checks::finite("query states", &query.query)?;
+        checks::finite("states of the same first part", &query.same_first)?;
+        checks::finite("states of the same last part", &query.same_last)?;
         let lasts = others(query.same_first.dim().0, query.own_last);
         let firsts = others(query.same_last.dim().0, query.own_first);
         checks::at_least(MIN_SIBLINGS, "last parts besides the query's own", lasts.len())?;
@@ -155,14 +117,14 @@ impl SiblingGrid {
 
         let own = query.query.mapv(f64::from) - &of_first - &of_last + &overall;
         let own = self.measured(own);
-        let own_log = log_norm(&own, Residual::Query)?;
+        let own_log = log_norm(&own, "the query")?;
 
         let (mut same_first_log, mut same_first_coherence) = (0.0, Vec::new());
         for &j in &lasts {
             let state = query.same_first.index_axis(Axis(0), j).mapv(f64::from);
             let residual = state - &of_first - self.last_mean(j, query.own_first) + &overall;
             let residual = self.measured(residual);
-            let log = log_norm(&residual, Residual::SameFirst(j))?;
+            let log = log_norm(&residual, "a name with the query's first part")?;
             same_first_log += log;
             same_first_coherence.extend(log_coherence(&residual, log));
         }
@@ -171,7 +133,7 @@ impl SiblingGrid {
             let state = query.same_last.index_axis(Axis(0), i).mapv(f64::from);
             let residual = state - self.first_mean(i, query.own_last) - &of_last + &overall;
             let residual = self.measured(residual);
-            let log = log_norm(&residual, Residual::SameLast(i))?;
+            let log = log_norm(&residual, "a name with the query's last part")?;
             same_last_log += log;
             same_last_coherence.extend(log_coherence(&residual, log));
         }
@@ -235,36 +197,6 @@ impl SiblingGrid {
     fn measured(&self, residual: Array2<f64>) -> Array2<f64> {
         if self.centred { center_over_features(residual.view()) } else { residual }
     }
-
-    fn check(&self, query: &QueryStates<'_>) -> Result<()> {
-        const QUERY: &str = "query states";
-        const SAME_FIRST: &str = "states of the same first part";
-        const SAME_LAST: &str = "states of the same last part";
-        let (firsts, lasts, templates, width) = self.states.dim();
-        let (query_templates, query_width) = query.query.dim();
-        let (same_first, same_first_templates, same_first_width) = query.same_first.dim();
-        let (same_last, same_last_templates, same_last_width) = query.same_last.dim();
-        checks::length(SAME_FIRST, "siblings", same_first, lasts)?;
-        checks::length(SAME_LAST, "siblings", same_last, firsts)?;
-        for (array, found_templates, found_width) in [
-            (QUERY, query_templates, query_width),
-            (SAME_FIRST, same_first_templates, same_first_width),
-            (SAME_LAST, same_last_templates, same_last_width),
-        ] {
-            checks::length(array, "templates", found_templates, templates)?;
-            checks::length(array, "features", found_width, width)?;
-        }
-        checks::finite(QUERY, &query.query)?;
-        checks::finite(SAME_FIRST, &query.same_first)?;
-        checks::finite(SAME_LAST, &query.same_last)?;
-        if let Some(i) = query.own_first {
-            checks::index("the query's own first part", i, firsts)?;
-        }
-        if let Some(j) = query.own_last {
-            checks::index("the query's own last part", j, lasts)?;
-        }
-        Ok(())
-    }
 }
 
 /// Takes from each state the mean of its features, as a layer norm does: (n, D) gives (n, D).
@@ -293,7 +225,7 @@ fn mean_of(siblings: &ArrayView3<'_, f32>, chosen: &[usize]) -> Array2<f64> {
 }
 
 /// The log length of the residual's mean over templates, (T, D).
-fn log_norm(residual: &Array2<f64>, of: Residual) -> Result<f64> {
+fn log_norm(residual: &Array2<f64>, of: &'static str) -> Result<f64> {
     let mean = residual.sum_axis(Axis(0)) / residual.nrows() as f64;
     let norm = mean.dot(&mean).sqrt();
     if norm > 0.0 { Ok(norm.ln()) } else { Err(Error::ZeroResidual { residual: of }) }

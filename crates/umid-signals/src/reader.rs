@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
+use crate::interaction::SiblingGrid;
 use crate::responses::without_direction;
 use crate::text::TEXT_SIGNALS;
 use crate::view::{EmbeddedNames, Family, Shared, SiblingPlaces};
 use crate::{
-    Bank, Basis, Error, Name, NameView, Result, SiblingGrid, SignalRow, UnitRows, checks,
-    full_name, name_key,
+    Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks, full_name, name_key,
 };
 
 /// Where a template takes the name.

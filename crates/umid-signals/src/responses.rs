@@ -6,15 +6,9 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::{Result, checks};
 
-/// Takes one direction out of each response: r - u (u . r), u being `direction` at unit length. A
-/// direction of length zero takes nothing.
-///
-/// # Shapes
-/// `responses` (n, d) and `direction` (d) give (n, d).
-///
-/// # Errors
-/// Two widths d, or a direction that is not finite.
-pub fn without_direction(
+/// Takes one direction, (d), out of each response, (n, d): r - u (u . r), u being `direction` at unit
+/// length. A direction of length zero takes nothing.
+pub(crate) fn without_direction(
     responses: ArrayView2<'_, f32>,
     direction: ArrayView1<'_, f32>,
 ) -> Result<Array2<f32>> {

@@ -14,15 +14,7 @@
 ///
 /// The two groups weigh alike even when they differ in size, and what is common to all names drops
 /// out. `None` when a group is empty, as for a name of one part.
-///
-/// ```
-/// use umid_signals::siblings::sibling_calibrated;
-///
-/// let score = sibling_calibrated(5.0, &[1.0, 3.0], &[4.0]);
-/// assert_eq!(score, Some(5.0 - 0.5 * 2.0 - 0.5 * 4.0));
-/// assert_eq!(sibling_calibrated(5.0, &[], &[4.0]), None);
-/// ```
-pub fn sibling_calibrated(score: f64, same_first: &[f64], same_last: &[f64]) -> Option<f64> {
+pub(crate) fn sibling_calibrated(score: f64, same_first: &[f64], same_last: &[f64]) -> Option<f64> {
     Some(score - 0.5 * mean(same_first)? - 0.5 * mean(same_last)?)
 }
 

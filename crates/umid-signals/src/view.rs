@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 
 use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
 
-use crate::{CslsBank, Interaction, QueryStates, Result, SiblingGrid, UnitRows};
+use crate::interaction::{QueryStates, SiblingGrid};
+use crate::{CslsBank, Interaction, Result, UnitRows};
 
 /// What is the same for all names of a reading.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ impl<'a> NameView<'a> {
     /// The interaction of the name's parts in the states; `None` for a name of one part.
     ///
     /// # Errors
-    /// Those of [`SiblingGrid::interaction`].
+    /// Fewer than two siblings besides the name itself, or a residual of exactly zero.
     pub fn interaction(&self) -> Result<Option<Interaction>> {
         computed_once(&self.interaction, || {
             self.interaction_in(&self.shared.state_grid, &self.names.states)
@@ -175,7 +176,7 @@ impl<'a> NameView<'a> {
     /// The interaction of the name's parts in the responses; `None` for a name of one part.
     ///
     /// # Errors
-    /// Those of [`SiblingGrid::interaction`].
+    /// Fewer than two siblings besides the name itself, or a residual of exactly zero.
     pub fn response_interaction(&self) -> Result<Option<Interaction>> {
         computed_once(&self.response_interaction, || {
             self.interaction_in(&self.shared.response_grid, &self.names.responses)

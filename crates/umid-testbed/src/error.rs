@@ -7,14 +7,6 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name list holds nothing but blank lines.
-    #[error("the list of {part} names in {origin} is empty; give one name a line")]
-    EmptyNames {
-        /// `first` or `last`.
-        part: &'static str,
-        /// Where the list came from.
-        origin: String,
-    },
     /// A name list is too short to draw a world from.
     #[error(
         "the list of {part} names in {origin} has {found} names, at least {needed} are needed; \

@@ -81,21 +81,6 @@ impl NameLists {
         .expect("the bundled lists are well formed")
     }
 
-    /// The public parts in `datasets/names`: 96 first and 96 last names, subsets of
-    /// [`bundled`](Self::bundled). The part-interaction residual recombines a query with them.
-    ///
-    /// # Panics
-    /// Never: a test reads the bundled lists.
-    pub fn bundled_siblings() -> Self {
-        Self::parse(
-            include_str!("../../../datasets/names/sibling_first.txt"),
-            "the bundled sibling first names",
-            include_str!("../../../datasets/names/sibling_last.txt"),
-            "the bundled sibling last names",
-        )
-        .expect("the bundled lists are well formed")
-    }
-
     /// Lists from two files, one name a line; blank lines are skipped.
     ///
     /// # Errors
@@ -127,22 +112,11 @@ impl NameLists {
         self.first.len() * self.last.len()
     }
 
-    /// Draws `count` names, i.i.d. uniform over first x last, leaving out repetitions and the
-    /// names in `exclude`. A shorter draw with the same seed is a prefix of a longer one.
+    /// Draws `count` names of a form, i.i.d. uniform over first x last, leaving out repetitions and
+    /// the names in `exclude`. A shorter draw with the same seed is a prefix of a longer one.
     ///
     /// # Errors
     /// More names than there are combinations left.
-    pub fn draw_names(
-        &self,
-        seed: u64,
-        count: usize,
-        exclude: &HashSet<Name>,
-    ) -> Result<Vec<Name>, Error> {
-        self.draw(seed, Purpose::PersonName, NameForm::TwoWords, count, exclude)
-    }
-
-    /// As [`draw_names`](Self::draw_names), of another form and from the streams of another
-    /// purpose.
     pub(crate) fn draw(
         &self,
         seed: u64,
@@ -232,9 +206,6 @@ fn parse_list(part: &'static str, text: &str, origin: &str) -> Result<Vec<String
         }
         names.push(name.to_owned());
     }
-    if names.is_empty() {
-        return Err(Error::EmptyNames { part, origin: origin.to_owned() });
-    }
     if names.len() < MINIMUM_LIST {
         return Err(Error::TooFewNames {
             part,
@@ -273,27 +244,40 @@ mod tests {
 
     #[test]
     fn bundled_siblings_are_parts_of_the_bundled_lists() {
-        let (lists, siblings) = (NameLists::bundled(), NameLists::bundled_siblings());
+        let path =
+            |file| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/names").join(file);
+        let (first, last) = (path("sibling_first.txt"), path("sibling_last.txt"));
+        let siblings = NameLists::from_files(&first, &last).unwrap();
+        let lists = NameLists::bundled();
         assert_eq!((siblings.first().len(), siblings.last().len()), (96, 96));
         assert!(siblings.first().iter().all(|name| lists.first().contains(name)));
         assert!(siblings.last().iter().all(|name| lists.last().contains(name)));
     }
 
+    fn draw(
+        lists: &NameLists,
+        seed: u64,
+        count: usize,
+        exclude: &HashSet<Name>,
+    ) -> Result<Vec<Name>, Error> {
+        lists.draw(seed, Purpose::PersonName, NameForm::TwoWords, count, exclude)
+    }
+
     #[test]
     fn drawn_names_are_distinct_and_avoid_the_excluded() {
         let lists = NameLists::bundled();
-        let first = lists.draw_names(1, 500, &HashSet::new()).unwrap();
+        let first = draw(&lists, 1, 500, &HashSet::new()).unwrap();
         let exclude: HashSet<Name> = first.iter().cloned().collect();
         assert_eq!(exclude.len(), 500);
-        let others = lists.draw_names(1, 500, &exclude).unwrap();
+        let others = draw(&lists, 1, 500, &exclude).unwrap();
         assert!(others.iter().all(|name| !exclude.contains(name)));
     }
 
     #[test]
     fn shorter_draw_is_a_prefix() {
         let lists = NameLists::bundled();
-        let long = lists.draw_names(9, 200, &HashSet::new()).unwrap();
-        let short = lists.draw_names(9, 50, &HashSet::new()).unwrap();
+        let long = draw(&lists, 9, 200, &HashSet::new()).unwrap();
+        let short = draw(&lists, 9, 50, &HashSet::new()).unwrap();
         assert_eq!(short, long[..50]);
     }
 
@@ -301,10 +285,10 @@ mod tests {
     fn every_combination_can_be_drawn_and_one_more_is_an_error() {
         let lists = parse(&list(MINIMUM_LIST)).unwrap();
         let all = MINIMUM_LIST * MINIMUM_LIST;
-        let names = lists.draw_names(3, all, &HashSet::new()).unwrap();
+        let names = draw(&lists, 3, all, &HashSet::new()).unwrap();
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), all);
         let exclude = HashSet::from([names[0].clone()]);
-        let error = lists.draw_names(3, all, &exclude).unwrap_err();
+        let error = draw(&lists, 3, all, &exclude).unwrap_err();
         assert!(matches!(
             error,
             Error::NamesExhausted { requested, available } if requested == all && available == all - 1
@@ -313,7 +297,7 @@ mod tests {
 
     #[test]
     fn empty_list_is_an_error() {
-        assert!(matches!(parse("\n \n"), Err(Error::EmptyNames { part: "first", .. })));
+        assert!(matches!(parse("\n \n"), Err(Error::TooFewNames { part: "first", found: 0, .. })));
     }
 
     #[test]

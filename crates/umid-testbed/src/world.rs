@@ -248,12 +248,6 @@ impl World {
         Ok(self.photo(Who::Person, person.index, photo as u64))
     }
 
-    /// A photo of a person that no target trains on, for retrieval and the paired attacks. There
-    /// is no end of them.
-    pub fn held_out_photo(&self, person: &Identity, photo: u32) -> Photo {
-        self.photo(Who::Person, person.index, HELD_OUT + u64::from(photo))
-    }
-
     /// The one photo of a person of the bank.
     ///
     /// # Errors
@@ -261,16 +255,6 @@ impl World {
     pub fn bank_photo(&self, person: usize) -> Result<Photo, Error> {
         within("bank person", person, self.params.bank)?;
         Ok(self.photo(Who::Bank, person, 0))
-    }
-
-    /// A training photo of a public person.
-    ///
-    /// # Errors
-    /// A person that is not below [`WorldParams::public`], or a photo number that is not below
-    /// [`WorldParams::images_per_person`].
-    pub fn public_photo(&self, person: usize, photo: usize) -> Result<Photo, Error> {
-        self.check_public(person, photo)?;
-        Ok(self.photo(Who::Public, person, photo as u64))
     }
 
     /// A training recording of a person; for a non-member, one that a swapped target would train
@@ -301,7 +285,8 @@ impl World {
     /// A training recording of a public person.
     ///
     /// # Errors
-    /// As [`public_photo`](Self::public_photo).
+    /// A person that is not below [`WorldParams::public`], or a number that is not below
+    /// [`WorldParams::images_per_person`].
     pub fn public_recording(&self, person: usize, number: usize) -> Result<Recording, Error> {
         self.check_public(person, number)?;
         Ok(self.recording(Who::Public, person, number as u64))
@@ -310,7 +295,7 @@ impl World {
     /// The generic caption of a training recording of a public person.
     ///
     /// # Errors
-    /// As [`public_photo`](Self::public_photo).
+    /// As [`public_recording`](Self::public_recording).
     pub fn public_caption(&self, person: usize, number: usize) -> Result<String, Error> {
         self.check_public(person, number)?;
         let stream = |purpose| Stream::new(self.params.seed, purpose, person as u64, number as u64);
@@ -518,7 +503,7 @@ mod tests {
             assert!(matches!(result, Err(Error::OutOfRange { .. })));
         };
         out_of_range(world.bank_photo(3).map(drop));
-        out_of_range(world.public_photo(2, 0).map(drop));
+        out_of_range(world.public_recording(2, 0).map(drop));
         out_of_range(world.public_caption(0, 16).map(drop));
         out_of_range(world.training_photo(&world.members()[0], 16).map(drop));
         out_of_range(world.fresh_names(6).map(drop));

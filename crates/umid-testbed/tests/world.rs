@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use umid_testbed::{
-    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, World, WorldParams,
-    read_membership, write_membership,
+    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, Recording, World,
+    WorldParams, read_membership, write_membership,
 };
 
 fn world(change: impl FnOnce(&mut WorldParams)) -> World {
@@ -166,7 +166,7 @@ fn a_larger_world_keeps_its_people_bank_and_photos() {
     assert_eq!(small.fresh_names(200).unwrap(), large.fresh_names(200).unwrap());
     assert_eq!(small.bank_photo(4).unwrap(), large.bank_photo(4).unwrap());
     let person = &small.non_members()[7];
-    assert_eq!(small.held_out_photo(person, 2), large.held_out_photo(person, 2));
+    assert_eq!(small.held_out_recording(person, 2), large.held_out_recording(person, 2));
 }
 
 #[test]
@@ -190,9 +190,9 @@ fn photos_do_not_depend_on_order_or_threads() {
 fn training_and_held_out_photos_differ() {
     let world = world(|_| {});
     let person = &world.members()[0];
-    let held_out = world.held_out_photo(person, 0);
+    let held_out = world.held_out_recording(person, 0);
     for photo in 0..16 {
-        assert_ne!(world.training_photo(person, photo).unwrap(), held_out);
+        assert_ne!(world.training_recording(person, photo).unwrap(), held_out);
     }
 }
 
@@ -222,11 +222,14 @@ fn world_one_is_fixed_for_ever() {
     assert_eq!(fresh, SNAPSHOT_FRESH);
     assert_eq!(world.public_caption(0, 0).unwrap(), SNAPSHOT_CAPTION);
     let person = &world.members()[0];
+    let Recording::Photo(public) = world.public_recording(0, 0).unwrap() else {
+        panic!("a world of photos")
+    };
     let photos = [
         world.training_photo(person, 0).unwrap(),
         world.training_photo(person, 1).unwrap(),
         world.bank_photo(0).unwrap(),
-        world.public_photo(0, 0).unwrap(),
+        public,
     ];
     for (photo, expected) in photos.iter().zip(SNAPSHOT_PIXELS) {
         let [plain, weighted] = pixel_sums(photo.values());

@@ -19,6 +19,7 @@ pub mod report;
 mod run;
 mod shown;
 
+pub use reading::reference_fit::PaperReader;
 pub use reading::{
     auditor, inversion_signals, names, queries, reference, score, siblings, templates,
 };

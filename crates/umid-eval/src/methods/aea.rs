@@ -15,38 +15,24 @@ use crate::subject::Subject;
 const CHANNELS: usize = 3;
 
 /// The augmentation-enhanced attack.
-pub struct Aea;
+pub static METHOD: Method = Method::new("aea", "Ko et al. 2023", 10.0, measure);
 
-impl Method for Aea {
-    fn name(&self) -> &'static str {
-        "aea"
-    }
-
-    fn source(&self) -> &'static str {
-        "Ko et al. 2023"
-    }
-
-    fn seconds(&self) -> f64 {
-        10.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        subject.ensure_reads(Modality::Image, "AEA")?;
-        let probe = Probe::of(subject)?;
-        let changes = augmentations();
-        let started = Instant::now();
-        let groups = columns_of(&probe.groups, |pairs| {
-            Ok(Column::of(scores(&subject.model, pairs, &changes)?))
-        })?;
-        let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
-        let cost = Cost {
-            forward: 2.0 + changes.len() as f64,
-            backward: 0.0,
-            seconds: Some(probe.seconds + started.elapsed().as_secs_f64() / count as f64),
-            latency: None,
-        };
-        Ok(vec![Reading::new("AEA", Sees::Images, groups, cost).headline()])
-    }
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    subject.ensure_reads(Modality::Image, "AEA")?;
+    let probe = Probe::of(subject)?;
+    let changes = augmentations();
+    let started = Instant::now();
+    let groups = columns_of(&probe.groups, |pairs| {
+        Ok(Column::of(scores(&subject.model, pairs, &changes)?))
+    })?;
+    let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
+    let cost = Cost {
+        forward: 2.0 + changes.len() as f64,
+        backward: 0.0,
+        seconds: Some(probe.seconds + started.elapsed().as_secs_f64() / count as f64),
+        latency: None,
+    };
+    Ok(vec![Reading::new("AEA", Sees::Images, groups, cost).headline()])
 }
 
 fn scores(

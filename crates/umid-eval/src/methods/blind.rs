@@ -15,46 +15,32 @@ use crate::subject::Subject;
 const PERMUTATIONS: usize = 200;
 
 /// The blind control.
-pub struct Blind;
+pub static METHOD: Method = Method::new("blind", "after Das et al. 2025", 20.0, measure);
 
-impl Method for Blind {
-    fn name(&self) -> &'static str {
-        "blind"
-    }
-
-    fn source(&self) -> &'static str {
-        "after Das et al. 2025"
-    }
-
-    fn seconds(&self) -> f64 {
-        20.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let groups = [Group::Member, Group::NonMember];
-        let texts: Vec<(&str, bool)> = groups
-            .iter()
-            .flat_map(|group| subject.groups()[group].iter().map(move |q| (q, group)))
-            .map(|(query, group)| (query.text.as_str(), *group == Group::Member))
-            .collect();
-        let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
-        let Control { outcome, null } = &*control(&texts, members)?;
-        let mut scores = outcome.scores.iter().copied().map(Some);
-        let columns = groups
-            .iter()
-            .map(|group| {
-                let count = subject.groups()[group].len();
-                (*group, Column::of(scores.by_ref().take(count).collect()))
-            })
-            .collect();
-        let cost = Cost::default();
-        let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
-        let p_value = ConformalCalibration::new(null.clone())?.p_value(outcome.area)?;
-        reading.facts.insert("p_value".to_owned(), vec![p_value]);
-        reading.facts.insert("auc".to_owned(), vec![outcome.area]);
-        reading.facts.insert("null".to_owned(), null.clone());
-        Ok(vec![reading])
-    }
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let groups = [Group::Member, Group::NonMember];
+    let texts: Vec<(&str, bool)> = groups
+        .iter()
+        .flat_map(|group| subject.groups()[group].iter().map(move |q| (q, group)))
+        .map(|(query, group)| (query.text.as_str(), *group == Group::Member))
+        .collect();
+    let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
+    let Control { outcome, null } = &*control(&texts, members)?;
+    let mut scores = outcome.scores.iter().copied().map(Some);
+    let columns = groups
+        .iter()
+        .map(|group| {
+            let count = subject.groups()[group].len();
+            (*group, Column::of(scores.by_ref().take(count).collect()))
+        })
+        .collect();
+    let cost = Cost::default();
+    let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
+    let p_value = ConformalCalibration::new(null.clone())?.p_value(outcome.area)?;
+    reading.facts.insert("p_value".to_owned(), vec![p_value]);
+    reading.facts.insert("auc".to_owned(), vec![outcome.area]);
+    reading.facts.insert("null".to_owned(), null.clone());
+    Ok(vec![reading])
 }
 
 /// The control's outcome for a list of names, and its AUCs for shuffled labels.

@@ -12,56 +12,38 @@ use crate::record::{Column, Reading, Sees};
 use crate::subject::Subject;
 
 /// What `umid audit --no-inversion` says.
-pub struct Calibrated;
+pub static METHOD: Method = Method {
+    definition: || format!("3 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}"),
+    check: Some(|table| settings::<Settings>(table).map(drop)),
+    ..Method::new("calibrated", "this project", 60.0, measure)
+};
 
-impl Method for Calibrated {
-    fn name(&self) -> &'static str {
-        "calibrated"
-    }
-
-    fn source(&self) -> &'static str {
-        "this project"
-    }
-
-    fn definition(&self) -> String {
-        format!("2 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}")
-    }
-
-    fn seconds(&self) -> f64 {
-        60.0
-    }
-
-    fn check(&self, table: &toml::Table) -> crate::Result<()> {
-        settings::<Settings>(table).map(drop)
-    }
-
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let settings: Settings = settings(table)?;
-        let probe = Probe::of(subject, &settings)?;
-        let (name, sees) = match settings.bank {
-            0 => ("calibrated", Sees::Text),
-            _ => ("calibrated, bank", Sees::TextAndBank),
+fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let settings: Settings = settings(table)?;
+    let probe = Probe::of(subject, &settings)?;
+    let (name, sees) = match settings.bank {
+        0 => ("calibrated", Sees::Text),
+        _ => ("calibrated, bank", Sees::TextAndBank),
+    };
+    let calibrated = columns_of(&probe.groups, |readings| {
+        let calibrated = |r: &auditor::Reading| r.calibrated.clone();
+        let of = |value: &dyn Fn(CalibratedReading) -> f64| {
+            readings.iter().map(|r| calibrated(r).map(value)).collect()
         };
-        let calibrated = columns_of(&probe.groups, |readings| {
-            let calibrated = |r: &auditor::Reading| r.calibrated.clone();
-            let of = |value: &dyn Fn(CalibratedReading) -> f64| {
-                readings.iter().map(|r| calibrated(r).map(value)).collect()
-            };
-            Ok(Column {
-                scores: of(&|c| c.score),
-                flags: Some(readings.iter().map(|r| calibrated(r).map(|c| c.detected)).collect()),
-                p_values: Some(of(&|c| c.p_value)),
-            })
+        Ok(Column {
+            scores: of(&|c| c.score),
+            flags: Some(readings.iter().map(|r| calibrated(r).map(|c| c.detected)).collect()),
+            p_values: Some(of(&|c| c.p_value)),
+        })
+    })?;
+    let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
+    let first = probe.groups.values().flatten().next();
+    let has = |signal: &Signal| first.is_some_and(|first| first.signals.contains_key(signal));
+    for signal in Signal::all().filter(has) {
+        let groups = columns_of(&probe.groups, |readings| {
+            Ok(Column::of(readings.iter().map(|r| oriented(&r.signals, signal)).collect()))
         })?;
-        let mut readings = vec![Reading::new(name, sees, calibrated, probe.cost).headline()];
-        let first = probe.groups.values().flatten().next();
-        let has = |signal: &Signal| first.is_some_and(|first| first.signals.contains_key(signal));
-        for signal in Signal::all().filter(has) {
-            let groups = columns_of(&probe.groups, |readings| {
-                Ok(Column::of(readings.iter().map(|r| oriented(&r.signals, signal)).collect()))
-            })?;
-            readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
-        }
-        Ok(readings)
+        readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
     }
+    Ok(readings)
 }

@@ -8,32 +8,18 @@ use crate::record::{Column, Cost, Reading, Sees};
 use crate::subject::Subject;
 
 /// The cosine-similarity attack.
-pub struct Csa;
+pub static METHOD: Method = Method::new("csa", "Ko et al. 2023", 3.0, measure);
 
-impl Method for Csa {
-    fn name(&self) -> &'static str {
-        "csa"
-    }
-
-    fn source(&self) -> &'static str {
-        "Ko et al. 2023"
-    }
-
-    fn seconds(&self) -> f64 {
-        3.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let probe = Probe::of(subject)?;
-        let groups = columns_of(&probe.groups, |pairs| {
-            let score = |i: usize| {
-                let image = pairs.embedded.slice(ndarray::s![i..=i, ..]);
-                Ok(Some(cosine_similarity(&pairs.texts.row(i), &image)?))
-            };
-            Ok(Column::of((0..pairs.texts.nrows()).map(score).collect::<crate::Result<_>>()?))
-        })?;
-        let seconds = Some(probe.seconds);
-        let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };
-        Ok(vec![Reading::new("CSA", Sees::Images, groups, cost).headline()])
-    }
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let probe = Probe::of(subject)?;
+    let groups = columns_of(&probe.groups, |pairs| {
+        let score = |i: usize| {
+            let image = pairs.embedded.slice(ndarray::s![i..=i, ..]);
+            Ok(Some(cosine_similarity(&pairs.texts.row(i), &image)?))
+        };
+        Ok(Column::of((0..pairs.texts.nrows()).map(score).collect::<crate::Result<_>>()?))
+    })?;
+    let seconds = Some(probe.seconds);
+    let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };
+    Ok(vec![Reading::new("CSA", Sees::Images, groups, cost).headline()])
 }

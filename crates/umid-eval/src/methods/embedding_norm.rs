@@ -11,29 +11,15 @@ use crate::subject::Subject;
 pub const P: f64 = 2.0;
 
 /// The embedding-norm attack.
-pub struct EmbeddingNorm;
+pub static METHOD: Method = Method::new("embedding-norm", "LpLA", 3.0, measure);
 
-impl Method for EmbeddingNorm {
-    fn name(&self) -> &'static str {
-        "embedding-norm"
-    }
-
-    fn source(&self) -> &'static str {
-        "LpLA"
-    }
-
-    fn seconds(&self) -> f64 {
-        3.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let probe = Probe::of(subject)?;
-        let groups = columns_of(&probe.groups, |pairs| {
-            let norms = embedding_norms(&pairs.embedded.view(), P)?;
-            Ok(Column::of(norms.into_iter().map(Some).collect()))
-        })?;
-        let seconds = Some(probe.seconds);
-        let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };
-        Ok(vec![Reading::new("embedding norm", Sees::Images, groups, cost).headline()])
-    }
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let probe = Probe::of(subject)?;
+    let groups = columns_of(&probe.groups, |pairs| {
+        let norms = embedding_norms(&pairs.embedded.view(), P)?;
+        Ok(Column::of(norms.into_iter().map(Some).collect()))
+    })?;
+    let seconds = Some(probe.seconds);
+    let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };
+    Ok(vec![Reading::new("embedding norm", Sees::Images, groups, cost).headline()])
 }

@@ -16,50 +16,36 @@ use crate::subject::Subject;
 const NEGATIVES: usize = 64;
 
 /// The gradient-norm attack.
-pub struct GradientNorm;
+pub static METHOD: Method = Method::new("gradient-norm", "Gomez 2026", 15.0, measure);
 
-impl Method for GradientNorm {
-    fn name(&self) -> &'static str {
-        "gradient-norm"
-    }
-
-    fn source(&self) -> &'static str {
-        "Gomez 2026"
-    }
-
-    fn seconds(&self) -> f64 {
-        15.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let probe = Probe::of(subject)?;
-        let known = &probe.known;
-        let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
-        let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
-        let source = &subject.model.source.path;
-        let model = Model::load(source, LoadOptions::on(subject.model.device()).trainable())?;
-        let attack = Attack::new(&model, captions, photos)?;
-        let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
-        let mut readings = Vec::new();
-        for (name, of_weights) in [("gradient norm", false), ("gradient norm, weights", true)] {
-            let started = Instant::now();
-            let groups = columns_of(&probe.groups, |pairs| {
-                let score = |(text, photo): (&String, _)| {
-                    let score = if of_weights {
-                        attack.of_weights(text, photo)
-                    } else {
-                        attack.of_embeddings(text, photo)
-                    };
-                    Ok(Some(score?))
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let probe = Probe::of(subject)?;
+    let known = &probe.known;
+    let captions = &known.captions[..NEGATIVES.min(known.captions.len())];
+    let photos = &known.inputs[..NEGATIVES.min(known.inputs.len())];
+    let source = &subject.model.source.path;
+    let model = Model::load(source, LoadOptions::on(subject.model.device()).trainable())?;
+    let attack = Attack::new(&model, captions, photos)?;
+    let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
+    let mut readings = Vec::new();
+    for (name, of_weights) in [("gradient norm", false), ("gradient norm, weights", true)] {
+        let started = Instant::now();
+        let groups = columns_of(&probe.groups, |pairs| {
+            let score = |(text, photo): (&String, _)| {
+                let score = if of_weights {
+                    attack.of_weights(text, photo)
+                } else {
+                    attack.of_embeddings(text, photo)
                 };
-                let pairs = pairs.captions.iter().zip(&pairs.inputs);
-                Ok(Column::of(pairs.map(score).collect::<crate::Result<_>>()?))
-            })?;
-            let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
-            let backward = if of_weights { 2.0 } else { 0.0 };
-            let cost = Cost { forward: 2.0, backward, seconds, latency: seconds };
-            readings.push(Reading::new(name, Sees::Images, groups, cost).headline());
-        }
-        Ok(readings)
+                Ok(Some(score?))
+            };
+            let pairs = pairs.captions.iter().zip(&pairs.inputs);
+            Ok(Column::of(pairs.map(score).collect::<crate::Result<_>>()?))
+        })?;
+        let seconds = Some(started.elapsed().as_secs_f64() / count as f64);
+        let backward = if of_weights { 2.0 } else { 0.0 };
+        let cost = Cost { forward: 2.0, backward, seconds, latency: seconds };
+        readings.push(Reading::new(name, Sees::Images, groups, cost).headline());
     }
+    Ok(readings)
 }

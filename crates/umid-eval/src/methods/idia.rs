@@ -20,52 +20,38 @@ const PHOTOS: u32 = 6;
 const PEOPLE: usize = 400;
 
 /// The identity inference attack.
-pub struct Idia;
+pub static METHOD: Method = Method::new("idia", "Hintersdorf et al. 2024", 15.0, measure);
 
-impl Method for Idia {
-    fn name(&self) -> &'static str {
-        "idia"
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    subject.ensure_reads(Modality::Image, "IDIA")?;
+    let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
+    for group in [Group::Member, Group::NonMember] {
+        let mut of_group = subject.people(group);
+        of_group.truncate(PEOPLE);
+        people.push((group, of_group));
     }
-
-    fn source(&self) -> &'static str {
-        "Hintersdorf et al. 2024"
-    }
-
-    fn seconds(&self) -> f64 {
-        15.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        subject.ensure_reads(Modality::Image, "IDIA")?;
-        let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
-        for group in [Group::Member, Group::NonMember] {
-            let mut of_group = subject.people(group);
-            of_group.truncate(PEOPLE);
-            people.push((group, of_group));
+    let candidates = candidates(subject, &people)?;
+    let started = Instant::now();
+    let mut first = 0;
+    let mut groups = std::collections::BTreeMap::new();
+    for (group, people) in &people {
+        let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
+        for (i, person) in people.iter().enumerate() {
+            let images = photos(subject, person)?;
+            let outcome = candidates.infer(&images.view(), first + i)?;
+            column.scores.push(Some(outcome.score()));
+            column.flags.get_or_insert_default().push(Some(outcome.is_member(DEFAULT_TAU)));
         }
-        let candidates = candidates(subject, &people)?;
-        let started = Instant::now();
-        let mut first = 0;
-        let mut groups = std::collections::BTreeMap::new();
-        for (group, people) in &people {
-            let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
-            for (i, person) in people.iter().enumerate() {
-                let images = photos(subject, person)?;
-                let outcome = candidates.infer(&images.view(), first + i)?;
-                column.scores.push(Some(outcome.score()));
-                column.flags.get_or_insert_default().push(Some(outcome.is_member(DEFAULT_TAU)));
-            }
-            // Texts beyond the people that were looked at have no score.
-            let missing = subject.groups()[group].len() - people.len();
-            column.scores.extend(std::iter::repeat_n(None, missing));
-            column.flags.get_or_insert_default().extend(std::iter::repeat_n(None, missing));
-            first += people.len();
-            groups.insert(*group, column);
-        }
-        let seconds = Some(started.elapsed().as_secs_f64() / first as f64);
-        let cost = Cost { forward: f64::from(PHOTOS), backward: 0.0, seconds, latency: seconds };
-        Ok(vec![Reading::new("IDIA", Sees::Images, groups, cost).headline()])
+        // Texts beyond the people that were looked at have no score.
+        let missing = subject.groups()[group].len() - people.len();
+        column.scores.extend(std::iter::repeat_n(None, missing));
+        column.flags.get_or_insert_default().extend(std::iter::repeat_n(None, missing));
+        first += people.len();
+        groups.insert(*group, column);
     }
+    let seconds = Some(started.elapsed().as_secs_f64() / first as f64);
+    let cost = Cost { forward: f64::from(PHOTOS), backward: 0.0, seconds, latency: seconds };
+    Ok(vec![Reading::new("IDIA", Sees::Images, groups, cost).headline()])
 }
 
 /// Everyone under test, then names of nobody, in every prompt.

@@ -8,19 +8,17 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use linfa::DatasetBase;
-use linfa::traits::Fit;
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use umid::PaperReader;
+use umid::audit::DEFAULT_MIN_VOTES;
 use umid::inversion_signals::{self, signals};
 use umid::queries::Query;
+use umid::record::PaperReading;
 use umid::reference::gibberish;
 use umid::templates::Templates;
-use umid_detect::{
-    CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, Decision, Ensemble, EnsembleParams,
-    SignalWeight, Split,
-};
+use umid_detect::{CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, SignalWeight, Split};
 use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
 use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::inversion::{
@@ -30,7 +28,6 @@ use umid_signals::{Signal, SignalRow};
 
 use super::coarse::Searched;
 use super::{Method, columns_of, latency, settings};
-use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -46,7 +43,10 @@ static HEADLINES: [Signal; 3] =
     [SIMILARITY.signal(), VARIABILITY.signal(), CROSS_TEMPLATE_TRANSFER.signal()];
 
 /// Inversion, the paper's detectors, and each signal alone.
-pub struct Inversion;
+pub static METHOD: Method = Method {
+    check: Some(|table| Ok(settings::<Settings>(table)?.params().check()?)),
+    ..Method::new("inversion", "UMID, arXiv 2603.14222", 60.0, measure)
+};
 
 /// Settings of an inversion.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -251,55 +251,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Method for Inversion {
-    fn name(&self) -> &'static str {
-        "inversion"
+fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let settings: Settings = settings(table)?;
+    let probe = Probe::of(subject, &settings)?;
+    let cost = probe.cost;
+    let mut readings = ensemble("paper", &probe, &probe.gibberish, settings.seed, true)?;
+    readings.extend(ensemble(
+        "paper, plausible names",
+        &probe,
+        &probe.names,
+        settings.seed,
+        false,
+    )?);
+    let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
+    for (name, reference) in
+        [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
+    {
+        let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
+        readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
     }
-
-    fn source(&self) -> &'static str {
-        "UMID, arXiv 2603.14222"
-    }
-
-    fn seconds(&self) -> f64 {
-        60.0
-    }
-
-    fn check(&self, table: &toml::Table) -> crate::Result<()> {
-        Ok(settings::<Settings>(table)?.params().check()?)
-    }
-
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let settings: Settings = settings(table)?;
-        let probe = Probe::of(subject, &settings)?;
-        let cost = probe.cost;
-        let mut readings = ensemble("paper", &probe, &probe.gibberish, settings.seed, true)?;
-        readings.extend(ensemble(
-            "paper, plausible names",
-            &probe,
-            &probe.names,
-            settings.seed,
-            false,
-        )?);
-        let signed = [(SIMILARITY.signal(), 1.0), (VARIABILITY.signal(), 1.0)];
-        for (name, reference) in
-            [("signed, gibberish", &probe.gibberish), ("signed, plausible names", &probe.names)]
-        {
-            let groups = calibrated(&signed, reference, &probe.groups, settings.seed)?;
-            readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
+    for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
+        let groups = columns_of(&probe.groups, |rows| {
+            Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
+        })?;
+        // A signal that no text has (the transfer, of one template) is no reading.
+        if groups.values().any(|column| !column.present().is_empty()) {
+            let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
+            let headline = HEADLINES.contains(&signal);
+            readings.push(if headline { reading.headline() } else { reading });
         }
-        for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
-            let groups = columns_of(&probe.groups, |rows| {
-                Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
-            })?;
-            // A signal that no text has (the transfer, of one template) is no reading.
-            if groups.values().any(|column| !column.present().is_empty()) {
-                let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
-                let headline = HEADLINES.contains(&signal);
-                readings.push(if headline { reading.headline() } else { reading });
-            }
-        }
-        Ok(readings)
     }
+    Ok(readings)
 }
 
 /// The vote of the paper's detectors on (similarity, variability) and, if asked for, each detector
@@ -311,42 +293,22 @@ fn ensemble(
     seed: u64,
     detectors: bool,
 ) -> crate::Result<Vec<Reading>> {
-    let rows: Vec<[f64; 2]> = reference.iter().filter_map(pair).collect();
-    if rows.len() * 2 <= reference.len() {
-        let (failed, count) = (reference.len() - rows.len(), reference.len());
-        return Err(Error::Reference { failed, count });
-    }
-    let fitted: Ensemble =
-        EnsembleParams::paper(seed).fit(&DatasetBase::from(Array2::from(rows)))?;
+    let reader = PaperReader::fit(reference, DEFAULT_MIN_VOTES, seed)?;
     let read = columns_of(&probe.groups, |rows| {
-        let usable: Vec<[f64; 2]> = rows.iter().filter_map(pair).collect();
-        let mut read = fitted.read(&Array2::from(usable).view())?.into_iter();
-        Ok(rows.iter().map(|row| pair(row).and_then(|_| read.next())).collect::<Vec<_>>())
+        rows.iter().map(|row| Ok(reader.read(row)?)).collect::<crate::Result<Vec<_>>>()
     })?;
-    let vote = columns_of(&read, |read| {
-        let flag = |r: &umid_detect::EnsembleReading| r.decision == Decision::Member;
-        Ok(Column {
-            scores: read.iter().map(|r| r.as_ref().map(|r| r.vote_score)).collect(),
-            flags: Some(read.iter().map(|r| r.as_ref().map(flag)).collect()),
-            p_values: None,
-        })
-    })?;
-    let mut readings = vec![Reading::new(name, Sees::Text, vote, probe.cost).headline()];
-    if !detectors {
-        return Ok(readings);
-    }
-    for (i, detector) in fitted.detectors().enumerate() {
+    let reading = |name: &str, of: &dyn Fn(&PaperReading) -> (f64, bool)| -> crate::Result<_> {
         let groups = columns_of(&read, |read| {
-            let opinion = |r: &Option<umid_detect::EnsembleReading>| {
-                r.as_ref().map(|r| (r.opinions[i].score, r.opinions[i].anomalous))
-            };
-            Ok(Column {
-                scores: read.iter().map(|r| opinion(r).map(|o| o.0)).collect(),
-                flags: Some(read.iter().map(|r| opinion(r).map(|o| o.1)).collect()),
-                p_values: None,
-            })
+            let (scores, flags) = read.iter().map(|r| r.as_ref().map(of).unzip()).unzip();
+            Ok(Column { scores, flags: Some(flags), p_values: None })
         })?;
-        readings.push(Reading::new(detector.name(), Sees::Text, groups, probe.cost).headline());
+        Ok(Reading::new(name, Sees::Text, groups, probe.cost).headline())
+    };
+    let mut readings = vec![reading(name, &|r| (r.vote_score, r.member))?];
+    if detectors {
+        for detector in reader.detectors() {
+            readings.push(reading(detector, &|r| (r.scores[detector], r.flags[detector]))?);
+        }
     }
     Ok(readings)
 }
@@ -386,11 +348,6 @@ pub fn calibrated(
 /// A signal's value, higher for members.
 pub fn oriented(row: &SignalRow, signal: Signal) -> Option<f64> {
     row.get(&signal).copied().flatten().map(|raw| signal.oriented(raw))
-}
-
-fn pair(row: &SignalRow) -> Option<[f64; 2]> {
-    let value = |signal| row.get(&signal).copied().flatten();
-    Some([value(SIMILARITY.signal())?, value(VARIABILITY.signal())?])
 }
 
 #[cfg(test)]

@@ -12,50 +12,33 @@ use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The likelihood ratio of embedding norms.
-pub struct Lpla;
+pub static METHOD: Method =
+    Method { needs_shadows: true, ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure) };
 
-impl Method for Lpla {
-    fn name(&self) -> &'static str {
-        "lpla"
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];
+    let shadows = subject.shadows()?;
+    if shadows.is_empty() {
+        return Err(Error::ReferenceModels { found: 0, needed: 1 });
     }
-
-    fn source(&self) -> &'static str {
-        "LpLA, arXiv 2506.05743"
-    }
-
-    fn needs_shadows(&self) -> bool {
-        true
-    }
-
-    fn seconds(&self) -> f64 {
-        5.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];
-        let shadows = subject.shadows()?;
-        if shadows.is_empty() {
-            return Err(Error::ReferenceModels { found: 0, needed: 1 });
+    let (mut inside, mut outside) = (Vec::new(), Vec::new());
+    let trained_on = trained_on(subject, &shadows, &GROUPS);
+    for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
+        let probe = Probe::compute(subject, model)?;
+        let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));
+        let norms = norms.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        for (norm, trained_on) in norms.into_iter().zip(trained_on) {
+            if *trained_on { inside.push(norm) } else { outside.push(norm) }
         }
-        let (mut inside, mut outside) = (Vec::new(), Vec::new());
-        let trained_on = trained_on(subject, &shadows, &GROUPS);
-        for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
-            let probe = Probe::compute(subject, model)?;
-            let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));
-            let norms = norms.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
-            for (norm, trained_on) in norms.into_iter().zip(trained_on) {
-                if *trained_on { inside.push(norm) } else { outside.push(norm) }
-            }
-        }
-        let attack = NormLikelihood::fit(&inside, &outside)?;
-        let probe = Probe::of(subject)?;
-        let groups = columns_of(&probe.groups, |pairs| {
-            let norms = embedding_norms(&pairs.embedded.view(), P)?;
-            let scores = norms.into_iter().map(|norm| attack.score(norm).map(Some));
-            Ok(Column::of(scores.collect::<Result<_, _>>()?))
-        })?;
-        let seconds = Some(probe.seconds);
-        let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };
-        Ok(vec![Reading::new("LpLA", Sees::ImageAndModels, groups, cost).headline()])
     }
+    let attack = NormLikelihood::fit(&inside, &outside)?;
+    let probe = Probe::of(subject)?;
+    let groups = columns_of(&probe.groups, |pairs| {
+        let norms = embedding_norms(&pairs.embedded.view(), P)?;
+        let scores = norms.into_iter().map(|norm| attack.score(norm).map(Some));
+        Ok(Column::of(scores.collect::<Result<_, _>>()?))
+    })?;
+    let seconds = Some(probe.seconds);
+    let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };
+    Ok(vec![Reading::new("LpLA", Sees::ImageAndModels, groups, cost).headline()])
 }

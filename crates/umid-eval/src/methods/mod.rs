@@ -1,5 +1,5 @@
-//! The methods of an evaluation. A method is one file with a type that implements [`Method`],
-//! and one line in [`all`].
+//! The methods of an evaluation. A method is one file with a [`Method`] and one line in
+//! [`METHODS`].
 
 mod aea;
 mod blind;
@@ -32,67 +32,69 @@ use crate::record::{Group, Reading};
 use crate::subject::Subject;
 
 /// Every method, in the order in which tables list them.
-pub fn all() -> Vec<Box<dyn Method>> {
-    vec![
-        Box::new(inversion::Inversion),
-        Box::new(calibrated::Calibrated),
-        Box::new(combined::Combined),
-        Box::new(tuni::Tuni),
-        Box::new(blind::Blind),
-        Box::new(csa::Csa),
-        Box::new(aea::Aea),
-        Box::new(wsa::Wsa),
-        Box::new(gradient_norm::GradientNorm),
-        Box::new(embedding_norm::EmbeddingNorm),
-        Box::new(idia::Idia),
-        Box::new(prmid::Prmid),
-        Box::new(speaker_similarity::SpeakerSimilarity),
-        Box::new(reference_models::ReferenceModels),
-        Box::new(lpla::Lpla),
-    ]
-}
+pub static METHODS: [&Method; 15] = [
+    &inversion::METHOD,
+    &calibrated::METHOD,
+    &combined::METHOD,
+    &tuni::METHOD,
+    &blind::METHOD,
+    &csa::METHOD,
+    &aea::METHOD,
+    &wsa::METHOD,
+    &gradient_norm::METHOD,
+    &embedding_norm::METHOD,
+    &idia::METHOD,
+    &prmid::METHOD,
+    &speaker_similarity::METHOD,
+    &reference_models::METHOD,
+    &lpla::METHOD,
+];
+
+/// What a method makes of a target with the settings of a suite.
+type Measure = fn(&Subject, &toml::Table) -> crate::Result<Vec<Reading>>;
 
 /// A way of telling members from non-members.
-pub trait Method {
+pub struct Method {
     /// Name in suites, tables and cells.
-    fn name(&self) -> &'static str;
-
+    pub name: &'static str,
     /// Who published it.
-    fn source(&self) -> &'static str;
-
-    /// What the outcome depends on besides the target and the settings. Whoever changes the method
-    /// changes this too, so that its cells are measured again.
-    fn definition(&self) -> String {
-        "1".to_owned()
-    }
-
-    /// Whether it needs reference models; they are trained where they are missing.
-    fn needs_shadows(&self) -> bool {
-        false
-    }
-
+    pub source: &'static str,
     /// Seconds on a target of 400 v 400 on two cores, roughly; for an estimate before anything
     /// has been measured.
-    fn seconds(&self) -> f64;
+    pub seconds: f64,
+    /// Whether it needs reference models; they are trained where they are missing.
+    pub needs_shadows: bool,
+    /// What the outcome depends on besides the target and the settings. Whoever changes the method
+    /// changes this too, so that its cells are measured again.
+    pub definition: fn() -> String,
+    /// Refuses settings that the method does not have, before anything runs; absent if it has none.
+    check: Option<fn(&toml::Table) -> crate::Result<()>>,
+    /// Reads a target.
+    pub measure: Measure,
+}
 
-    /// Refuses settings that the method does not have, before anything runs. By default it has none.
-    fn check(&self, settings: &toml::Table) -> crate::Result<()> {
-        let found = settings.keys().next();
-        if found.is_some() {
-            return Err(Error::NoSettings { method: self.name() });
-        }
-        Ok(())
+impl Method {
+    /// A method without settings and reference models.
+    const fn new(name: &'static str, source: &'static str, seconds: f64, measure: Measure) -> Self {
+        let definition = || String::from("1");
+        Self { name, source, seconds, needs_shadows: false, definition, check: None, measure }
     }
 
-    /// Reads a target.
-    fn measure(&self, subject: &Subject, settings: &toml::Table) -> crate::Result<Vec<Reading>>;
+    /// Refuses settings that the method does not have.
+    pub fn check(&self, settings: &toml::Table) -> crate::Result<()> {
+        match self.check {
+            Some(check) => check(settings),
+            None if settings.is_empty() => Ok(()),
+            None => Err(Error::NoSettings { method: self.name }),
+        }
+    }
 }
 
 /// The method of a name.
-pub fn by_name(name: &str) -> crate::Result<Box<dyn Method>> {
-    let names: Vec<&str> = all().iter().map(|method| method.name()).collect();
-    let found = all().into_iter().find(|method| method.name() == name);
-    found.ok_or_else(|| Error::NoMethod { name: name.to_owned(), known: names.join(", ") })
+pub fn by_name(name: &str) -> crate::Result<&'static Method> {
+    let known: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+    let found = METHODS.into_iter().find(|method| method.name == name);
+    found.ok_or_else(|| Error::NoMethod { name: name.to_owned(), known: known.join(", ") })
 }
 
 /// Settings of a method from those of a suite. A setting that is left out has its default; one that

@@ -13,7 +13,10 @@ use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// Attacks by reference models.
-pub struct ReferenceModels;
+pub static METHOD: Method = Method {
+    needs_shadows: true,
+    ..Method::new("reference-models", "Carlini et al. 2022, Zarifzadeh et al. 2024", 15.0, measure)
+};
 
 /// Scores of all people under one model.
 struct Scores {
@@ -25,84 +28,66 @@ struct Scores {
     population: Array1<f64>,
 }
 
-impl Method for ReferenceModels {
-    fn name(&self) -> &'static str {
-        "reference-models"
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let shadows = subject.shadows()?;
+    if shadows.len() < 2 {
+        return Err(Error::ReferenceModels { found: shadows.len(), needed: 2 });
     }
-
-    fn source(&self) -> &'static str {
-        "Carlini et al. 2022, Zarifzadeh et al. 2024"
+    let groups = [Group::Member, Group::NonMember];
+    let probe = Probe::of(subject)?;
+    let target = scores(&probe, &subject.model, &groups);
+    let mut references = Vec::new();
+    for (model, _) in &shadows {
+        references.push(scores(&Probe::compute(subject, model)?, model, &groups));
     }
-
-    fn needs_shadows(&self) -> bool {
-        true
-    }
-
-    fn seconds(&self) -> f64 {
-        15.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let shadows = subject.shadows()?;
-        if shadows.len() < 2 {
-            return Err(Error::ReferenceModels { found: shadows.len(), needed: 2 });
-        }
-        let groups = [Group::Member, Group::NonMember];
-        let probe = Probe::of(subject)?;
-        let target = scores(&probe, &subject.model, &groups);
-        let mut references = Vec::new();
-        for (model, _) in &shadows {
-            references.push(scores(&Probe::compute(subject, model)?, model, &groups));
-        }
-        let trained_on = trained_on(subject, &shadows, &groups);
-        let stack = |of: &dyn Fn(&Scores) -> Array1<f64>| {
-            let rows: Vec<Array1<f64>> = references.iter().map(of).collect();
-            let rows: Vec<_> = rows.iter().map(|row| row.view().insert_axis(Axis(0))).collect();
-            concatenate(Axis(0), &rows)
-        };
-        let cosines = stack(&|s| s.cosines.clone())?;
-        let (queries, population) =
-            (stack(&|s| s.log_probabilities.clone())?, stack(&|s| s.population.clone())?);
-        let nobody = Array2::from_elem(population.dim(), false);
-        let queries = Points {
-            target: target.log_probabilities.view(),
-            references: queries.view(),
-            trained_on: trained_on.view(),
-        };
-        let population = Points {
-            target: target.population.view(),
-            references: population.view(),
-            trained_on: nobody.view(),
-        };
-        let rmia = Rmia { side: ReferenceSide::Online, ..Rmia::default() };
-        let cosines = Points {
-            target: target.cosines.view(),
-            references: cosines.view(),
-            trained_on: trained_on.view(),
-        };
-        let all = [
-            ("LiRA", lira_online(&cosines)?),
-            ("LiRA, offline", lira_offline(&cosines)?),
-            ("RMIA", rmia.score(&queries, &population)?),
-        ];
-        let cost = Cost {
-            forward: 2.0 * (1 + shadows.len()) as f64,
-            backward: 0.0,
-            seconds: Some(probe.seconds * (1 + shadows.len()) as f64),
-            latency: None,
-        };
-        Ok(all
-            .into_iter()
-            .map(|(name, scores)| {
-                let mut scores = scores.into_iter().map(Some);
-                let columns = groups.iter().map(|group| {
-                    let count = subject.groups()[group].len();
-                    (*group, Column::of(scores.by_ref().take(count).collect()))
-                });
-                Reading::new(name, Sees::ImageAndModels, columns.collect(), cost).headline()
-            })
-            .collect())
-    }
+    let trained_on = trained_on(subject, &shadows, &groups);
+    let stack = |of: &dyn Fn(&Scores) -> Array1<f64>| {
+        let rows: Vec<Array1<f64>> = references.iter().map(of).collect();
+        let rows: Vec<_> = rows.iter().map(|row| row.view().insert_axis(Axis(0))).collect();
+        concatenate(Axis(0), &rows)
+    };
+    let cosines = stack(&|s| s.cosines.clone())?;
+    let (queries, population) =
+        (stack(&|s| s.log_probabilities.clone())?, stack(&|s| s.population.clone())?);
+    let nobody = Array2::from_elem(population.dim(), false);
+    let queries = Points {
+        target: target.log_probabilities.view(),
+        references: queries.view(),
+        trained_on: trained_on.view(),
+    };
+    let population = Points {
+        target: target.population.view(),
+        references: population.view(),
+        trained_on: nobody.view(),
+    };
+    let rmia = Rmia { side: ReferenceSide::Online, ..Rmia::default() };
+    let cosines = Points {
+        target: target.cosines.view(),
+        references: cosines.view(),
+        trained_on: trained_on.view(),
+    };
+    let all = [
+        ("LiRA", lira_online(&cosines)?),
+        ("LiRA, offline", lira_offline(&cosines)?),
+        ("RMIA", rmia.score(&queries, &population)?),
+    ];
+    let cost = Cost {
+        forward: 2.0 * (1 + shadows.len()) as f64,
+        backward: 0.0,
+        seconds: Some(probe.seconds * (1 + shadows.len()) as f64),
+        latency: None,
+    };
+    Ok(all
+        .into_iter()
+        .map(|(name, scores)| {
+            let mut scores = scores.into_iter().map(Some);
+            let columns = groups.iter().map(|group| {
+                let count = subject.groups()[group].len();
+                (*group, Column::of(scores.by_ref().take(count).collect()))
+            });
+            Reading::new(name, Sees::ImageAndModels, columns.collect(), cost).headline()
+        })
+        .collect())
 }
 
 /// Whether each model was trained on each person, `[models, people]`.

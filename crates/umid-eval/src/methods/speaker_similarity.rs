@@ -12,37 +12,24 @@ use crate::record::{Column, Reading, Sees};
 use crate::subject::Subject;
 
 /// CSA at the level of a speaker.
-pub struct SpeakerSimilarity;
+pub static METHOD: Method =
+    Method::new("speaker-similarity", "Ko et al. 2023, over clips", 30.0, measure);
 
-impl Method for SpeakerSimilarity {
-    fn name(&self) -> &'static str {
-        "speaker-similarity"
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    subject.ensure_reads(Modality::Audio, "speaker similarity")?;
+    let probe = Probe::of(subject)?;
+    let template = &subject.card.name_templates[0];
+    let mut groups = BTreeMap::new();
+    for (group, people) in &probe.groups {
+        let queries = &subject.groups()[group];
+        let texts: Vec<String> = queries.iter().map(|q| fill(template, &q.text)).collect();
+        let texts = subject.model.embed_texts(&texts)?.embeddings;
+        let score = |(text, clips): (ndarray::ArrayView1<f32>, &ndarray::Array2<f32>)| {
+            Ok(Some(cosine_similarity(&text, &clips.view())?))
+        };
+        let scores = texts.outer_iter().zip(people).map(score);
+        groups.insert(*group, Column::of(scores.collect::<crate::Result<_>>()?));
     }
-
-    fn source(&self) -> &'static str {
-        "Ko et al. 2023, over clips"
-    }
-
-    fn seconds(&self) -> f64 {
-        30.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        subject.ensure_reads(Modality::Audio, "speaker similarity")?;
-        let probe = Probe::of(subject)?;
-        let template = &subject.card.name_templates[0];
-        let mut groups = BTreeMap::new();
-        for (group, people) in &probe.groups {
-            let queries = &subject.groups()[group];
-            let texts: Vec<String> = queries.iter().map(|q| fill(template, &q.text)).collect();
-            let texts = subject.model.embed_texts(&texts)?.embeddings;
-            let score = |(text, clips): (ndarray::ArrayView1<f32>, &ndarray::Array2<f32>)| {
-                Ok(Some(cosine_similarity(&text, &clips.view())?))
-            };
-            let scores = texts.outer_iter().zip(people).map(score);
-            groups.insert(*group, Column::of(scores.collect::<crate::Result<_>>()?));
-        }
-        let name = "speaker similarity";
-        Ok(vec![Reading::new(name, Sees::Images, groups, probe.cost).headline()])
-    }
+    let name = "speaker similarity";
+    Ok(vec![Reading::new(name, Sees::Images, groups, probe.cost).headline()])
 }

@@ -10,15 +10,16 @@ use std::time::Instant;
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use umid::inversion_signals::signals;
 use umid::queries::Query;
 use umid::reference::gibberish;
 use umid_detect::{Decision, EnsembleParams};
 use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
 use umid_models::{Input, Modality, Model};
-use umid_signals::inversion::{SIMILARITY, VARIABILITY_TUNI, similarity, variability_tuni};
+use umid_signals::inversion::{SIMILARITY, VARIABILITY_TUNI};
 use umid_testbed::World;
 use umid_testbed::caption::fill;
 
@@ -32,7 +33,10 @@ const CHANNELS: usize = 3;
 const LEAST_AREA: f64 = 0.9;
 
 /// TUNI.
-pub struct Tuni;
+pub static METHOD: Method = Method {
+    check: Some(|table| Ok(settings::<Settings>(table)?.params().check()?)),
+    ..Method::new("tuni", "TUNI, arXiv 2405.14517", 120.0, measure)
+};
 
 /// How far the published setting is scaled down.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,88 +72,68 @@ impl Settings {
     }
 }
 
-impl Method for Tuni {
-    fn name(&self) -> &'static str {
-        "tuni"
-    }
-
-    fn source(&self) -> &'static str {
-        "TUNI, arXiv 2405.14517"
-    }
-
-    fn seconds(&self) -> f64 {
-        120.0
-    }
-
-    fn check(&self, table: &toml::Table) -> crate::Result<()> {
-        Ok(settings::<Settings>(table)?.params().check()?)
-    }
-
-    fn measure(&self, subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
-        subject.ensure_reads(Modality::Image, "TUNI")?;
-        let settings: Settings = settings(table)?;
-        let reader = Reader {
-            model: &subject.model,
-            world: &subject.world,
-            template: &subject.card.name_templates[0],
-            settings: &settings,
-        };
-        let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {
-            let texts = &texts[..settings.most.min(texts.len())];
-            texts.par_iter().map(|text| reader.signals(text)).collect()
-        };
-        let reference = gibberish(0, settings.gibberish)?.texts;
-        let reference: Vec<[f64; 2]> = reference
-            .par_iter()
-            .map(|text| reader.signals(text))
-            .collect::<crate::Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .collect();
-        let fitted = EnsembleParams::paper(0).fit(&DatasetBase::from(Array2::from(reference)))?;
-        let started = Instant::now();
-        let wanted = [Group::Member, Group::NonMember, Group::Gibberish];
-        let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
-            .into_iter()
-            .map(|group| Ok((group, read(&subject.groups()[&group])?)))
-            .collect::<crate::Result<_>>()?;
-        let count: usize = rows.values().map(Vec::len).sum();
-        let passes = (settings.restarts * settings.steps) as f64;
-        let cost = Cost {
-            forward: 1.0 + passes + settings.restarts as f64,
-            backward: passes,
-            seconds: Some(started.elapsed().as_secs_f64() / count as f64),
-            latency: None,
-        };
-        let vote = columns_of(&rows, |rows| {
-            let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
-            for row in rows {
-                let read = match row {
-                    Some(row) => Some(fitted.read(&Array2::from(vec![*row]).view())?.remove(0)),
-                    None => None,
-                };
-                column.scores.push(read.as_ref().map(|read| read.vote_score));
-                let member = read.map(|read| read.decision == Decision::Member);
-                column.flags.get_or_insert_default().push(member);
-            }
-            Ok(column)
-        })?;
-        let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
-        for (i, (name, signal)) in [
-            ("TUNI similarity", SIMILARITY.signal()),
-            ("TUNI variability", VARIABILITY_TUNI.signal()),
-        ]
+fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
+    subject.ensure_reads(Modality::Image, "TUNI")?;
+    let settings: Settings = settings(table)?;
+    let reader = Reader {
+        model: &subject.model,
+        world: &subject.world,
+        template: &subject.card.name_templates[0],
+        settings: &settings,
+    };
+    let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {
+        let texts = &texts[..settings.most.min(texts.len())];
+        texts.par_iter().map(|text| reader.signals(text)).collect()
+    };
+    let reference = gibberish(0, settings.gibberish)?.texts;
+    let reference: Vec<[f64; 2]> = reference
+        .par_iter()
+        .map(|text| reader.signals(text))
+        .collect::<crate::Result<Vec<_>>>()?
         .into_iter()
-        .enumerate()
-        {
-            let groups = columns_of(&rows, |rows| {
-                let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));
-                Ok(Column::of(rows.iter().map(score).collect()))
-            })?;
-            readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
+        .flatten()
+        .collect();
+    let fitted = EnsembleParams::paper(0).fit(&DatasetBase::from(Array2::from(reference)))?;
+    let started = Instant::now();
+    let wanted = [Group::Member, Group::NonMember, Group::Gibberish];
+    let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
+        .into_iter()
+        .map(|group| Ok((group, read(&subject.groups()[&group])?)))
+        .collect::<crate::Result<_>>()?;
+    let count: usize = rows.values().map(Vec::len).sum();
+    let passes = (settings.restarts * settings.steps) as f64;
+    let cost = Cost {
+        forward: 1.0 + passes + settings.restarts as f64,
+        backward: passes,
+        seconds: Some(started.elapsed().as_secs_f64() / count as f64),
+        latency: None,
+    };
+    let vote = columns_of(&rows, |rows| {
+        let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
+        for row in rows {
+            let read = match row {
+                Some(row) => Some(fitted.read(&Array2::from(vec![*row]).view())?.remove(0)),
+                None => None,
+            };
+            column.scores.push(read.as_ref().map(|read| read.vote_score));
+            let member = read.map(|read| read.decision == Decision::Member);
+            column.flags.get_or_insert_default().push(member);
         }
-        Ok(readings)
+        Ok(column)
+    })?;
+    let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
+    for (i, (name, signal)) in
+        [("TUNI similarity", SIMILARITY.signal()), ("TUNI variability", VARIABILITY_TUNI.signal())]
+            .into_iter()
+            .enumerate()
+    {
+        let groups = columns_of(&rows, |rows| {
+            let score = |row: &Option<[f64; 2]>| row.map(|row| signal.oriented(row[i]));
+            Ok(Column::of(rows.iter().map(score).collect()))
+        })?;
+        readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
     }
+    Ok(readings)
 }
 
 /// A target, ready to invert texts.
@@ -170,11 +154,9 @@ impl Reader<'_> {
         let inverter = Inverter::new(model.tower()?, &space, params, model.device())?;
         let starts = self.crops(&text.text)?;
         let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
-        let inversion = &inversions[0];
-        let usable = inversion.usable();
-        let finals = inversion.final_cosines().select(Axis(0), &usable);
-        let raw = inversion.embeddings.select(Axis(0), &usable);
-        Ok(similarity(finals.view())?.zip(variability_tuni(raw.view())?).map(|(s, v)| [s, v]))
+        let row = signals(&inversions[0], target.view())?;
+        let pair = row[&SIMILARITY.signal()].zip(row[&VARIABILITY_TUNI.signal()]);
+        Ok(pair.map(|(s, v)| [s, v]))
     }
 
     /// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.

@@ -11,41 +11,27 @@ use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The weakly supervised attack.
-pub struct Wsa;
+pub static METHOD: Method = Method::new("wsa", "Ko et al. 2023", 3.0, measure);
 
-impl Method for Wsa {
-    fn name(&self) -> &'static str {
-        "wsa"
-    }
-
-    fn source(&self) -> &'static str {
-        "Ko et al. 2023"
-    }
-
-    fn seconds(&self) -> f64 {
-        3.0
-    }
-
-    fn measure(&self, subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
-        let probe = Probe::of(subject)?;
-        let pool: Vec<&Pairs> =
-            [Group::Member, Group::NonMember].iter().filter_map(|g| probe.groups.get(g)).collect();
-        let texts: Vec<_> = pool.iter().map(|pairs| pairs.texts.view()).collect();
-        let images: Vec<_> = pool.iter().map(|pairs| pairs.embedded.view()).collect();
-        let texts = concatenate(Axis(0), &texts)?;
-        let images = concatenate(Axis(0), &images)?;
-        let pool = PairRows { texts: texts.view(), images: images.view() };
-        let fitted = WeaklySupervised::default().fit(&rows(&probe.known), &pool)?;
-        let groups = columns_of(&probe.groups, |pairs| {
-            Ok(Column::of(fitted.score(&rows(pairs))?.into_iter().map(Some).collect()))
-        })?;
-        let seconds = Some(probe.seconds);
-        let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };
-        let mut reading = Reading::new("WSA", Sees::Images, groups, cost).headline();
-        let pseudo = vec![fitted.pseudo_members() as f64];
-        reading.facts.insert("pseudo_members".to_owned(), pseudo);
-        Ok(vec![reading])
-    }
+fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+    let probe = Probe::of(subject)?;
+    let pool: Vec<&Pairs> =
+        [Group::Member, Group::NonMember].iter().filter_map(|g| probe.groups.get(g)).collect();
+    let texts: Vec<_> = pool.iter().map(|pairs| pairs.texts.view()).collect();
+    let images: Vec<_> = pool.iter().map(|pairs| pairs.embedded.view()).collect();
+    let texts = concatenate(Axis(0), &texts)?;
+    let images = concatenate(Axis(0), &images)?;
+    let pool = PairRows { texts: texts.view(), images: images.view() };
+    let fitted = WeaklySupervised::default().fit(&rows(&probe.known), &pool)?;
+    let groups = columns_of(&probe.groups, |pairs| {
+        Ok(Column::of(fitted.score(&rows(pairs))?.into_iter().map(Some).collect()))
+    })?;
+    let seconds = Some(probe.seconds);
+    let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };
+    let mut reading = Reading::new("WSA", Sees::Images, groups, cost).headline();
+    let pseudo = vec![fitted.pseudo_members() as f64];
+    reading.facts.insert("pseudo_members".to_owned(), pseudo);
+    Ok(vec![reading])
 }
 
 fn rows(pairs: &Pairs) -> PairRows<'_> {

@@ -69,6 +69,6 @@ fn row(which: Which<'_>, target: &Target, reading: &Reading) -> Vec<Cell> {
         milliseconds(cost.seconds),
         milliseconds(cost.latency),
         sub_second,
-        Cell::text(method.as_ref().map_or("", |m| m.source())),
+        Cell::text(method.as_ref().map_or("", |m| m.source)),
     ]
 }

@@ -51,3 +51,9 @@ pub(crate) fn image(rows: Tensor<2>, batch: usize) -> Tensor<4> {
     let side = (count / batch).isqrt();
     rows.reshape([batch, side, side, width]).permute([0, 3, 1, 2])
 }
+
+/// The pixels of images as rows: `[batch, width, rows, columns]` to `[batch * pixels, width]`.
+pub(crate) fn rows(images: Tensor<4>) -> Tensor<2> {
+    let [batch, width, rows, columns] = images.dims();
+    images.permute([0, 2, 3, 1]).reshape([batch * rows * columns, width])
+}

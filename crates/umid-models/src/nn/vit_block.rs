@@ -56,7 +56,10 @@ pub enum Perceptron {
     Plain,
     /// Two layers side by side, of which one gates the other through a SiLU, a norm and a last
     /// layer.
-    GatedNormed,
+    SiluGated,
+    /// A norm, two layers side by side, of which one gates the other through a GELU, and a last
+    /// layer.
+    GeluGated,
 }
 
 /// Everything about a block that its weights do not say.
@@ -91,7 +94,7 @@ impl VitBlockConfig {
     pub(crate) fn inner(&self) -> usize {
         match self.perceptron {
             Perceptron::Plain => self.mlp_width,
-            Perceptron::GatedNormed => 3 * self.mlp_width / 2,
+            Perceptron::SiluGated | Perceptron::GeluGated => 3 * self.mlp_width / 2,
         }
     }
 }
@@ -112,7 +115,8 @@ pub(crate) struct VitBlock {
     norm2: LayerNorm,
     /// One layer, or the gate and what it gates.
     fc1: Vec<Linear>,
-    inner_norm: Option<LayerNorm>,
+    /// A gated perceptron's own norm.
+    mlp_norm: Option<LayerNorm>,
     fc2: Linear,
     #[module(skip)]
     config: VitBlockConfig,
@@ -131,7 +135,11 @@ impl VitBlock {
             Projections::Separate => [true, false, true].map(|b| linear(width, width, b)).into(),
         };
         let of_width = |count| (0..count).map(|_| visit::empty([width], device)).collect();
-        let gated = config.perceptron == Perceptron::GatedNormed;
+        let mlp_norm = match config.perceptron {
+            Perceptron::Plain => None,
+            Perceptron::SiluGated => Some(inner),
+            Perceptron::GeluGated => Some(width),
+        };
         Self {
             norm1: norm(width),
             qkv,
@@ -143,8 +151,10 @@ impl VitBlock {
             output: linear(width, width, true),
             scales: of_width(2 * usize::from(config.layer_scale)),
             norm2: norm(width),
-            fc1: (0..=usize::from(gated)).map(|_| linear(width, inner, true)).collect(),
-            inner_norm: gated.then(|| norm(inner)),
+            fc1: (0..=usize::from(mlp_norm.is_some()))
+                .map(|_| linear(width, inner, true))
+                .collect(),
+            mlp_norm: mlp_norm.map(norm),
             fc2: linear(inner, width, true),
             config,
         }
@@ -175,17 +185,18 @@ impl VitBlock {
             visitor.plain(name, scale)?;
         }
         visitor.norm(&at("norm2"), &mut self.norm2)?;
-        let fc1 = match self.fc1.len() {
-            1 => named(&["mlp.fc1"]),
-            _ => named(&["mlp.fc1_g", "mlp.fc1_x"]),
+        let (fc1, fc2) = match self.config.perceptron {
+            Perceptron::Plain => (named(&["mlp.fc1"]), "mlp.fc2"),
+            Perceptron::SiluGated => (named(&["mlp.fc1_g", "mlp.fc1_x"]), "mlp.fc2"),
+            Perceptron::GeluGated => (named(&["mlp.w0", "mlp.w1"]), "mlp.w2"),
         };
         for (name, layer) in fc1.iter().zip(&mut self.fc1) {
             visitor.linear(name, layer)?;
         }
-        if let Some(norm) = &mut self.inner_norm {
+        if let Some(norm) = &mut self.mlp_norm {
             visitor.norm(&at("mlp.norm"), norm)?;
         }
-        visitor.linear(&at("mlp.fc2"), &mut self.fc2)
+        visitor.linear(&at(fc2), &mut self.fc2)
     }
 
     /// # Shapes
@@ -254,13 +265,21 @@ impl VitBlock {
     }
 
     fn perceptron(&self, source: Tensor<2>) -> Tensor<2> {
-        let inner = match self.fc1.as_slice() {
-            [gate, gated] => silu(gate.forward(source.clone())) * gated.forward(source),
-            layers => self.config.activation.apply(layers[0].forward(source)),
+        let own = |hidden| match &self.mlp_norm {
+            Some(norm) => normed(norm, hidden),
+            None => hidden,
         };
-        self.fc2.forward(match &self.inner_norm {
-            Some(norm) => normed(norm, inner),
-            None => inner,
+        let first = &self.fc1[0];
+        self.fc2.forward(match self.config.perceptron {
+            Perceptron::Plain => self.config.activation.apply(first.forward(source)),
+            Perceptron::SiluGated => {
+                own(silu(first.forward(source.clone())) * self.fc1[1].forward(source))
+            }
+            Perceptron::GeluGated => {
+                let source = own(source);
+                let gate = self.config.activation.apply(first.forward(source.clone()));
+                gate * self.fc1[1].forward(source)
+            }
         })
     }
 

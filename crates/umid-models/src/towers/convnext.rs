@@ -5,8 +5,6 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
@@ -15,8 +13,9 @@ use super::{InputConfigOf, InputModule, Invalid, within};
 use crate::Result;
 use crate::front_end::Modality;
 use crate::nn::Activation;
+use crate::nn::convolution::BiasedConvolution;
 use crate::nn::head::{Head, HeadConfig};
-use crate::nn::patches::{describe_product, image, patches};
+use crate::nn::patches::{describe_product, image, patches, rows};
 use crate::nn::visit::{self, Visitor};
 use crate::precision::normed;
 
@@ -76,8 +75,7 @@ impl InputConfigOf for ConvNextConfig {
                     .map(|before| linear(before * DOWNSAMPLING * DOWNSAMPLING, width)),
                 blocks: (0..self.depths[i])
                     .map(|_| Block {
-                        kernel: visit::empty([width, 1, self.kernel, self.kernel], device),
-                        bias: visit::empty([width], device),
+                        convolution: BiasedConvolution::of_channels(width, self.kernel, 1, device),
                         norm: norm(width),
                         fc1: linear(width, inner),
                         fc2: linear(inner, width),
@@ -249,10 +247,7 @@ impl Stage {
 /// A convolution of each channel by itself, and a perceptron of each pixel by itself.
 #[derive(Module, Debug)]
 struct Block {
-    /// `[width, 1, side, side]`.
-    kernel: Param<Tensor<4>>,
-    /// `[width]`.
-    bias: Param<Tensor<1>>,
+    convolution: BiasedConvolution,
     norm: LayerNorm,
     fc1: Linear,
     fc2: Linear,
@@ -263,8 +258,7 @@ struct Block {
 impl Block {
     fn describe(&mut self, visitor: &mut impl Visitor, name: &str) -> Result<()> {
         visitor.plain(&format!("{name}.gamma"), &mut self.scale)?;
-        visitor.plain(&format!("{name}.conv_dw.weight"), &mut self.kernel)?;
-        visitor.plain(&format!("{name}.conv_dw.bias"), &mut self.bias)?;
+        self.convolution.describe(visitor, &format!("{name}.conv_dw"))?;
         visitor.norm(&format!("{name}.norm"), &mut self.norm)?;
         visitor.linear(&format!("{name}.mlp.fc1"), &mut self.fc1)?;
         visitor.linear(&format!("{name}.mlp.fc2"), &mut self.fc2)
@@ -274,11 +268,7 @@ impl Block {
     ///
     /// - hidden, output: `[batch * rows * columns, width]`, of a square
     fn forward(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
-        let [width, _, side, _] = self.kernel.val().dims();
-        let options = ConvOptions::new([1, 1], [side / 2, side / 2], [1, 1], width);
-        let convolved =
-            conv2d(image(hidden.clone(), batch), self.kernel.val(), Some(self.bias.val()), options);
-        let convolved = convolved.permute([0, 2, 3, 1]).reshape(hidden.dims());
+        let convolved = rows(self.convolution.forward(image(hidden.clone(), batch)));
         let inner = Activation::Gelu.apply(self.fc1.forward(normed(&self.norm, convolved)));
         hidden + self.fc2.forward(inner) * self.scale.val().unsqueeze_dim(0)
     }

@@ -7,8 +7,8 @@
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::activation::{relu, sigmoid};
-use burn::tensor::module::{attention, conv2d};
-use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
@@ -19,8 +19,9 @@ use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::batch_norm::MelNorm;
 use crate::nn::branched::{Branch, BranchedConvolution};
+use crate::nn::convolution::BiasedConvolution;
 use crate::nn::head::{Head, HeadConfig};
-use crate::nn::patches::{describe_product, image};
+use crate::nn::patches::{describe_product, image, rows};
 use crate::nn::visit::{self, Visitor};
 use crate::precision::normed;
 
@@ -239,7 +240,7 @@ impl InputTower for FastVit {
 struct Stage {
     downsample: Option<Downsample>,
     /// What each pixel is told of its place: a convolution of each channel by itself.
-    positions: Option<ChannelConvolution>,
+    positions: Option<BiasedConvolution>,
     blocks: Vec<Block>,
 }
 
@@ -253,10 +254,8 @@ impl Stage {
         let attends = stage.mixer != Mixer::Convolution;
         Self {
             downsample: before.map(|before| Downsample::new(stage, before, device)),
-            positions: attends.then(|| ChannelConvolution {
-                kernel: visit::empty([stage.width, 1, LARGE, LARGE], device),
-                bias: visit::empty([stage.width], device),
-            }),
+            positions: attends
+                .then(|| BiasedConvolution::of_channels(stage.width, LARGE, 1, device)),
             blocks: (0..stage.depth)
                 .map(|_| Block::new(stage, config.layer_norm_epsilon, device))
                 .collect(),
@@ -469,28 +468,6 @@ impl Attention {
     }
 }
 
-/// A convolution of each channel by itself.
-#[derive(Module, Debug)]
-struct ChannelConvolution {
-    /// `[width, 1, side, side]`.
-    kernel: Param<Tensor<4>>,
-    /// `[width]`.
-    bias: Param<Tensor<1>>,
-}
-
-impl ChannelConvolution {
-    fn describe(&mut self, visitor: &mut impl Visitor, name: &str) -> Result<()> {
-        visitor.plain(&format!("{name}.weight"), &mut self.kernel)?;
-        visitor.plain(&format!("{name}.bias"), &mut self.bias)
-    }
-
-    fn forward(&self, hidden: Tensor<4>) -> Tensor<4> {
-        let [width, _, side, _] = self.kernel.val().dims();
-        let options = ConvOptions::new([1, 1], [side / 2; 2], [1, 1], width);
-        conv2d(hidden, self.kernel.val(), Some(self.bias.val()), options)
-    }
-}
-
 /// Factors of the channels, from the mean of each.
 #[derive(Module, Debug)]
 struct SqueezeExcite {
@@ -541,12 +518,6 @@ fn mobile_one(
         branches.push(Branch::convolution("conv_scale.conv", "conv_scale.bn", 1));
     }
     BranchedConvolution::new([output, input, side, side], stride, groups, branches, device)
-}
-
-/// The pixels of images as rows: `[batch, width, rows, columns]` to `[batch * pixels, width]`.
-fn rows(images: Tensor<4>) -> Tensor<2> {
-    let [batch, width, rows, columns] = images.dims();
-    images.permute([0, 2, 3, 1]).reshape([batch * rows * columns, width])
 }
 
 /// The mean of each channel: `[batch, width, rows, columns]` to `[batch, width]`.

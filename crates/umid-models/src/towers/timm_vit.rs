@@ -22,6 +22,7 @@ use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
 use crate::nn::head::{Head, HeadConfig};
 use crate::nn::latent_pool::{LatentPool, LatentPoolConfig};
+use crate::nn::mobile_stem::{MobileStem, MobileStemConfig};
 use crate::nn::patches::{describe_product, patches};
 use crate::nn::rotary::{RotaryConfig, Rotation};
 use crate::nn::visit::{self, Form, Visitor};
@@ -51,6 +52,8 @@ pub enum PatchStem {
         /// Side of each one's kernel.
         sides: [usize; 3],
     },
+    /// Stages of inverted bottlenecks, which divide the sides by 16.
+    Mobile(MobileStemConfig),
 }
 
 impl PatchStem {
@@ -61,6 +64,7 @@ impl PatchStem {
             Self::Convolutions { sides, .. } => {
                 sides.iter().fold(1, |product, side| product.saturating_mul(*side))
             }
+            Self::Mobile(_) => MobileStemConfig::REDUCTION,
         }
     }
 
@@ -78,6 +82,7 @@ impl PatchStem {
                 });
                 each.sum()
             }
+            Self::Mobile(stem) => stem.multiplications(image_size, width),
         }
     }
 }
@@ -102,6 +107,8 @@ pub enum VitPool {
     Token,
     /// The mean of the patches.
     Mean,
+    /// The mean of the patches, which is normed instead of the tokens.
+    MeanThenNorm,
     /// Attention that a learnt token asks.
     Latent(LatentPoolConfig),
 }
@@ -125,7 +132,7 @@ pub struct TimmVitConfig {
     pub layers: usize,
     /// The blocks.
     pub block: VitBlockConfig,
-    /// How the tokens become one vector; they are normed before.
+    /// How the tokens become one vector.
     pub pool: VitPool,
     /// From the vector to the joint space.
     pub head: HeadConfig,
@@ -134,7 +141,10 @@ pub struct TimmVitConfig {
 impl TimmVitConfig {
     /// Patches on a side of the input.
     fn side(&self) -> usize {
-        self.image_size / self.stem.patch_size()
+        match self.stem {
+            PatchStem::Mobile(_) => self.image_size.div_ceil(MobileStemConfig::REDUCTION),
+            stem => self.image_size / stem.patch_size(),
+        }
     }
 
     /// Tokens before the patches.
@@ -160,7 +170,7 @@ impl InputConfigOf for TimmVitConfig {
         };
         let pool = match self.pool {
             VitPool::Latent(pool) => Some(LatentPool::new(pool, width, epsilon, device)),
-            VitPool::Token | VitPool::Mean => None,
+            VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => None,
         };
         TimmVit {
             stem: Stem::new(self.stem, width, device),
@@ -196,7 +206,7 @@ impl InputConfigOf for TimmVitConfig {
         let (tokens, width) = (self.tokens(), self.block.width);
         let pool = match self.pool {
             VitPool::Latent(pool) => LatentPool::multiplications(pool, width, tokens),
-            VitPool::Token | VitPool::Mean => 0,
+            VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => 0,
         };
         self.stem.multiplications(self.image_size, width)
             + self.layers * block_multiplications(tokens, tokens, width, self.block.inner())
@@ -215,6 +225,14 @@ impl InputConfigOf for TimmVitConfig {
         if self.side() == 0 {
             let found = format!("{} with patch size {}", self.image_size, self.stem.patch_size());
             return Err(Invalid::new("image size", &found, "at least one patch"));
+        }
+        if let PatchStem::Mobile(stem) = self.stem {
+            within("width of the stem", stem.stem_width)?;
+            for i in 0..2 {
+                within("width of the stem", stem.widths[i])?;
+                within("width of the stem's blocks", stem.inner_widths[i])?;
+                within("blocks of the stem", stem.depths[i])?;
+            }
         }
         let mut heads = vec![block.heads];
         if let VitPool::Latent(pool) = self.pool {
@@ -281,7 +299,8 @@ impl InputModule for TimmVit {
         for (i, block) in self.blocks.iter_mut().enumerate() {
             block.describe(visitor, &format!("{PREFIX}.blocks.{i}"))?;
         }
-        visitor.norm(&format!("{PREFIX}.norm"), &mut self.norm)?;
+        let norm = if self.config.pool == VitPool::MeanThenNorm { "fc_norm" } else { "norm" };
+        visitor.norm(&format!("{PREFIX}.{norm}"), &mut self.norm)?;
         if let Some(pool) = &mut self.pool {
             pool.describe(visitor, &format!("{PREFIX}.attn_pool"))?;
         }
@@ -319,13 +338,10 @@ impl InputTower for TimmVit {
             (_, Some(pool)) => {
                 pool.forward(normed(&self.norm, self.through_blocks(hidden, batch)), batch)
             }
-            (_, None) => {
-                let hidden = normed(&self.norm, self.through_blocks(hidden, batch));
-                let (prefix, width) = (self.config.prefix(), hidden.dims()[1]);
-                let tokens = self.config.tokens();
-                let hidden = hidden.reshape([batch, tokens, width]);
-                hidden.narrow(1, prefix, tokens - prefix).mean_dim(1).reshape([batch, width])
+            (VitPool::MeanThenNorm, None) => {
+                normed(&self.norm, self.mean(self.through_blocks(hidden, batch), batch))
             }
+            (_, None) => self.mean(normed(&self.norm, self.through_blocks(hidden, batch)), batch),
         };
         self.head.forward(pooled)
     }
@@ -385,6 +401,19 @@ impl TimmVit {
         hidden.narrow(1, 0, 1).reshape([batch, width])
     }
 
+    /// The mean of the patches of each sequence.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch * tokens, width]`
+    /// - output: `[batch, width]`
+    fn mean(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+        let (prefix, tokens, width) =
+            (self.config.prefix(), self.config.tokens(), hidden.dims()[1]);
+        let hidden = hidden.reshape([batch, tokens, width]);
+        hidden.narrow(1, prefix, tokens - prefix).mean_dim(1).reshape([batch, width])
+    }
+
     fn folded(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
         let rotation = self.rotation(&hidden.device());
         self.blocks
@@ -402,36 +431,64 @@ impl TimmVit {
 
 /// What cuts an image into tokens.
 #[derive(Module, Debug)]
-struct Stem {
-    /// Convolutions before the last product.
-    convolutions: Vec<Convolution>,
-    /// The last product: `[channels * side * side, width]`.
-    last: Linear,
-    #[module(skip)]
-    config: PatchStem,
+#[expect(clippy::large_enum_variant, reason = "a tower has one of them")]
+enum Stem {
+    Patches(PatchConvolutions),
+    Mobile(MobileStem),
 }
 
 impl Stem {
     fn new(config: PatchStem, width: usize, device: &Device) -> Self {
-        let (convolutions, input, bias) = match config {
-            PatchStem::Patches { size, bias } => (vec![], CHANNELS * size * size, bias),
-            PatchStem::Convolutions { channels: [first, second], sides: [a, b, c] } => {
-                let convolution = |input, output, side| {
-                    Convolution::new([output, input, side, side], side, 0, device)
-                };
-                let convolutions =
-                    vec![convolution(CHANNELS, first, a), convolution(first, second, b)];
-                (convolutions, second * c * c, true)
+        let (sides, channels, bias) = match config {
+            PatchStem::Patches { size, bias } => (vec![size], vec![CHANNELS, width], bias),
+            PatchStem::Convolutions { channels: [first, second], sides } => {
+                (sides.to_vec(), vec![CHANNELS, first, second, width], true)
             }
+            PatchStem::Mobile(stem) => return Self::Mobile(MobileStem::new(stem, width, device)),
         };
-        Self { convolutions, last: visit::linear(input, width, bias, device), config }
+        Self::Patches(PatchConvolutions::new(&sides, &channels, bias, device))
     }
 
-    /// Side of the last product's patches, in pixels of what it reads.
-    fn last_side(&self) -> usize {
-        match self.config {
-            PatchStem::Patches { size, .. } => size,
-            PatchStem::Convolutions { sides, .. } => sides[2],
+    fn describe(&mut self, visitor: &mut impl Visitor, name: &str) -> Result<()> {
+        match self {
+            Self::Patches(stem) => stem.describe(visitor, name),
+            Self::Mobile(stem) => stem.describe(visitor, &format!("{name}.backbone")),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - pixels: `[batch, channels, height, width]`
+    /// - output: `[batch * patches, width]`
+    fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Patches(stem) => stem.forward(pixels),
+            Self::Mobile(stem) => stem.forward(pixels),
+        }
+    }
+}
+
+/// Convolutions that do not overlap; all but the last with a batch norm and a GELU.
+#[derive(Module, Debug)]
+struct PatchConvolutions {
+    convolutions: Vec<Convolution>,
+    /// The last, as a product with each patch: `[channels * side * side, width]`.
+    last: Linear,
+    last_side: usize,
+}
+
+impl PatchConvolutions {
+    /// `channels` are those of the input and of each convolution's output.
+    fn new(sides: &[usize], channels: &[usize], bias: bool, device: &Device) -> Self {
+        let mut layers: Vec<_> = sides.iter().zip(channels.windows(2)).collect();
+        let (side, widths) = layers.pop().expect("at least one convolution");
+        let convolution = |(side, widths): (&usize, &[usize])| {
+            Convolution::new([widths[1], widths[0], *side, *side], *side, 0, device)
+        };
+        Self {
+            convolutions: layers.into_iter().map(convolution).collect(),
+            last: visit::linear(widths[0] * side * side, widths[1], bias, device),
+            last_side: *side,
         }
     }
 
@@ -444,18 +501,14 @@ impl Stem {
             0 => format!("{name}.proj"),
             count => format!("{name}.backbone.{count}.conv"),
         };
-        describe_product(visitor, &name, self.last_side(), &mut self.last)
+        describe_product(visitor, &name, self.last_side, &mut self.last)
     }
 
-    /// # Shapes
-    ///
-    /// - pixels: `[batch, channels, height, width]`
-    /// - output: `[batch * patches, width]`
     fn forward(&self, pixels: Tensor<4>) -> Tensor<2> {
         let pixels = pixels.cast(self.last.weight.val().dtype());
         let hidden = self.convolutions.iter().fold(pixels, |hidden, convolution| {
             Activation::Gelu.apply(convolution.forward(hidden))
         });
-        self.last.forward(patches(hidden, self.last_side()))
+        self.last.forward(patches(hidden, self.last_side))
     }
 }

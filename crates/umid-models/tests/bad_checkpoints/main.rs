@@ -5,6 +5,7 @@
 mod common;
 mod config;
 mod preprocessing;
+mod timm;
 mod tokenizer;
 mod weights;
 

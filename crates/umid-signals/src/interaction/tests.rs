@@ -197,7 +197,7 @@ fn a_hand_computed_case() {
 fn an_exact_zero_is_an_error_and_not_minus_infinity() {
     let table = Array4::ones((PARTS, PARTS, TEMPLATES, WIDTH));
     let result = grid(&table).interaction(&query(&table, 4, 4));
-    assert!(matches!(result, Err(Error::ZeroResidual { residual: Residual::Query })));
+    assert!(matches!(result, Err(Error::ZeroResidual { residual: "the query" })));
 }
 
 #[test]
@@ -217,26 +217,14 @@ fn too_few_siblings_are_refused() {
 }
 
 #[test]
-fn shapes_and_indices_are_checked() {
+fn states_of_another_width_are_refused() {
     let table = Array4::from_shape_fn((PARTS, PARTS, TEMPLATES, WIDTH), |(f, l, t, k)| {
         ((f * 11 + l * 7 + t * 5 + k * 3) as f32).sin()
     });
     let grid = grid(&table);
-    let mut longer = query(&table, 4, 4);
-    longer.same_first = table.slice(s![4, ..PUBLIC + 1, .., ..]);
-    assert!(matches!(
-        grid.interaction(&longer),
-        Err(Error::Mismatch { axis: "siblings", expected: 3, found: 4, .. })
-    ));
     let mut narrower = query(&table, 4, 4);
     narrower.query = table.slice(s![4, 4, .., 1..]);
     assert!(matches!(grid.interaction(&narrower), Err(Error::Mismatch { axis: "features", .. })));
-    let mut outside = query(&table, 4, 4);
-    outside.own_last = Some(PUBLIC);
-    assert!(matches!(
-        grid.interaction(&outside),
-        Err(Error::IndexOutOfRange { index: PUBLIC, len: PUBLIC, .. })
-    ));
 }
 
 #[test]

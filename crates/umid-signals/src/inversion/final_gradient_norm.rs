@@ -6,7 +6,7 @@ use super::InversionSignal;
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Error, Result, checks};
 
-/// [`final_gradient_norm`] of the norms.
+/// How steep the last step was.
 pub static FINAL_GRADIENT_NORM: InversionSignal = InversionSignal::new(
     Card {
         name: "final_gradient_norm",
@@ -19,14 +19,8 @@ pub static FINAL_GRADIENT_NORM: InversionSignal = InversionSignal::new(
     |inversion| final_gradient_norm(inversion.gradient_norms()),
 );
 
-/// The mean over restarts of the length of the last gradient; `None` without a restart.
-///
-/// # Shapes
-/// `gradient_norms` (m): |d cos / d x_i| at the last step.
-///
-/// # Errors
-/// A value that is not finite or is negative.
-pub fn final_gradient_norm(gradient_norms: ArrayView1<'_, f32>) -> Result<Option<f64>> {
+/// The mean of |d cos / d x_i| at the last step over restarts i, (m); `None` without a restart.
+pub(super) fn final_gradient_norm(gradient_norms: ArrayView1<'_, f32>) -> Result<Option<f64>> {
     const ARRAY: &str = "final gradient norms";
     checks::finite(ARRAY, &gradient_norms)?;
     if let Some((row, &value)) = gradient_norms.iter().enumerate().find(|(_, v)| **v < 0.0) {

@@ -1,7 +1,7 @@
 //! Signals of an inversion: where its restarts ended, and how they got there.
 //!
 //! Restart i of m raises cos(f_in(x_i), f_txt(t)) for n steps and ends at the embedding v_i.
-//! Similarity S and variability V are UMID's (arXiv 2603.14222); [`variability_tuni`] is V as the
+//! Similarity S and variability V are UMID's (arXiv 2603.14222); [`VARIABILITY_TUNI`] is V as the
 //! published code of TUNI (arXiv 2405.14517) computes it; the others are this project's.
 //!
 //! An [`InversionSignal`] is a [`Card`] and a function from an [`InversionView`] to a number, or to
@@ -14,11 +14,11 @@ mod similarity;
 mod steps_to_threshold;
 mod variability;
 
-pub use cross_template_transfer::{CROSS_TEMPLATE_TRANSFER, cross_template_transfer};
-pub use final_gradient_norm::{FINAL_GRADIENT_NORM, final_gradient_norm};
-pub use similarity::{SIMILARITY, similarity};
-pub use steps_to_threshold::{DEFAULT_COSINE_THRESHOLD, STEPS_TO_THRESHOLD, steps_to_threshold};
-pub use variability::{VARIABILITY, VARIABILITY_TUNI, variability, variability_tuni};
+pub use cross_template_transfer::CROSS_TEMPLATE_TRANSFER;
+pub use final_gradient_norm::FINAL_GRADIENT_NORM;
+pub use similarity::SIMILARITY;
+pub use steps_to_threshold::STEPS_TO_THRESHOLD;
+pub use variability::{VARIABILITY, VARIABILITY_TUNI};
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
@@ -83,8 +83,9 @@ pub struct InversionView<'a> {
 }
 
 impl<'a> InversionView<'a> {
-    /// Takes the usable restarts ([`usable_restarts`]) of an inversion of a name in the first of its
-    /// templates.
+    /// Takes the usable restarts of an inversion of a name in the first of its templates: those with
+    /// every cosine, every coordinate and the gradient's norm finite, and the final embedding not of
+    /// length zero.
     ///
     /// # Shapes
     /// `cosines` (m, n + 1): cosine with the text before each step and after the last;
@@ -92,7 +93,7 @@ impl<'a> InversionView<'a> {
     /// last gradient; `templates` (T, d): the name's embeddings.
     ///
     /// # Errors
-    /// Two numbers of restarts.
+    /// Two numbers of restarts, or no column of cosines.
     pub fn new(
         cosines: ArrayView2<'_, f32>,
         embeddings: ArrayView2<'_, f32>,
@@ -150,29 +151,8 @@ impl<'a> InversionView<'a> {
     }
 }
 
-/// The restarts that can be measured: every cosine, every coordinate and the gradient's norm finite,
-/// and the final embedding not of length zero.
-///
-/// ```
-/// use ndarray::{Axis, arr1, arr2};
-/// use umid_signals::inversion::{usable_restarts, variability};
-///
-/// let cosines = arr2(&[[0.1, 0.9], [0.1, f32::NAN], [0.2, 0.8]]);
-/// let embeddings = arr2(&[[1.0, 0.0], [f32::NAN, 0.0], [1.0, 0.0]]);
-/// let norms = arr1(&[0.5, 0.5, 0.25]);
-/// let usable = usable_restarts(cosines.view(), embeddings.view(), norms.view())?;
-/// assert_eq!(usable, [0, 2]);
-/// let finite = embeddings.select(Axis(0), &usable);
-/// assert_eq!(variability(finite.view())?, Some(0.0));
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `cosines` (m, n + 1); `final_embeddings` (m, d); `gradient_norms` (m).
-///
-/// # Errors
-/// Two numbers of restarts, or no column of cosines.
-pub fn usable_restarts(
+/// The restarts that can be measured.
+fn usable_restarts(
     cosines: ArrayView2<'_, f32>,
     final_embeddings: ArrayView2<'_, f32>,
     gradient_norms: ArrayView1<'_, f32>,

@@ -4,13 +4,13 @@ use ndarray::{Array1, ArrayView1, ArrayView2};
 
 use super::InversionSignal;
 use crate::card::OWN;
-use crate::{Basis, Card, Direction, Error, Result, checks};
+use crate::{Basis, Card, Direction, Result, checks};
 
-/// The cosine at which [`steps_to_threshold`] stops counting (docs/method.md), below the
-/// zone of .92 to .97 in which a well-set inversion ends.
-pub const DEFAULT_COSINE_THRESHOLD: f64 = 0.9;
+/// The cosine that is to be reached (docs/method.md), below the zone of .92 to .97 in which a
+/// well-set inversion ends.
+const THRESHOLD: f64 = 0.9;
 
-/// [`steps_to_threshold`] of the cosines.
+/// Steps until the cosine reaches .9.
 pub static STEPS_TO_THRESHOLD: InversionSignal = InversionSignal::new(
     Card {
         name: "steps_to_threshold",
@@ -20,43 +20,20 @@ pub static STEPS_TO_THRESHOLD: InversionSignal = InversionSignal::new(
         source: OWN,
         version: 1,
     },
-    |inversion| steps_to_threshold(inversion.cosines(), DEFAULT_COSINE_THRESHOLD),
+    |inversion| steps_to_threshold(inversion.cosines(), THRESHOLD),
 );
 
-/// The mean number of steps after which the cosine first reaches `threshold`.
+/// The mean number of steps after which the cosine, (m, n + 1), first reaches a threshold.
 ///
 /// Step k is the state after k updates, so column 0 is the start. The crossing is interpolated
 /// linearly between the last step below and the first step at or above the threshold: with a few
 /// restarts of twenty steps whole numbers would leave most queries tied. A restart that never gets
 /// there counts n + 1, one that starts there counts 0. `None` without a restart.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::inversion::steps_to_threshold;
-///
-/// let cosines = arr2(&[
-///     [0.0, 0.5, 1.0], // reaches 0.75 half-way between steps 1 and 2
-///     [0.0, 0.5, 0.5], // never: n + 1 = 3
-/// ]);
-/// assert_eq!(steps_to_threshold(cosines.view(), 0.75)?, Some((1.5 + 3.0) / 2.0));
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `cosines` (m, n + 1): one row a restart.
-///
-/// # Errors
-/// A value that is not a cosine, no column, or a threshold outside (-1, 1].
-pub fn steps_to_threshold(cosines: ArrayView2<'_, f32>, threshold: f64) -> Result<Option<f64>> {
-    if !(threshold > -1.0 && threshold <= 1.0) {
-        return Err(Error::OutOfRange {
-            parameter: "cosine threshold",
-            value: threshold,
-            allowed: "a number in (-1, 1], such as 0.9",
-        });
-    }
+pub(super) fn steps_to_threshold(
+    cosines: ArrayView2<'_, f32>,
+    threshold: f64,
+) -> Result<Option<f64>> {
     checks::cosines("cosine trajectories", &cosines)?;
-    checks::at_least(1, "recorded steps", cosines.ncols())?;
     let steps: Array1<f64> =
         cosines.outer_iter().map(|trajectory| first_crossing(trajectory, threshold)).collect();
     Ok(steps.mean())

@@ -3,7 +3,11 @@
 use ndarray::{Array2, arr1, arr2};
 use proptest::prelude::*;
 
-use super::steps_to_threshold::first_crossing;
+use super::cross_template_transfer::cross_template_transfer;
+use super::final_gradient_norm::final_gradient_norm;
+use super::similarity::similarity;
+use super::steps_to_threshold::{first_crossing, steps_to_threshold};
+use super::variability::{variability, variability_tuni};
 use super::*;
 use crate::Error;
 
@@ -23,10 +27,15 @@ fn too_few_restarts_give_no_number() {
     assert_eq!(steps_to_threshold(none.view(), 0.9).unwrap(), None);
     assert_eq!(final_gradient_norm(arr1(&[]).view()).unwrap(), None);
     let transfer = |restarts: &Array2<f32>, templates: &Array2<f32>| {
-        cross_template_transfer(restarts.view(), templates.view(), 0).unwrap()
+        cross_template_transfer(restarts.view(), templates.view()).unwrap()
     };
     assert_eq!(transfer(&none, &arr2(&[[1.0; 3], [2.0; 3]])), None);
     assert_eq!(transfer(&one, &arr2(&[[1.0; 3]])), None);
+}
+
+#[test]
+fn similarity_is_the_mean_cosine() {
+    assert_eq!(similarity(arr1(&[0.75, 0.5]).view()).unwrap(), Some(0.625));
 }
 
 #[test]
@@ -52,33 +61,15 @@ fn the_first_crossing_counts_even_if_the_cosine_falls_again() {
 }
 
 #[test]
-fn a_threshold_outside_its_range_is_refused() {
-    let cosines = arr2(&[[0.5]]);
-    for threshold in [-1.0, 1.1, f64::NAN, f64::INFINITY] {
-        let result = steps_to_threshold(cosines.view(), threshold);
-        assert!(matches!(result, Err(Error::OutOfRange { .. })), "{threshold}");
-    }
-    let no_steps = Array2::<f32>::zeros((2, 0));
-    assert!(matches!(steps_to_threshold(no_steps.view(), 0.9), Err(Error::TooFew { .. })));
-}
-
-#[test]
 fn transfer_leaves_the_inverted_template_out() {
     let restarts = arr2(&[[1.0, 0.0], [0.0, 1.0]]);
     let templates = arr2(&[[3.0, 0.0], [5.0, 0.0], [0.0, -1.0]]);
     // Template 1 meets cosines 1 and 0, template 2 meets 0 and -1.
-    let transfer = cross_template_transfer(restarts.view(), templates.view(), 0).unwrap();
+    let transfer = cross_template_transfer(restarts.view(), templates.view()).unwrap();
     assert_eq!(transfer, Some(0.0));
-    // Templates 0 and 1 both meet 1 and 0.
-    let transfer = cross_template_transfer(restarts.view(), templates.view(), 2).unwrap();
-    assert_eq!(transfer, Some(0.5));
-    assert!(matches!(
-        cross_template_transfer(restarts.view(), templates.view(), 3),
-        Err(Error::IndexOutOfRange { index: 3, len: 3, .. })
-    ));
     let wider = arr2(&[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
     assert!(matches!(
-        cross_template_transfer(restarts.view(), wider.view(), 0),
+        cross_template_transfer(restarts.view(), wider.view()),
         Err(Error::Mismatch { found: 3, expected: 2, .. })
     ));
 }
@@ -168,7 +159,7 @@ proptest! {
         prop_assert!(close(signal(&restarts)?, signal(&reversed)?));
         let signal = |rows: &Array2<f32>| similarity(rows.column(0));
         prop_assert!(close(signal(&restarts)?, signal(&reversed)?));
-        let signal = |rows: &Array2<f32>| cross_template_transfer(rows.view(), restarts.view(), 1);
+        let signal = |rows: &Array2<f32>| cross_template_transfer(rows.view(), restarts.view());
         prop_assert!(close(signal(&restarts)?, signal(&reversed)?));
     }
 
@@ -178,8 +169,8 @@ proptest! {
         scaled.row_mut(2).mapv_inplace(|value| value * factor);
         let v = variability(restarts.view())?.unwrap();
         prop_assert!((v - variability(scaled.view())?.unwrap()).abs() < F32_ROUND_OFF);
-        let transfer = cross_template_transfer(restarts.view(), restarts.view(), 0)?.unwrap();
-        let of_scaled = cross_template_transfer(scaled.view(), scaled.view(), 0)?.unwrap();
+        let transfer = cross_template_transfer(restarts.view(), restarts.view())?.unwrap();
+        let of_scaled = cross_template_transfer(scaled.view(), scaled.view())?.unwrap();
         prop_assert!((transfer - of_scaled).abs() < F32_ROUND_OFF);
     }
 

@@ -6,7 +6,7 @@ use super::InversionSignal;
 use crate::card::UMID;
 use crate::{Basis, Card, Direction, Result, UnitRows, checks};
 
-/// [`variability`] of the final embeddings.
+/// V as UMID defines it.
 pub static VARIABILITY: InversionSignal = InversionSignal::new(
     Card {
         name: "variability",
@@ -19,7 +19,7 @@ pub static VARIABILITY: InversionSignal = InversionSignal::new(
     |inversion| variability(inversion.directions()),
 );
 
-/// [`variability_tuni`] of the final embeddings.
+/// V as TUNI's code has it.
 pub static VARIABILITY_TUNI: InversionSignal = InversionSignal::new(
     Card {
         name: "variability_tuni",
@@ -32,29 +32,10 @@ pub static VARIABILITY_TUNI: InversionSignal = InversionSignal::new(
     |inversion| variability_tuni(inversion.embeddings()),
 );
 
-/// V: the mean distance of the unit final embeddings to their mean; `None` below two restarts.
+/// V of the final embeddings, (m, d), normalised or not; `None` below two restarts.
 ///
 /// The mean is not brought back to unit length: V = (1/m) sum_i |v_i - mean_j v_j|.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::inversion::variability;
-///
-/// let opposite = arr2(&[[2.0, 0.0], [-1.0, 0.0]]);
-/// assert_eq!(variability(opposite.view())?, Some(1.0));
-/// assert_eq!(variability(arr2(&[[2.0, 0.0]]).view())?, None);
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `final_embeddings` (m, d), normalised or not.
-///
-/// # Errors
-/// A row that is not finite or has length zero.
-///
-/// # Source
-/// UMID, arXiv 2603.14222.
-pub fn variability(final_embeddings: ArrayView2<'_, f32>) -> Result<Option<f64>> {
+pub(super) fn variability(final_embeddings: ArrayView2<'_, f32>) -> Result<Option<f64>> {
     let restarts = UnitRows::new("final embeddings", final_embeddings)?;
     Ok(distances_to_mean(restarts.directions().view()).and_then(|distances| distances.mean()))
 }
@@ -63,16 +44,7 @@ pub fn variability(final_embeddings: ArrayView2<'_, f32>) -> Result<Option<f64>>
 ///
 /// A sum grows with the number of restarts: compare only queries with equally many usable ones.
 /// `None` below two restarts.
-///
-/// # Shapes
-/// `final_embeddings` (m, d), as the input tower gives them.
-///
-/// # Errors
-/// A row that is not finite.
-///
-/// # Source
-/// TUNI, arXiv 2405.14517, published code.
-pub fn variability_tuni(final_embeddings: ArrayView2<'_, f32>) -> Result<Option<f64>> {
+pub(super) fn variability_tuni(final_embeddings: ArrayView2<'_, f32>) -> Result<Option<f64>> {
     checks::finite("final embeddings", &final_embeddings)?;
     let embeddings = final_embeddings.mapv(f64::from);
     Ok(distances_to_mean(embeddings.view()).map(|distances| distances.sum()))

@@ -19,16 +19,12 @@ mod text_norm;
 
 pub use bank_score::{BANK, BANK_CSLS, BANK_CSLS_CALIBRATED};
 pub use interaction::{INTERACTION, INTERACTION_COHERENCE};
-pub use nearest_reference::{
-    DEFAULT_NEIGHBOURS, NEAREST_REFERENCE_COSINE, nearest_reference_cosine,
-};
-pub use response_agreement::{RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED, log_agreement};
+pub use nearest_reference::NEAREST_REFERENCE_COSINE;
+pub use response_agreement::{RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED};
 pub use response_interaction::{RESPONSE_COHERENCE_CALIBRATED, RESPONSE_INTERACTION};
-pub use response_norm::{RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, log_norm};
-pub use template_agreement::{
-    TEMPLATE_AGREEMENT, TEMPLATE_AGREEMENT_CALIBRATED, template_agreement,
-};
-pub use text_norm::{TEXT_NORM, TEXT_NORM_CALIBRATED, text_norm};
+pub use response_norm::{RESPONSE_NORM, RESPONSE_NORM_CALIBRATED};
+pub use template_agreement::{TEMPLATE_AGREEMENT, TEMPLATE_AGREEMENT_CALIBRATED};
+pub use text_norm::{TEXT_NORM, TEXT_NORM_CALIBRATED};
 
 use crate::siblings::sibling_calibrated;
 use crate::{Card, NameView, Result, Signal};
@@ -87,7 +83,7 @@ impl TextSignal {
     }
 
     /// `base` minus half its mean over each of the name's two groups of siblings
-    /// ([`sibling_calibrated`]); `None` for a name of one part. The correction is linear, so it keeps
+    /// ([`crate::siblings`]); `None` for a name of one part. The correction is linear, so it keeps
     /// the direction of `base`.
     pub const fn calibrated(
         base: &'static Self,

@@ -2,11 +2,12 @@
 
 use ndarray::ArrayView2;
 
-use super::{TextSignal, template_agreement};
+use super::TextSignal;
+use super::template_agreement::template_agreement;
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Result};
 
-/// [`log_agreement`] of the responses.
+/// Agreement of the responses, on a log scale.
 pub static RESPONSE_AGREEMENT: TextSignal = TextSignal::new(
     Card {
         name: "response_agreement",
@@ -31,22 +32,7 @@ const LEAST_DISAGREEMENT: f64 = 1e-6;
 
 /// [`template_agreement`] on a log scale, -ln(1 - agreement): agreements of .98 and .99 are as far
 /// apart as .8 and .9. `None` below two templates.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::text::log_agreement;
-///
-/// let templates = arr2(&[[1.0, 0.0], [0.0, 1.0]]);
-/// assert_eq!(log_agreement(templates.view())?, Some(0.0));
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `templates` (T, d), normalised or not.
-///
-/// # Errors
-/// A row that is not finite or has length zero.
-pub fn log_agreement(templates: ArrayView2<'_, f32>) -> Result<Option<f64>> {
+fn log_agreement(templates: ArrayView2<'_, f32>) -> Result<Option<f64>> {
     let agreement = template_agreement(templates)?;
     Ok(agreement.map(|agreement| -(1.0 - agreement).max(LEAST_DISAGREEMENT).ln()))
 }

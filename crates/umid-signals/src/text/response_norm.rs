@@ -6,7 +6,7 @@ use super::TextSignal;
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Result, checks, unit::row_norms};
 
-/// [`log_norm`] of the responses.
+/// Log length of the responses.
 pub static RESPONSE_NORM: TextSignal = TextSignal::new(
     Card {
         name: "response_norm",
@@ -26,23 +26,9 @@ pub static RESPONSE_NORM_CALIBRATED: TextSignal = TextSignal::calibrated(
     "response_norm minus half the mean of each group of siblings",
 );
 
-/// The mean over templates of the log length; higher for names that a model responds to strongly.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::text::log_norm;
-///
-/// let templates = arr2(&[[3.0, 4.0], [0.0, 5.0]]);
-/// assert!((log_norm(templates.view())? - 5.0_f64.ln()).abs() < 1e-12);
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `templates` (T, d), T at least 1.
-///
-/// # Errors
-/// No row, or one that is not finite or has length zero.
-pub fn log_norm(templates: ArrayView2<'_, f32>) -> Result<f64> {
+/// The mean over templates, (T, d), of the log length; higher for names that a model responds to
+/// strongly.
+fn log_norm(templates: ArrayView2<'_, f32>) -> Result<f64> {
     checks::at_least(1, "templates", templates.nrows())?;
     let norms = row_norms("text responses", templates)?;
     Ok(norms.iter().map(|norm| norm.ln()).sum::<f64>() / norms.len() as f64)

@@ -6,7 +6,7 @@ use super::TextSignal;
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Result, UnitRows};
 
-/// [`template_agreement`] of the embeddings.
+/// Agreement of the embeddings.
 pub static TEMPLATE_AGREEMENT: TextSignal = TextSignal::new(
     Card {
         name: "template_agreement",
@@ -26,24 +26,9 @@ pub static TEMPLATE_AGREEMENT_CALIBRATED: TextSignal = TextSignal::calibrated(
     "template_agreement minus half the mean of each group of siblings",
 );
 
-/// The mean cosine between the embeddings of one name in two different templates; `None` below two.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::text::template_agreement;
-///
-/// let templates = arr2(&[[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]);
-/// let agreement = template_agreement(templates.view())?.unwrap();
-/// assert!((agreement - 1.0 / 3.0).abs() < 1e-12);
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `templates` (T, d), normalised or not.
-///
-/// # Errors
-/// A row that is not finite or has length zero.
-pub fn template_agreement(templates: ArrayView2<'_, f32>) -> Result<Option<f64>> {
+/// The mean cosine between the embeddings of one name in two different templates, (T, d), normalised
+/// or not; `None` below two.
+pub(super) fn template_agreement(templates: ArrayView2<'_, f32>) -> Result<Option<f64>> {
     let directions = UnitRows::new("template embeddings", templates)?.directions();
     let templates = directions.nrows();
     if templates < 2 {
@@ -72,6 +57,9 @@ mod tests {
     #[test]
     fn a_single_template_has_no_agreement() {
         assert_eq!(template_agreement(arr2(&[[1.0, 0.0]]).view()).unwrap(), None);
+        let three = arr2(&[[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]);
+        let agreement = template_agreement(three.view()).unwrap().unwrap();
+        assert!((agreement - 1.0 / 3.0).abs() < ROUND_OFF);
     }
 
     #[test]

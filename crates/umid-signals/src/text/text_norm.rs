@@ -7,7 +7,7 @@ use super::TextSignal;
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Result, checks, unit::row_norms};
 
-/// [`text_norm`] of the embeddings.
+/// Length of the embeddings.
 pub static TEXT_NORM: TextSignal = TextSignal::new(
     Card {
         name: "text_norm",
@@ -27,22 +27,8 @@ pub static TEXT_NORM_CALIBRATED: TextSignal = TextSignal::calibrated(
     "text_norm minus half the mean of each group of siblings",
 );
 
-/// The mean over templates of the length of the embedding.
-///
-/// ```
-/// use ndarray::arr2;
-/// use umid_signals::text::text_norm;
-///
-/// assert_eq!(text_norm(arr2(&[[3.0, 4.0], [0.0, 7.0]]).view())?, 6.0);
-/// # Ok::<(), umid_signals::Error>(())
-/// ```
-///
-/// # Shapes
-/// `templates` (T, d), T at least 1, as the text tower gives them.
-///
-/// # Errors
-/// No row, or one that is not finite or has length zero, which no working tower gives.
-pub fn text_norm(templates: ArrayView2<'_, f32>) -> Result<f64> {
+/// The mean over templates, (T, d), of the length of the embedding.
+fn text_norm(templates: ArrayView2<'_, f32>) -> Result<f64> {
     checks::at_least(1, "templates", templates.nrows())?;
     let norms = row_norms("text embeddings", templates)?;
     Ok(norms.iter().sum::<f64>() / norms.len() as f64)
@@ -57,6 +43,7 @@ mod tests {
 
     #[test]
     fn a_broken_embedding_is_named() {
+        assert!((text_norm(arr2(&[[3.0, 4.0], [0.0, 7.0]]).view()).unwrap() - 6.0).abs() < 1e-12);
         let zero = arr2(&[[1.0, 0.0], [0.0, 0.0]]);
         assert!(matches!(text_norm(zero.view()), Err(Error::ZeroRow { row: 1, .. })));
         let nan = arr2(&[[0.0, f32::NAN]]);

@@ -253,7 +253,7 @@ impl Paper {
             }
             Ok(ReferenceSignals { rows })
         })?;
-        let reader = PaperReader::fit(&signals, options.min_votes, options.seed)?;
+        let reader = PaperReader::fit(&signals.rows, options.min_votes, options.seed)?;
         Ok(Self { params: params.clone(), space, signals, reader })
     }
 

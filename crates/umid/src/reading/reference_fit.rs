@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use linfa::DatasetBase;
 use linfa::traits::Fit;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, arr2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
-    CalibratedTest, DetectError, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
+    CalibratedTest, DetectError, Detector, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
 };
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 use umid_signals::score::oriented;
@@ -92,7 +92,8 @@ pub(crate) fn check_votes(min_votes: usize) -> Result<(), AuditError> {
 }
 
 /// The paper's reading: an ensemble over (similarity, variability), fitted on gibberish.
-pub(crate) struct PaperReader {
+#[derive(Debug)]
+pub struct PaperReader {
     ensemble: Ensemble,
 }
 
@@ -103,21 +104,16 @@ const DETECTORS: usize = 4;
 static PAPER_SIGNALS: [Signal; 2] = [SIMILARITY.signal(), VARIABILITY.signal()];
 
 impl PaperReader {
+    /// Fits the detectors on the signals of the reference's texts.
+    ///
     /// # Errors
     ///
     /// [`AuditError::ReferenceFailed`] where fewer than half of the reference's inversions
     /// gave both signals, and those of the detectors.
-    pub(crate) fn fit(
-        reference: &ReferenceSignals,
-        min_votes: usize,
-        seed: u64,
-    ) -> Result<Self, AuditError> {
-        let rows: Vec<[f64; 2]> = reference.rows.iter().filter_map(paper_row).collect();
-        if rows.len() * 2 < reference.rows.len() {
-            return Err(AuditError::ReferenceFailed {
-                usable: rows.len(),
-                count: reference.rows.len(),
-            });
+    pub fn fit(reference: &[SignalRow], min_votes: usize, seed: u64) -> Result<Self, AuditError> {
+        let rows: Vec<[f64; 2]> = reference.iter().filter_map(paper_row).collect();
+        if rows.len() * 2 < reference.len() {
+            return Err(AuditError::ReferenceFailed { usable: rows.len(), count: reference.len() });
         }
         let records = Array2::from(rows);
         let ensemble =
@@ -125,15 +121,19 @@ impl PaperReader {
         Ok(Self { ensemble })
     }
 
-    /// `None` where the inversions gave no similarity or no variability.
+    /// Names of the detectors.
+    pub fn detectors(&self) -> impl Iterator<Item = &'static str> {
+        self.ensemble.detectors().map(Detector::name)
+    }
+
+    /// Reads a text by its signals; `None` where the inversions gave no similarity or no variability.
     ///
     /// # Errors
     ///
     /// Those of the detectors.
-    pub(crate) fn read(&self, row: &SignalRow) -> Result<Option<PaperReading>, AuditError> {
+    pub fn read(&self, row: &SignalRow) -> Result<Option<PaperReading>, AuditError> {
         let Some(values) = paper_row(row) else { return Ok(None) };
-        let view = ArrayView2::from_shape((1, 2), &values).expect("two values");
-        let reading = self.ensemble.read(&view)?.remove(0);
+        let reading = self.ensemble.read(&arr2(&[values]).view())?.remove(0);
         Ok(Some(PaperReading {
             scores: reading.opinions.iter().map(|o| (o.detector.clone(), o.score)).collect(),
             flags: reading.opinions.iter().map(|o| (o.detector.clone(), o.anomalous)).collect(),
@@ -361,10 +361,10 @@ mod tests {
     fn votes_are_those_of_the_papers_detectors() {
         let signals = reference(60, |_| true);
         for votes in 0..=DETECTORS + 1 {
-            let fitted = PaperReader::fit(&signals, votes, SEED);
+            let fitted = PaperReader::fit(&signals.rows, votes, SEED);
             assert_eq!(check_votes(votes).is_ok(), fitted.is_ok(), "{votes}");
         }
-        let reader = PaperReader::fit(&signals, 3, SEED).unwrap();
+        let reader = PaperReader::fit(&signals.rows, 3, SEED).unwrap();
         let reading = reader.read(&row(1000, true)).unwrap().unwrap();
         assert_eq!(reading.scores.len(), DETECTORS);
     }
@@ -373,12 +373,12 @@ mod tests {
     fn inversions_that_mostly_failed_are_told_and_a_single_one_is_passed_over() {
         let mut signals = reference(60, |_| true);
         signals.rows[..30].iter_mut().for_each(|row| _ = row.insert(VARIABILITY.signal(), None));
-        assert!(PaperReader::fit(&signals, 3, SEED).is_ok());
+        assert!(PaperReader::fit(&signals.rows, 3, SEED).is_ok());
         signals.rows[30].insert(SIMILARITY.signal(), None);
-        let error = PaperReader::fit(&signals, 3, SEED).err().unwrap();
+        let error = PaperReader::fit(&signals.rows, 3, SEED).err().unwrap();
         assert!(matches!(error, AuditError::ReferenceFailed { usable: 29, count: 60 }), "{error}");
 
-        let reader = PaperReader::fit(&reference(60, |_| true), 3, SEED).unwrap();
+        let reader = PaperReader::fit(&reference(60, |_| true).rows, 3, SEED).unwrap();
         let mut query = row(1000, true);
         query.insert(VARIABILITY.signal(), None);
         assert_eq!(reader.read(&query).unwrap(), None);

@@ -9,8 +9,9 @@ use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
     Activation, BranchNorm, ConvNextConfig, FastVitConfig, FastVitStageConfig, FirstAxis,
-    HeadConfig, InputConfig, LatentPoolConfig, LearntPositions, Mixer, PatchStem, Perceptron,
-    Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig, VitPool,
+    HeadConfig, InputConfig, LatentPoolConfig, LearntPositions, Mixer, MobileStemConfig, PatchStem,
+    Perceptron, Projections, RelativePositionsConfig, RotaryConfig, TimmVitConfig, VitBlockConfig,
+    VitPool,
 };
 
 /// Where the tower's tensors are.
@@ -37,11 +38,12 @@ enum FastVitSize {
     Large,
 }
 
-/// Whether an image becomes patches by one convolution or by three.
+/// Whether an image becomes patches by one convolution, by three, or by stages of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum VitStem {
     Patches,
     Convolutions,
+    Mobile,
 }
 
 /// A transformer, as timm defines it.
@@ -99,7 +101,7 @@ const EVA02: Vit = Vit {
     block: VitBlockConfig {
         projections: Projections::Separate,
         attention_norm: true,
-        perceptron: Perceptron::GatedNormed,
+        perceptron: Perceptron::SiluGated,
         ..VIT.block
     },
     rotary: Some(RotaryConfig { reference_side: 16, offset: 0.0, first: FirstAxis::Row }),
@@ -126,6 +128,19 @@ const fn perception(heads: usize, reference_side: usize) -> Vit {
     }
 }
 
+/// A `ViTamin`.
+const fn vitamin(heads: usize, positions: LearntPositions) -> Vit {
+    Vit {
+        block: VitBlockConfig { heads, perceptron: Perceptron::GeluGated, ..VIT.block },
+        stem: VitStem::Mobile,
+        class_token: false,
+        positions,
+        pool: "avg",
+        own_pool: "avg",
+        ..VIT
+    }
+}
+
 /// SigLIP's, which pools by attention of as many heads as its blocks have.
 const fn siglip(heads: usize, activation: Activation) -> Vit {
     Vit {
@@ -145,7 +160,7 @@ const SIGLIP_LARGE: Architecture = Architecture::Vit(siglip(16, Activation::Gelu
 const SIGLIP_LARGE_2: Architecture = Architecture::Vit(siglip(16, Activation::GeluTanh));
 
 /// The architectures that open_clip's configurations name.
-const ARCHITECTURES: [(&str, Architecture); 41] = [
+const ARCHITECTURES: [(&str, Architecture); 54] = [
     ("eva_giant_patch14_224", Architecture::Vit(EVA)),
     ("eva02_base_patch16_clip_224", Architecture::Vit(EVA02)),
     ("eva02_large_patch14_clip_224", Architecture::Vit(EVA02_LARGE)),
@@ -209,6 +224,19 @@ const ARCHITECTURES: [(&str, Architecture); 41] = [
             ..VIT
         }),
     ),
+    ("vitamin_small_224", Architecture::Vit(vitamin(6, LearntPositions::All))),
+    ("vitamin_base_224", Architecture::Vit(vitamin(12, LearntPositions::All))),
+    ("vitamin_large_224", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large_256", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large_336", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large_384", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large2_224", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large2_256", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large2_336", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_large2_384", Architecture::Vit(vitamin(16, LearntPositions::All))),
+    ("vitamin_xlarge_256", Architecture::Vit(vitamin(16, LearntPositions::Absent))),
+    ("vitamin_xlarge_336", Architecture::Vit(vitamin(16, LearntPositions::Absent))),
+    ("vitamin_xlarge_384", Architecture::Vit(vitamin(16, LearntPositions::Absent))),
     ("vit_base_patch16_siglip_224", SIGLIP_BASE),
     ("vit_base_patch16_siglip_256", SIGLIP_BASE),
     ("vit_base_patch16_siglip_384", SIGLIP_BASE),
@@ -308,7 +336,8 @@ impl Trunk<'_> {
         let (stem, width) = self.vit_stem(vit)?;
         let fc1 = match vit.block.perceptron {
             Perceptron::Plain => "blocks.0.mlp.fc1.weight",
-            Perceptron::GatedNormed => "blocks.0.mlp.fc1_g.weight",
+            Perceptron::SiluGated => "blocks.0.mlp.fc1_g.weight",
+            Perceptron::GeluGated => "blocks.0.mlp.w0.weight",
         };
         let relative_positions = if vit.relative_positions {
             Some(RelativePositionsConfig {
@@ -325,6 +354,7 @@ impl Trunk<'_> {
                 let (heads, activation) = (vit.pool_heads, vit.block.activation);
                 VitPool::Latent(LatentPoolConfig { heads, mlp_width, activation })
             }
+            "avg" if vit.stem == VitStem::Mobile => VitPool::MeanThenNorm,
             "avg" => VitPool::Mean,
             _ => VitPool::Token,
         };
@@ -345,18 +375,36 @@ impl Trunk<'_> {
 
     /// The stem, and the width of what it makes.
     fn vit_stem(&self, vit: &Vit) -> Result<(PatchStem, usize)> {
-        if vit.stem == VitStem::Patches {
-            let [width, _, size, _] = self.shape("patch_embed.proj.weight")?;
-            return Ok((PatchStem::Patches { size, bias: !vit.pre_norm }, width));
+        match vit.stem {
+            VitStem::Patches => {
+                let [width, _, size, _] = self.shape("patch_embed.proj.weight")?;
+                Ok((PatchStem::Patches { size, bias: !vit.pre_norm }, width))
+            }
+            VitStem::Convolutions => {
+                let mut channels = [0; 3];
+                let mut sides = [0; 3];
+                for (i, (channels, side)) in channels.iter_mut().zip(&mut sides).enumerate() {
+                    let name = format!("patch_embed.backbone.{i}.conv.weight");
+                    [*channels, _, *side, _] = self.shape(&name)?;
+                }
+                let [first, second, width] = channels;
+                Ok((PatchStem::Convolutions { channels: [first, second], sides }, width))
+            }
+            VitStem::Mobile => {
+                let [stem_width, ..] = self.shape::<4>("patch_embed.backbone.stem.conv1.weight")?;
+                let [width, ..] = self.shape::<4>("patch_embed.backbone.pool.proj.weight")?;
+                let (mut widths, mut inner_widths, mut depths) = ([0; 2], [0; 2], [0; 2]);
+                for stage in 0..2 {
+                    let block = |block| {
+                        format!("patch_embed.backbone.stages.{stage}.{block}.conv3_1x1.weight")
+                    };
+                    [widths[stage], inner_widths[stage], _, _] = self.shape(&block(0))?;
+                    depths[stage] = self.count(block);
+                }
+                let stem = MobileStemConfig { stem_width, widths, inner_widths, depths };
+                Ok((PatchStem::Mobile(stem), width))
+            }
         }
-        let mut channels = [0; 3];
-        let mut sides = [0; 3];
-        for (i, (channels, side)) in channels.iter_mut().zip(&mut sides).enumerate() {
-            let name = format!("patch_embed.backbone.{i}.conv.weight");
-            [*channels, _, *side, _] = self.shape(&name)?;
-        }
-        let [first, second, width] = channels;
-        Ok((PatchStem::Convolutions { channels: [first, second], sides }, width))
     }
 
     fn convnext(

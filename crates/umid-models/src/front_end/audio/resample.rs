@@ -90,3 +90,50 @@ fn through_short_sinc(samples: &[f32], from: usize, to: usize) -> Vec<f32> {
 fn gcd(one: usize, other: usize) -> usize {
     if other == 0 { one } else { gcd(other, one % other) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of `torchaudio.transforms.Resample` (torchaudio 2.11), which keeps its weights in f32.
+    #[test]
+    fn the_short_sinc_is_torchaudios() {
+        const TOLERANCE: f32 = 2e-6;
+        let sound: Vec<f32> = (0..40)
+            .map(|i| (0.7 * f64::from(i)).sin() as f32 + f32::from(u8::from(i % 7 == 0)))
+            .collect();
+        for (from, to, len, expected) in [
+            (
+                48_000,
+                44_100,
+                37,
+                [(0, 0.926_291), (1, 0.691_786), (12, 0.420_143), (18, 0.755_491), (36, 0.646_117)],
+            ),
+            (
+                16_000,
+                44_100,
+                111,
+                [(0, 0.991_844), (1, 0.971_975), (37, 0.555_388), (55, 0.954_927), (110, 0.056_26)],
+            ),
+            (
+                44_100,
+                16_000,
+                15,
+                [(0, 0.603_83), (1, 0.830_464), (5, 0.188_848), (7, 0.964_078), (14, 0.741_202)],
+            ),
+        ] {
+            let found = changed(sound.clone(), from, to, Resampling::ShortSinc).expect("rates");
+            assert_eq!(found.len(), len, "{from} to {to}");
+            for (at, expected) in expected {
+                let found: f32 = found[at];
+                assert!((found - expected).abs() <= TOLERANCE, "{from} to {to}: {at}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_refused() {
+        assert!(resampled(vec![0.0], 0, 48_000).is_err());
+        assert!(resampled(vec![0.0], 48_000, 0).is_err());
+    }
+}
