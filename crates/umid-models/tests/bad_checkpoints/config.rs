@@ -114,10 +114,10 @@ fn a_residual_image_tower_of_no_shape() {
 
 #[test]
 fn unknown_architecture() {
-    let siglip = Checkpoint::copy(HF);
-    siglip.edit_json("config.json", |config| config["model_type"] = json!("siglip"));
+    let blip = Checkpoint::copy(HF);
+    blip.edit_json("config.json", |config| config["model_type"] = json!("blip"));
     let supported = "supported are CLIP models with a ViT image tower";
-    assert_variant!(refused(&siglip, &["`siglip`", supported]), UnsupportedArchitecture);
+    assert_variant!(refused(&blip, &["`blip`", supported]), UnsupportedArchitecture);
 
     for (section, key, value, named) in [
         ("/text_cfg", "hf_model_name", json!("roberta-base"), "text tower `roberta-base`"),
