@@ -2,6 +2,7 @@
 
 mod build;
 mod clean;
+mod clip_vocabulary;
 mod repair;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::{ModelError, Result};
 
 pub(crate) use self::build::{BERT, GPT2, ROBERTA, TokenizerFiles};
 pub(crate) use self::clean::Clean;
+pub(crate) use self::clip_vocabulary::SIZE as CLIP_VOCABULARY;
 
 /// A text as the text tower reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -80,8 +80,14 @@ fn pointers(value: &Value) -> Vec<String> {
     std::iter::once(String::new()).chain(below).collect()
 }
 
-const BINARY: [(&str, &str); 2] =
-    [(HF, "model.safetensors"), (OPEN_CLIP, "open_clip_model.safetensors")];
+const BINARY: [(&str, &str); 6] = [
+    (HF, "model.safetensors"),
+    (OPEN_CLIP, "open_clip_model.safetensors"),
+    ("hf-bin", "pytorch_model.bin"),
+    ("hf-bin-sharded", "pytorch_model-00002-of-00003.bin"),
+    ("openclip-training", "epoch_1.pt"),
+    ("openclip-script", "ViT-tiny.pt"),
+];
 const TEXTUAL: [(&str, &str); 6] = [
     (HF, "config.json"),
     (HF, "preprocessor_config.json"),

@@ -33,7 +33,10 @@ impl Case {
         let json = std::fs::read(directory.join("expected.json")).expect("expected.json");
         let json = serde_json::from_slice(&json).expect("JSON");
         let bytes = std::fs::read(directory.join("expected.safetensors")).expect("expected values");
-        let model = Model::load(&directory, &default_device().expect("a device"))
+        // What is to be loaded, if it is a file in the directory.
+        let json: Value = json;
+        let model = json["model"].as_str().map_or(directory.clone(), |file| directory.join(file));
+        let model = Model::load(&model, &default_device().expect("a device"))
             .unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
         Self { directory, json, bytes, model }
     }

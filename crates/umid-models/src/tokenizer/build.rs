@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokenizers::models::bpe::BPE;
+use tokenizers::models::bpe::{BPE, BpeBuilder, Vocab};
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, Replace, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -16,6 +16,7 @@ use tokenizers::tokenizer::SplitDelimiterBehavior;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::Words;
+use super::clip_vocabulary::{END, END_OF_WORD, START, Vocabulary};
 use crate::checkpoint::cached_file;
 use crate::{ModelError, Result};
 
@@ -25,8 +26,6 @@ const MERGES: &str = "merges.txt";
 const WORD_PIECES: &str = "vocab.txt";
 /// Where transformers says which token is which.
 const SETTINGS: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
-const START: &str = "<|startoftext|>";
-const END: &str = "<|endoftext|>";
 /// BERT's, for what is not in its vocabulary, and around a text.
 const UNKNOWN: &str = "[UNK]";
 const CLASS: &str = "[CLS]";
@@ -51,6 +50,8 @@ pub(crate) enum TokenizerFiles {
     Whole,
     /// The same; the checkpoint has none, and another repository's is meant.
     BroughtAlong(&'static Origin),
+    /// None: CLIP's own vocabulary is part of the program.
+    OfClip,
 }
 
 /// The repository of a tokenizer.
@@ -91,6 +92,7 @@ enum Kind {
     Whole(PathBuf),
     Bpe { vocabulary: PathBuf, merges: PathBuf },
     WordPieces(PathBuf),
+    OfClip,
 }
 
 /// A tokenizer without padding and truncation.
@@ -127,6 +129,7 @@ impl TokenizerFiles {
                 whole.or_else(|| there(WORD_PIECES).map(Kind::WordPieces)),
                 "it (or vocab.txt) turns texts into token ids",
             ),
+            Self::OfClip => (Some(Kind::OfClip), ""),
             Self::Whole => (whole, "it turns texts into token ids"),
             Self::BroughtAlong(origin) => (
                 whole.or_else(|| cached_file(origin.repositories, TOKENIZER).map(Kind::Whole)),
@@ -154,6 +157,7 @@ impl Files {
         let of_kind = match &self.kind {
             Kind::Whole(path) | Kind::WordPieces(path) => vec![path],
             Kind::Bpe { vocabulary, merges } => vec![vocabulary, merges],
+            Kind::OfClip => Vec::new(),
         };
         of_kind.into_iter().chain(&self.settings).cloned()
     }
@@ -164,6 +168,7 @@ impl Files {
             Kind::Whole(path) | Kind::WordPieces(path) => path.clone(),
             // Which of two files is at fault, the library does not say.
             Kind::Bpe { vocabulary, .. } => vocabulary.parent().unwrap_or(vocabulary).to_owned(),
+            Kind::OfClip => PathBuf::from("CLIP's own vocabulary"),
         }
     }
 
@@ -176,7 +181,14 @@ impl Files {
         let settings = settings.collect::<tokenizers::Result<Vec<Value>>>()?;
         let mut inner = match &self.kind {
             Kind::Whole(path) => from_json(path)?,
-            Kind::Bpe { vocabulary, merges } => from_vocabulary(vocabulary, merges)?,
+            Kind::Bpe { vocabulary, merges } => {
+                from_vocabulary(BPE::from_file(&text(vocabulary)?, &text(merges)?))?
+            }
+            Kind::OfClip => {
+                let Vocabulary { tokens, merges } = Vocabulary::of_clip();
+                let ids = tokens.into_iter().zip(0..).collect::<Vocab>();
+                from_vocabulary(BPE::builder().vocab_and_merges(ids, merges))?
+            }
             Kind::WordPieces(path) => from_word_pieces(path, &settings)?,
         };
         if words == Words::Msclap {
@@ -240,11 +252,9 @@ fn from_json(path: &Path) -> tokenizers::Result<Tokenizer> {
 }
 
 /// CLIP's tokenizer.
-fn from_vocabulary(vocab: &Path, merges: &Path) -> tokenizers::Result<Tokenizer> {
-    let model = BPE::from_file(&text(vocab)?, &text(merges)?)
-        .unk_token(END.to_owned())
-        .end_of_word_suffix("</w>".to_owned())
-        .build()?;
+fn from_vocabulary(vocabulary: BpeBuilder) -> tokenizers::Result<Tokenizer> {
+    let model =
+        vocabulary.unk_token(END.to_owned()).end_of_word_suffix(END_OF_WORD.to_owned()).build()?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.add_special_tokens([START, END].map(|t| AddedToken::from(t, true)))?;
     tokenizer.with_normalizer(Some(Normalizers::new(vec![

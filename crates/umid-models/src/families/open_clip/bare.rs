@@ -18,6 +18,7 @@ use crate::config::Activation;
 use crate::families::{Family, Opened};
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
+use crate::tokenizer::{CLIP_VOCABULARY, TokenizerFiles};
 use crate::{ModelError, Result};
 
 /// Width of an attention head.
@@ -28,6 +29,8 @@ const WIDER_HEADS: [(usize, usize); 4] = [(1280, 80), (1408, 88), (1664, 104), (
 const REDUCTION: usize = 32;
 /// Most layers that are looked for.
 const MOST: usize = 1 << 10;
+/// Files that a tokenizer begins with.
+const TOKENIZER: [&str; 2] = ["tokenizer.json", "vocab.json"];
 /// Numbers that OpenAI's archives hold beside the weights.
 const NUMBERS: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
 /// End of the names of causal masks, which a TorchScript archive may hold once per block.
@@ -68,14 +71,14 @@ impl Family for Bare {
         let shapes = Shapes { checkpoint: &checkpoint, path: &files.weights[0] };
         let (model, image_head) = shapes.model(activation)?;
         let top = Section::of(&files.weights[0], json!({ "model_cfg": model }));
-        let Read { config, texts, image, .. } = read_config(&top, &checkpoint)?;
+        let Read { config, mut texts, image, .. } = read_config(&top, &checkpoint)?;
         let front_end = match image {
             Ok(size) => FrontEnd::Image(read_preprocess(&top, size)?),
             Err(reason) => FrontEnd::Absent { modality: Modality::Image, reason },
         };
         let model = top.section("model_cfg")?;
         let inferred = model.entries().filter(|(key, _)| *key != "quick_gelu");
-        let provenance = Provenance {
+        let mut provenance = Provenance {
             read: Vec::new(),
             inferred: inferred.map(|(key, value)| format!("{key}: {value}")).collect(),
             assumed: vec![
@@ -84,6 +87,13 @@ impl Family for Bare {
                 "preprocessing: bicubic, shortest edge, centre crop, OpenAI's mean and deviation (open_clip's default)".to_owned(),
             ],
         };
+        // A tokenizer that lies beside a file need not belong to it; one in a directory does.
+        let of_clip = config.text.vocabulary() == CLIP_VOCABULARY;
+        if of_clip && !(found.is_directory() && TOKENIZER.iter().any(|name| found.has(name))) {
+            texts.files = TokenizerFiles::OfClip;
+            let why = format!("CLIP's own, since the vocabulary has {CLIP_VOCABULARY} tokens");
+            provenance.assumed.push(format!("tokenizer: {why}"));
+        }
         let names = names(&config, &checkpoint);
         let files = files.all().collect();
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
