@@ -84,7 +84,6 @@ TEXTS_TO_CLEAN = [
     "Ã©clair",
     "FranÃ§ois LefÃ¨vre",
     "Itâ€™s Adaâ€™s",
-    "Ğ°",
     "İstanbul IĞDIR",
     "ΟΔΥΣΣΕΥΣ ΣΊΣΥΦΟΣ",
     "STRASSE Straße",
