@@ -90,10 +90,11 @@ class OpenClipReference(Reference):
         return [row[:length] for row, length in zip(rows.tolist(), lengths, strict=True)], rows
 
     def encode_text(self, input_ids: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_text(input_ids)
+        # CoCa normalises unless it is told not to.
+        return self.model.encode_text(input_ids, normalize=False)
 
     def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model.encode_image(pixels)
+        return self.model.encode_image(pixels, normalize=False)
 
     def preprocess(self, file: Path) -> torch.Tensor:
         return self.transform(Image.open(file))
