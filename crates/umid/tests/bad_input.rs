@@ -69,7 +69,11 @@ fn with_queries(bench: &Bench, name: &str, content: &[u8]) -> Command {
 fn missing_model_directory() {
     let bench = Bench::new(QUERIES);
     let mut command = with_model(&bench, &bench.path("nowhere"));
-    refused(&bench, &mut command, &["there is nothing at", "nowhere", "give a checkpoint's directory"]);
+    refused(
+        &bench,
+        &mut command,
+        &["there is nothing at", "nowhere", "give a checkpoint's directory"],
+    );
 }
 
 #[test]

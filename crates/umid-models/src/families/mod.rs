@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::checkpoint::{
-    Checkpoint, Found, Naming, TRANSFORMERS, Table, View, WEIGHTS, WeightFiles, default_hint,
+    Checkpoint, Found, Naming, Section, TRANSFORMERS, Table, View, WEIGHTS, WeightFiles,
+    default_hint,
 };
 use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::FrontEnd;
@@ -133,7 +134,11 @@ pub(crate) fn recognise(found: &Found) -> Result<&'static dyn Family> {
     if let Some(family) = complete.or(candidates.first()) {
         return Ok(*family);
     }
-    // A configuration of a model that no family knows says best what is wrong.
+    // A configuration that cannot be read, or of a model that no family knows, says best what is
+    // wrong.
+    if found.is_directory() && found.has(clip::CONFIG) {
+        Section::read(&found.path(clip::CONFIG))?;
+    }
     if found.model_type().is_some() {
         return Err(clip::unknown_model(found.directory()));
     }

@@ -235,11 +235,19 @@ fn nonce(run: &RunInfo) -> String {
     "umid".chars().chain(digest).collect()
 }
 
+/// Why a run without inversions has none, and what to do about it.
+fn without_inversions(run: &RunInfo) -> &'static str {
+    if run.model.text_alone.is_some() {
+        "The model was read with its text tower alone, so no inversions could be made."
+    } else {
+        "This run was made without inversions. Run it again with restarts to have them."
+    }
+}
+
 /// What the model imagined, or why there is nothing.
 fn previews(report: &Report<'_>) -> String {
     if report.run.parameters.restarts == 0 {
-        return "<p>This run was made without inversions, so there is nothing to show here.</p>\n"
-            .to_owned();
+        return format!("<p>{}</p>\n", without_inversions(report.run));
     }
     if report.previews.is_empty() {
         return "<p>Nothing that the model imagined was kept in this run.</p>\n".to_owned();

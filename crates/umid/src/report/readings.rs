@@ -1,9 +1,9 @@
 //! The calibrated reading and the paper's side by side, and how many verdicts were right where
 //! the truth is known.
 
-use super::Report;
 use super::findings::{Findings, expected};
 use super::markup::{count, names, percent, probability};
+use super::{Report, without_inversions};
 use crate::overview::Votes;
 use crate::record::RunInfo;
 
@@ -72,10 +72,12 @@ fn paper_panel(run: &RunInfo, paper: &Votes) -> String {
 
 fn no_paper_panel(run: &RunInfo) -> String {
     let why = if run.parameters.restarts == 0 {
-        "This run was made without inversions, and the paper's vote needs them. The calibrated \
-         reading does not. Run it again with restarts to have both."
+        format!(
+            "{} The paper's vote needs them; the calibrated reading does not.",
+            without_inversions(run)
+        )
     } else {
-        "No name has been put to the vote yet."
+        "No name has been put to the vote yet.".to_owned()
     };
     format!(
         "<section class=\"panel panel-absent\" aria-labelledby=\"h-pap\">\n\

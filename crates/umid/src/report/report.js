@@ -47,6 +47,7 @@ const short = (string, most) => (string.length > most ? string.slice(0, most) + 
 const passesRate = (row) => row.q !== null && row.q <= rate;
 const strength = (row) => (passesRate(row) ? 2 : row.detected ? 1 : 0);
 const VERDICTS = ["not detected", "\u25c7 detected (level)", "\u25c6 detected (FDR)"];
+const verdict = (row) => (row.p === null ? "no verdict" : VERDICTS[strength(row)]);
 const paperVerdict = (paper) => `${paper.votes} of ${paper.of}, ${paper.member ? "voted member" : "not detected"}`;
 const noPaper = restarts === 0
   ? "this run was made without inversions" : "this name was not put to the vote";
@@ -68,7 +69,7 @@ const columns = [
   { key: "q", ...numeric("q-value", "", (row) => row.q, probability, () => "no false discovery rate was computed",
     "Smallest false discovery rate at which this name is detected") },
   { key: "verdict", head: "Calibrated", title: `Verdict that carries the error rate: at FDR ${percent(rate)} across the run, or at level ${percent(alpha)} a name only`, class: "verdict calibrated", value: strength,
-    cell: (row) => VERDICTS[strength(row)], descending: true },
+    cell: verdict, descending: true },
   ...(data.has_truth ? [{ key: "truth", head: "Truth", class: "truth medium", value: (row) => +row.truth, descending: true,
     cell: (row) => (row.truth ? "member" : "non-member") }] : []),
   ...(data.has_paper ? [
@@ -88,10 +89,10 @@ const filters = {
   all: ["all names", () => true],
   ...(data.has_q_values && { fdr: [`detected at FDR ${percent(rate)}`, passesRate] }),
   level: [`detected at level ${percent(alpha)}`, (row) => row.detected],
-  negative: ["not detected", (row) => strength(row) === 0],
+  negative: ["not detected", (row) => row.p !== null && strength(row) === 0],
   ...(data.has_paper && {
     paper: [`voted member (${minVotes} votes or more)`, (row) => row.paper?.member === true],
-    differ: ["readings differ", (row) => row.paper !== null && row.paper.member !== (strength(row) > 0)],
+    differ: ["readings differ", (row) => row.paper !== null && row.p !== null && row.paper.member !== (strength(row) > 0)],
   }),
   ...(data.has_truth && data.has_q_values && { wrong: ["verdict is wrong (FDR)", (row) => row.truth !== passesRate(row)] }),
   ...(data.rows.some((row) => row.warnings) && { warned: ["with a warning", (row) => !!row.warnings] }),
@@ -308,7 +309,7 @@ if (plot) {
     const found = nearest(event);
     if (!found) return hide();
     const { row, x, y, scale, width } = found;
-    tip.replaceChildren(element("b", {}, text(short(row.text, 80))), element("span", {}, VERDICTS[strength(row)]),
+    tip.replaceChildren(element("b", {}, text(short(row.text, 80))), element("span", {}, verdict(row)),
       ...[xSignal, ySignal].map((i) => element("span", { class: "muted" }, `${words(data.signals[i])} ${number(row.signals[i], decimals[i])}`)),
       element("span", { class: "muted" }, row.p === null ? "no p-value" : `p ${probability(row.p)}`));
     tip.hidden = false;

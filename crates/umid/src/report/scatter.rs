@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::Report;
 use super::axes::{Axis, Frame};
 use super::markup::{count, finite};
+use super::{Report, without_inversions};
 use crate::record::ReferenceInfo;
 
 const FRAME: Frame = Frame { width: 520.0, height: 470.0 };
@@ -75,9 +75,9 @@ pub(super) fn figure(report: &Report<'_>) -> String {
     let heading = "<h3 id=\"h-s\">Similarity and variability</h3>\n";
     if report.run.parameters.restarts == 0 {
         return format!(
-            "<figure class=\"across\">{heading}<p class=\"figure-note\">This run was made without \
-             inversions: similarity and variability were not measured, and there is no paper \
-             reading. Run it again with restarts to have them.</p></figure>\n"
+            "<figure class=\"across\">{heading}<p class=\"figure-note\">{} Similarity and \
+             variability were not measured, and there is no paper reading.</p></figure>\n",
+            without_inversions(report.run)
         );
     }
     let series = series(report);

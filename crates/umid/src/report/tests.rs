@@ -160,6 +160,12 @@ fn a_run_without_inversions_says_so() {
     let places = markup(&html).matches("made without inversions").count();
     assert_eq!(places, 4, "panel, chart, images and reference");
     assert_eq!(data(&html)["has_paper"], false);
+    assert!(html.contains("again with restarts"));
+
+    run.model.text_alone = Some("it has no image tower".to_owned());
+    let html = page(&run, &records, &[]);
+    assert_eq!(markup(&html).matches("read with its text tower alone").count(), 3, "{html}");
+    assert!(!html.contains("again with restarts"), "restarts cannot help");
 }
 
 #[test]
