@@ -55,7 +55,8 @@ fn assert_refused(output: &Output, expected: &str) {
 #[test]
 fn the_calibrated_reading_is_that_of_the_whole_model_and_the_rest_is_left_out() {
     let asked = bench();
-    succeed(&mut asked.audit("alone"));
+    let said = succeed(&mut asked.audit("alone"));
+    assert!(String::from_utf8_lossy(&said.stdout).contains(UNKNOWN), "{said:?}");
     let whole = Bench { model: fixture("openclip-gelu"), ..bench() };
     succeed(&mut whole.audit_with("whole", 0, 5));
 
@@ -78,7 +79,9 @@ fn the_calibrated_reading_is_that_of_the_whole_model_and_the_rest_is_left_out() 
 fn what_needs_the_input_tower_is_refused_with_the_reason() {
     let asked = bench();
     let bank = fixture("images");
-    assert_refused(&output(asked.audit("out").arg("--bank").arg(&bank)), UNKNOWN);
+    let refused = output(asked.audit("out").arg("--bank").arg(&bank));
+    assert_refused(&refused, UNKNOWN);
+    assert_refused(&refused, "no --bank");
     assert!(!asked.path("out").exists());
     let photo = bank.join("photo.png");
     assert_refused(

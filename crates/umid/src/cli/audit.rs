@@ -173,17 +173,29 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
 /// The outcome in a few lines.
 pub(crate) fn print_summary(summary: &AuditSummary) {
     let parameters = &summary.run.parameters;
-    let (names, detected) = (summary.overview.names(), summary.overview.detected());
+    let overview = &summary.overview;
+    let (names, tested, detected) = (overview.names(), overview.tested(), overview.detected());
     println!(
-        "calibrated: {} of {names} names detected at a false discovery rate of {} %; {detected} have \
-         p <= {}, where about {:.0} would by chance alone",
+        "calibrated: {} of {tested} names detected at a false discovery rate of {} %; {detected} have \
+         p <= {}, where about {:.1} would by chance alone",
         summary.discoveries(),
         parameters.false_discovery_rate * 100.0,
         parameters.alpha,
-        names as f64 * parameters.alpha
+        tested as f64 * parameters.alpha
     );
+    if tested < names {
+        println!(
+            "no verdict: {} of {names} names, of a form that the reference lacks",
+            names - tested
+        );
+    }
     match summary.overview.votes() {
-        None => println!("paper:      not read, since no inversions were made"),
+        None => match &summary.run.model.text_alone {
+            Some(reason) => {
+                println!("paper:      not read, since nothing can be inverted: {reason}");
+            }
+            None => println!("paper:      not read, since no inversions were made"),
+        },
         Some(votes) => println!(
             "paper:      {} of {} names voted members against gibberish (no error rate comes \
              with a vote)",
@@ -204,9 +216,11 @@ fn summary_json(summary: &AuditSummary) -> serde_json::Value {
     let overview = &summary.overview;
     serde_json::json!({
         "queries": overview.names(),
+        "without_verdict": overview.names() - overview.tested(),
         "detected_at_false_discovery_rate": summary.discoveries(),
         "detected_at_alpha": overview.detected(),
-        "voted_members": overview.votes().map_or(0, |votes| votes.members),
+        "voted_members": overview.votes().map(|votes| votes.members),
+        "text_alone": summary.run.model.text_alone,
         "warnings": summary.run.warnings,
         "report": summary.report.display().to_string(),
     })

@@ -3,6 +3,7 @@
 use umid::AuditError;
 use umid::siblings::SiblingError;
 use umid::store::StoreError;
+use umid_models::ModelError;
 
 /// What to try, if an option can mend it.
 pub(crate) fn remedy(error: &AuditError) -> Option<&'static str> {
@@ -17,6 +18,7 @@ pub(crate) fn remedy(error: &AuditError) -> Option<&'static str> {
             "another --template, shorter names with --reference file:PATH, shorter parts with \
              --sibling-first and --sibling-last, or --no-split"
         }
+        AuditError::Model(ModelError::TextAlone { .. }) => "no --bank, which needs an input tower",
         AuditError::Bank { .. } => "another --bank DIR, or none",
         AuditError::Template(_) => "--template \"a photo of {}\"",
         AuditError::Reference(_) => "--reference names:N or --reference file:PATH",
