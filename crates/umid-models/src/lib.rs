@@ -1,11 +1,12 @@
 //! A CLIP or CLAP checkpoint on disk becomes a tokenizer, a text tower and an input tower.
 //!
-//! [`Model::load`] reads a directory of any family that it knows, driven by its configuration
-//! alone, and accounts for every tensor. The towers run on any burn device (see
+//! [`Model::load`] reads what a path holds, of any family that it knows, driven by its configuration
+//! or, without one, by the shapes of its tensors, and accounts for every tensor. The towers run on any burn device (see
 //! [`parse_device`]); their weights carry no gradient, so that differentiating an embedding with
 //! respect to an input never computes a weight's.
 //!
-//! This crate knows nothing of auditing. It opens no network connection: a model is a path.
+//! This crate knows nothing of auditing. It opens no network connection: a model is a path or
+//! a repository in the local hub cache.
 //!
 //! ```no_run
 //! # fn main() -> umid_models::Result<()> {

@@ -57,7 +57,7 @@ pub struct Source {
     pub path: PathBuf,
     /// Name of the directory, the file or the repository.
     pub name: String,
-    /// Its layout: `hugging-face`, `open-clip` or `laion-clap`.
+    /// Its layout, such as `hugging-face`, `open-clip` or `laion-clap`.
     pub layout: &'static str,
     /// BLAKE3 of configuration, preprocessing, weights and tokenizer files, in hexadecimal.
     pub digest: String,

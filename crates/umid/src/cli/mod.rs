@@ -34,7 +34,7 @@ enum Command {
     Demo(demo::Args),
     /// Audit a checkpoint for a list of names and write verdicts and a report
     Audit(audit::Args),
-    /// Say what a checkpoint directory holds
+    /// Say what a checkpoint holds
     Inspect(inspect::Args),
     /// Embed texts, images, sounds or tensors as the reference implementation does
     Embed(embed::Args),

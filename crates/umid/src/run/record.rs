@@ -98,9 +98,9 @@ pub struct RunInfo {
 /// The audited model, as far as a reader of the report needs it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// The model's directory name (not its path).
+    /// The name of the model's directory, file or repository (not its path).
     pub name: String,
-    /// `hugging-face` or `open-clip`.
+    /// The layout, such as `hugging-face` or `open-clip`.
     pub layout: String,
     /// Architecture in words, such as `CLIP ViT-B/32`.
     pub architecture: String,
