@@ -9,6 +9,7 @@ use umid_core::atomic::write_atomically;
 use umid_models::Precision;
 use umid_models::config::ModelConfig;
 
+use crate::crawl::CrawlParams;
 use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;
 use crate::names::NameForm;
@@ -75,7 +76,7 @@ impl CardDecoder {
 }
 
 /// What a card says of the world that a target was trained in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CardWorld {
     /// Everything random about the people follows from this.
     pub seed: u64,
@@ -98,6 +99,9 @@ pub struct CardWorld {
     /// What was recorded of the people.
     #[serde(default)]
     pub medium: Medium,
+    /// What made the world like a web crawl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crawl: Option<CrawlParams>,
 }
 
 impl CardWorld {
@@ -115,6 +119,7 @@ impl CardWorld {
             pairing: params.pairing,
             names: params.names,
             medium: params.medium,
+            crawl: params.crawl.clone(),
         }
     }
 }

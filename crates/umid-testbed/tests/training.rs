@@ -9,7 +9,7 @@ use umid_models::save::save;
 use umid_models::{LoadOptions, Model};
 use umid_testbed::{
     Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress, ResnetShape,
-    TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
+    Merges, TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
     train,
 };
 
@@ -43,7 +43,7 @@ impl Toy {
         let size = params.image_size;
         let world = World::draw(params, &lists).expect("a world");
         let params = TokenizerParams {
-            merges: 60,
+            merges: Merges::Learned(60),
             context_length: 60,
             family: architecture.tokenizer_family(),
         };
