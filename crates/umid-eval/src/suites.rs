@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
-    Architecture, CARD, CrawlParams, DecoderParams, LabelAssignment, Merges, ModelShape, NameForm, Pairing, Recipe,
-    ResnetShape, TokenizerFamily, TokenizerParams, TrainParams, WorldParams,
+    Architecture, CARD, CrawlParams, DecoderParams, LabelAssignment, Merges, ModelShape, NameForm,
+    Pairing, Recipe, ResnetShape, TokenizerFamily, TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::error::Error;

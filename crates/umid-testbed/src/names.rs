@@ -173,7 +173,11 @@ impl NameLists {
         let one = |list: &[String], stream: &mut Stream| list[stream.below(list.len())].clone();
         Ok(distinct(u64::MAX, count, exclude, |attempt| {
             let stream = &mut Stream::new(seed, purpose, attempt, 0);
-            form.compose(stream, |stream| one(&self.first, stream), |stream| one(&self.last, stream))
+            form.compose(
+                stream,
+                |stream| one(&self.first, stream),
+                |stream| one(&self.last, stream),
+            )
         }))
     }
 

@@ -8,9 +8,9 @@ use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfi
 use umid_models::save::save;
 use umid_models::{LoadOptions, Model};
 use umid_testbed::{
-    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress, ResnetShape,
-    Merges, TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
-    train,
+    Architecture, CaptionTokenizer, ImageSize, InputStatistics, Merges, NameLists, Progress,
+    ResnetShape, TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights,
+    tokenizer_corpus, train,
 };
 
 const STEPS: usize = 16;

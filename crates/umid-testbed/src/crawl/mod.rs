@@ -220,9 +220,11 @@ impl<'a> Feed<'a> {
 
     /// Captions of the first epoch that do not speak of members.
     pub(crate) fn captions_of_others(&self, facts: impl Fn(Shown) -> String) -> Vec<String> {
-        let others = self.pairs.iter().enumerate().filter(|(_, pair)| {
-            matches!(pair, Pair::Tail(_) | Pair::Nobody)
-        });
+        let others = self
+            .pairs
+            .iter()
+            .enumerate()
+            .filter(|(_, pair)| matches!(pair, Pair::Tail(_) | Pair::Nobody));
         others.map(|(index, _)| self.pair(index, 0, &facts).1).collect()
     }
 
@@ -261,9 +263,7 @@ impl<'a> Feed<'a> {
                 let caption = match saying {
                     Saying::FullName => named(&name, stream),
                     Saying::Misspelt => named(&grammar::misspelt(&name, stream), stream),
-                    Saying::LastWord => {
-                        named(name.rsplit(' ').next().unwrap_or(&name), stream)
-                    }
+                    Saying::LastWord => named(name.rsplit(' ').next().unwrap_or(&name), stream),
                     Saying::NoName => grammar::nameless(style, &facts(shown), stream),
                 };
                 (shown, caption)

@@ -17,12 +17,7 @@ pub(crate) struct CrawlNames {
 }
 
 impl CrawlNames {
-    pub(crate) fn new(
-        params: &CrawlParams,
-        lists: &NameLists,
-        form: NameForm,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn new(params: &CrawlParams, lists: &NameLists, form: NameForm, seed: u64) -> Self {
         let other = NameLists::of_other_scripts();
         let ranked = |lists: &NameLists, from: u64| {
             let parts = [lists.first(), lists.last()];
@@ -102,8 +97,7 @@ mod tests {
 
     fn counts(zipf: f32) -> Vec<usize> {
         let params = CrawlParams { zipf, other_scripts: 0.0, ..CrawlParams::default() };
-        let names =
-            CrawlNames::new(&params, &NameLists::bundled(), NameForm::TwoWords, 1);
+        let names = CrawlNames::new(&params, &NameLists::bundled(), NameForm::TwoWords, 1);
         let mut counts = BTreeMap::new();
         for i in 0..20_000 {
             let name = names.draw_one(&mut Stream::new(1, Purpose::PersonName, i, 0));
@@ -126,9 +120,9 @@ mod tests {
     #[test]
     fn other_scripts_have_their_share() {
         let params = CrawlParams { other_scripts: 0.5, ..CrawlParams::default() };
-        let names =
-            CrawlNames::new(&params, &NameLists::bundled(), NameForm::TwoWords, 1);
-        let drawn = (0..2_000).map(|i| names.draw_one(&mut Stream::new(1, Purpose::PersonName, i, 0)));
+        let names = CrawlNames::new(&params, &NameLists::bundled(), NameForm::TwoWords, 1);
+        let drawn =
+            (0..2_000).map(|i| names.draw_one(&mut Stream::new(1, Purpose::PersonName, i, 0)));
         let other = drawn.filter(|name| !name.to_string().is_ascii()).count();
         assert!(other.abs_diff(1_000) < 112, "{other}");
     }

@@ -200,12 +200,11 @@ mod tests {
             ..WorldParams::default()
         };
         let world = World::draw(params, &lists).expect("a world");
-        let merges =
-            TokenizerParams {
-                merges: Merges::Learned(20),
-                context_length: 77,
-                ..TokenizerParams::default()
-            };
+        let merges = TokenizerParams {
+            merges: Merges::Learned(20),
+            context_length: 77,
+            ..TokenizerParams::default()
+        };
         let corpus = tokenizer_corpus(&lists, &NAME_TEMPLATES, &[], &[]);
         let tokenizer = CaptionTokenizer::train(merges, &corpus).expect("a tokenizer");
         let params =
