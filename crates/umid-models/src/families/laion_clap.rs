@@ -88,7 +88,9 @@ impl Family for LaionClap {
             checkpoint.leave(AUDIO);
             checkpoint.leave(AUDIO_PROJECTION);
         }
-        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        let provenance =
+            if found.has(CONFIG) { Provenance::default() } else { provenance(&config, &front_end) };
+        let names = Names::of_both(stored_name);
         let texts = TextRules::of(TokenizerFiles::BroughtAlong(&ROBERTA));
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
@@ -222,6 +224,24 @@ impl Description<'_> {
             Ok(Section::empty(self.given.path()))
         }
     }
+}
+
+/// What is not read of weights that come without a configuration.
+fn provenance(config: &ModelConfig, front_end: &FrontEnd) -> Provenance {
+    let mut provenance = Provenance::default();
+    provenance.inferred.push(format!("sizes: {}", config.architecture()));
+    let why = "as in every published model; no file says it";
+    if let FrontEnd::Audio(log_mel) = front_end {
+        let LogMelParams { sample_rate, samples, .. } = log_mel.params();
+        let seconds = samples / sample_rate;
+        provenance.assumed.push(format!("sound: {seconds} s at {sample_rate} Hz ({why})"));
+    }
+    if let TextConfig::Roberta(text) = &config.text {
+        let (heads, cut) = (text.heads, config.text.context());
+        provenance.assumed.push(format!("attention heads of the text tower: {heads} ({why})"));
+        provenance.assumed.push(format!("texts: cut to {cut} tokens ({why})"));
+    }
+    provenance
 }
 
 /// Parts of names, as the towers have them (Hugging Face's) and as `laion_clap` has them.

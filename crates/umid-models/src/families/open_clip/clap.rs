@@ -5,6 +5,8 @@
 //! towers are open_clip's others, under `text.`; the audio tower is LAION's HTSAT under
 //! `audio.encoder.`, whose sizes `model_name` stands for and the tensors' shapes say. Any other
 //! audio tower (Whisper, NaFlex) is not known here, and its model opens with the text tower alone.
+//! Weights without a configuration are refused, since nothing says the activation between the audio
+//! tower and the joint space.
 //!
 //! - **Front end.** Of a longer sound the first seconds are heard, a shorter one is repeated as often
 //!   as it fits; the rate is changed as torchaudio does. Where features are fused, a long sound's
@@ -18,7 +20,6 @@ use serde_json::Value;
 use super::config::plain;
 use super::names::{stored_name, text_names};
 use super::{ALL_WEIGHTS, CONFIG, text};
-use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
 use crate::config::{Activation, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig};
 use crate::families::audio::{Shapes, encoder_name};
@@ -28,12 +29,15 @@ use crate::front_end::audio::{
 };
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
+use crate::{ModelError, Result};
 
 /// The part of the configuration that no model of images has.
 const AUDIO_CFG: &str = "audio_cfg";
 /// What the names of the audio tower's tensors begin with, and those of its encoder.
 const AUDIO: &str = "audio.";
 const ENCODER: &str = "audio.encoder.";
+/// What the names of the text tower's tensors begin with.
+const TEXT: &str = "text.";
 /// Side of the square that log-mels are folded into (`AudioTower`).
 const SPEC_SIZE: usize = 256;
 /// What `model_name` can be of an HTSAT.
@@ -54,7 +58,10 @@ impl Family for OpenClipClap {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.has(CONFIG) && !found.is_of_transformers() && hears(found)
+        if found.has(CONFIG) {
+            return !found.is_of_transformers() && hears(found);
+        }
+        found.bare().is_some_and(|table| table.holds(ENCODER) && table.holds(TEXT))
     }
 
     fn weights(&self, found: &Found) -> Result<WeightFiles> {
@@ -63,6 +70,10 @@ impl Family for OpenClipClap {
 
     fn open(&self, found: &Found) -> Result<Opened> {
         let config_path = found.path(CONFIG);
+        if !found.has(CONFIG) {
+            let purpose = "it is the configuration of open_clip by the model's name, under the key `model_cfg`; a CLAP's weights do not say how it hears";
+            return Err(ModelError::MissingFile { path: config_path, purpose });
+        }
         let top = Section::read(&config_path)?;
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, Vec::new())?;
