@@ -12,8 +12,8 @@ pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
     BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, Head, HtsatConfig,
-    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, RobertaConfig, T5Config,
-    TextAttention, TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
+    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, T5Config, TextAttention,
+    TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
 };
 // Of timm.
 pub use crate::towers::{

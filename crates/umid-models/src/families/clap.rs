@@ -10,8 +10,8 @@ use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
 use super::{Family, Names, Opened, as_described, check};
 use crate::checkpoint::{Found, Naming, Section};
 use crate::config::{
-    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
-    RobertaConfig, TextConfig,
+    Activation, BertConfig, EncoderPooling, FusionConfig, HtsatConfig, InputConfig, ModelConfig,
+    ProjectionConfig, TextConfig, TextHead,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
@@ -67,13 +67,11 @@ impl Family for Clap {
     /// A model that fuses features, or cuts texts before its positions end, can be read and not
     /// written.
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!(
-            (&config.text, &config.input),
-            (
-                TextConfig::Roberta(RobertaConfig { longest: None, .. }),
-                Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
-            )
-        )
+        let TextConfig::Bert(text) = &config.text else { return false };
+        text.pooling == EncoderPooling::Pooler
+            && text.first_position > 0
+            && text.context + text.first_position == text.positions
+            && matches!(&config.input, Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
     }
 
     fn files(
@@ -83,15 +81,15 @@ impl Family for Clap {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         let (
-            TextConfig::Roberta(text),
+            TextConfig::Bert(text),
             Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
             FrontEnd::Audio(log_mel),
         ) = (&config.text, &config.input, front_end)
         else {
             return None;
         };
-        let (ProjectionConfig::Perceptron(between), Reading::LIBROSA) =
-            (text.projection, log_mel.params().reading)
+        let (TextHead::Network(ProjectionConfig::Perceptron(between)), Reading::LIBROSA) =
+            (text.head, log_mel.params().reading)
         else {
             return None;
         };
@@ -107,13 +105,15 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
     let embedding_dim = top.count_or("projection_dim", 512)?;
     let projection =
         ProjectionConfig::Perceptron(activation(&top, "projection_hidden_act", Activation::Relu)?);
+    let positions = text.count_or("max_position_embeddings", 514)?;
+    let first_position = text.count_or("pad_token_id", 1)?.saturating_add(1);
     let config = ModelConfig {
         embedding_dim,
-        text: TextConfig::Roberta(RobertaConfig {
+        text: TextConfig::Bert(BertConfig {
             vocabulary: text.count_or("vocab_size", 50_265)?,
-            positions: text.count_or("max_position_embeddings", 514)?,
-            padding_id: text.count_or("pad_token_id", 1)?,
-            longest: None,
+            context: positions.saturating_sub(first_position),
+            positions,
+            first_position,
             token_types: text.count_or("type_vocab_size", 1)?,
             width: text.count_or("hidden_size", 768)?,
             layers: text.count_or("num_hidden_layers", 12)?,
@@ -121,7 +121,8 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
             mlp_width: text.count_or("intermediate_size", 3_072)?,
             activation: activation(&text, "hidden_act", Activation::Gelu)?,
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
-            projection,
+            pooling: EncoderPooling::Pooler,
+            head: TextHead::Network(projection),
         }),
         input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection)?)),
     };
@@ -262,7 +263,7 @@ fn read_front_end(section: &Section) -> Result<LogMelParams> {
 /// The contents of `config.json`.
 fn config_json(
     dim: usize,
-    text: &RobertaConfig,
+    text: &BertConfig,
     audio: &HtsatConfig,
     between: Activation,
     precision: Precision,
@@ -278,7 +279,7 @@ fn config_json(
             "model_type": "clap_text_model",
             "vocab_size": text.vocabulary,
             "max_position_embeddings": text.positions,
-            "pad_token_id": text.padding_id,
+            "pad_token_id": text.first_position - 1,
             "bos_token_id": 0,
             "eos_token_id": 2,
             "type_vocab_size": text.token_types,

@@ -14,7 +14,6 @@ mod fusion;
 mod htsat;
 mod m2m100;
 mod resnet;
-mod roberta;
 mod t5;
 mod text_head;
 mod timm_vit;
@@ -34,7 +33,6 @@ pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use m2m100::{M2m100, M2m100Config};
 pub use resnet::{Resnet, ResnetConfig};
-pub use roberta::{Roberta, RobertaConfig};
 pub use t5::{T5, T5Config};
 pub use text_head::TextHead;
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
@@ -302,9 +300,7 @@ macro_rules! input_towers {
 text_towers! {
     /// CLIP's, and those made after it.
     Clip(ClipTextConfig => ClipText),
-    /// CLAP's.
-    Roberta(RobertaConfig => Roberta),
-    /// BERT, RoBERTa and XLM-RoBERTa.
+    /// BERT, RoBERTa and XLM-RoBERTa; RoBERTa is CLAP's.
     Bert(BertConfig => Bert),
     /// mT5's encoder.
     T5(T5Config => T5),
