@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 use umid_kernels::Stack;
 
-use super::{InputConfigOf, InputModule, Invalid, block_multiplications, kept_per_token, within};
+use super::{
+    InputConfigOf, InputModule, Invalid, block_multiplications, check_heads, kept_per_token, within,
+};
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
@@ -186,10 +187,6 @@ impl InputConfigOf for TimmVitConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         format!("timm ViT/{} at {} px", self.stem.patch_size(), self.image_size)
     }
@@ -215,7 +212,6 @@ impl InputConfigOf for TimmVitConfig {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        const HEADS: &str = "attention heads of the image tower";
         let block = &self.block;
         within("image size", self.image_size)?;
         within("patch size", self.stem.patch_size())?;
@@ -239,22 +235,16 @@ impl InputConfigOf for TimmVitConfig {
             within("MLP width of the image tower's pool", pool.mlp_width)?;
             heads.push(pool.heads);
         }
-        if let Some(heads) = heads.iter().find(|heads| !divides(**heads, block.width)) {
-            let found = format!("{heads} at width {}", block.width);
-            return Err(Invalid::new(HEADS, &found, "a number that divides the width"));
-        }
+        heads.into_iter().try_for_each(|heads| check_heads("image", heads, block.width))?;
         // Pairs of columns on two axes.
         let head_width = block.width / block.heads;
         if self.rotary.is_some() && !head_width.is_multiple_of(4) {
             let found = format!("{} at width {}", block.heads, block.width);
-            return Err(Invalid::new(HEADS, &found, "heads of a multiple of 4 columns"));
+            let key = "attention heads of the image tower";
+            return Err(Invalid::new(key, &found, "heads of a multiple of 4 columns"));
         }
         Ok(())
     }
-}
-
-fn divides(count: usize, width: usize) -> bool {
-    count > 0 && width.is_multiple_of(count)
 }
 
 /// A transformer over the patches of an image.

@@ -16,7 +16,6 @@ use super::{
     kept_per_token, within,
 };
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::block::{Attend, Transformer};
 use crate::nn::patches::patches;
 use crate::nn::queries::{Around, Queries, QueriesConfig};
@@ -187,10 +186,6 @@ impl InputConfigOf for VitConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         let size = match (self.transformer.width, self.transformer.layers) {
             (768, 12) => "B",
@@ -203,7 +198,7 @@ impl InputConfigOf for VitConfig {
     }
 
     fn dimensions(&self) -> String {
-        self.transformer.dimensions()
+        format!("{} x {}", self.transformer.layers, self.transformer.width)
     }
 
     fn numbers_kept(&self) -> usize {
