@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, vit};
-use super::{Family, Names, Opened, as_described, check, image_processor};
+use super::clip::{CONFIG, POSITION_IDS, vit};
+use super::{Family, Names, Opened, as_described, checked, image_processor};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View};
 use crate::config::{Activation, BertConfig, EncoderPooling, ModelConfig, TextConfig, TextHead};
@@ -73,10 +73,6 @@ const ALT_ROBERTA: Defaults = Defaults {
 };
 
 impl Family for ChineseClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("chinese_clip")
     }
@@ -87,21 +83,9 @@ impl Family for ChineseClip {
             encoder(text, &BERT, EncoderPooling::First, TextHead::Linear)
         })
     }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for AltClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("altclip")
     }
@@ -116,21 +100,9 @@ impl Family for AltClip {
         }
         Ok(opened)
     }
-
-    fn naming(&self) -> Naming {
-        below_roberta
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for DualEncoder {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("vision-text-dual-encoder")
     }
@@ -155,14 +127,6 @@ impl Family for DualEncoder {
             opened.checkpoint.discard("vision_model.vision_model.embeddings.position_ids");
         }
         Ok(opened)
-    }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 }
 
@@ -214,10 +178,7 @@ fn open(
         text: TextConfig::Bert(tower),
         input: Some(vit(&mut vision)?),
     };
-    let mut defaulted = top.into_defaulted();
-    defaulted.extend(text.into_defaulted());
-    defaulted.extend(vision.into_defaulted());
-    check(&config, &path, &defaulted)?;
+    let (config, defaulted) = checked(config, &path, [top, text, vision])?;
     let (front_end, front_end_path) = image_processor::front_end(found, "CLIP")?;
     let weights = found.weights(&crate::checkpoint::TRANSFORMERS)?;
     let mut checkpoint = found.open(&weights, defaulted)?;
@@ -255,13 +216,6 @@ fn encoder(
     } else {
         0
     };
-    let activation = match text.optional_text("hidden_act")? {
-        None => Activation::Gelu,
-        Some(name) => Activation::of_transformers(name).ok_or_else(|| {
-            let found = Value::from(name);
-            text.invalid("hidden_act", &found, Activation::NAMES_OF_TRANSFORMERS)
-        })?,
-    };
     Ok(BertConfig {
         vocabulary: text.count_or("vocab_size", defaults.vocabulary)?,
         context: positions.saturating_sub(first_position),
@@ -272,7 +226,7 @@ fn encoder(
         layers: text.count_or("num_hidden_layers", defaults.layers)?,
         heads: text.count_or("num_attention_heads", defaults.heads)?,
         mlp_width: text.count_or("intermediate_size", defaults.mlp_width)?,
-        activation,
+        activation: text.optional_activation("hidden_act")?.unwrap_or(Activation::Gelu),
         epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(defaults.epsilon),
         pooling,
         head,
