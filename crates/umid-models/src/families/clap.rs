@@ -2,11 +2,12 @@
 //!
 //! Reference: transformers, `models/clap/configuration_clap.py` and `feature_extraction_clap.py`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::clip::{CONFIG, PREPROCESSOR, PROCESSOR};
+use super::clip::{CONFIG, PREPROCESSOR};
+use super::image_processor::processor;
 use super::{Family, Names, Opened, as_described, checked};
 use crate::checkpoint::{Found, Section};
 use crate::config::{
@@ -36,7 +37,8 @@ impl Family for Clap {
 
     fn open(&self, found: &Found) -> Result<Opened> {
         let path = found.path(CONFIG);
-        let (front_end_path, section) = feature_extractor(found)?;
+        let (front_end_path, section) =
+            processor(found, "feature_extractor", "it says how sound becomes log-mels")?;
         let log_mel = LogMel::new(read_front_end(&section)?)?;
         let (config, defaulted) = read_config(&path, &log_mel)?;
         let weights = self.weights(found)?;
@@ -173,21 +175,6 @@ fn pair(section: &mut Section, key: &str, default: usize) -> Result<[usize; 2]> 
     }
     let both = section.count_or(key, default)?;
     Ok([both, both])
-}
-
-/// The feature extractor's file, and the part of it that counts.
-fn feature_extractor(found: &Found) -> Result<(PathBuf, Section)> {
-    let path = found.path(PREPROCESSOR);
-    if path.is_file() {
-        let section = Section::read(&path)?;
-        return Ok((path, section));
-    }
-    let processor = found.path(PROCESSOR);
-    if processor.is_file() {
-        let section = Section::read(&processor)?.section("feature_extractor")?;
-        return Ok((processor, section));
-    }
-    Err(ModelError::MissingFile { path, purpose: "it says how sound becomes log-mels" })
 }
 
 fn read_front_end(section: &Section) -> Result<LogMelParams> {

@@ -22,9 +22,9 @@ use crate::nn::Activation;
 use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
 use crate::nn::head::{Head, HeadConfig};
-use crate::nn::latent_pool::{LatentPool, LatentPoolConfig};
 use crate::nn::mobile_stem::{MobileStem, MobileStemConfig};
 use crate::nn::patches::{describe_product, patches};
+use crate::nn::queries::{LatentPoolConfig, Queries};
 use crate::nn::rotary::{RotaryConfig, Rotation};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::nn::vit_block::{VitBlock, VitBlockConfig};
@@ -170,7 +170,7 @@ impl InputConfigOf for TimmVitConfig {
             LearntPositions::All => Some(self.tokens()),
         };
         let pool = match self.pool {
-            VitPool::Latent(pool) => Some(LatentPool::new(pool, width, epsilon, device)),
+            VitPool::Latent(pool) => Some(Queries::new(pool.queries(width, epsilon), device)),
             VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => None,
         };
         TimmVit {
@@ -201,8 +201,9 @@ impl InputConfigOf for TimmVitConfig {
 
     fn multiplications(&self, embedding_dim: usize) -> usize {
         let (tokens, width) = (self.tokens(), self.block.width);
+        let epsilon = self.block.layer_norm_epsilon;
         let pool = match self.pool {
-            VitPool::Latent(pool) => LatentPool::multiplications(pool, width, tokens),
+            VitPool::Latent(pool) => pool.queries(width, epsilon).multiplications(tokens),
             VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => 0,
         };
         self.stem.multiplications(self.image_size, width)
@@ -261,7 +262,7 @@ pub struct TimmVit {
     #[module(skip)]
     frozen: Option<Arc<Stack>>,
     norm: LayerNorm,
-    pool: Option<LatentPool>,
+    pool: Option<Queries>,
     head: Head,
     #[module(skip)]
     config: TimmVitConfig,
@@ -326,7 +327,9 @@ impl InputTower for TimmVit {
         let pooled = match (self.config.pool, &self.pool) {
             (VitPool::Token, _) => normed(&self.norm, self.class_tokens(hidden, batch)),
             (_, Some(pool)) => {
-                pool.forward(normed(&self.norm, self.through_blocks(hidden, batch)), batch)
+                let hidden = normed(&self.norm, self.through_blocks(hidden, batch));
+                let [rows, width] = hidden.dims();
+                pool.forward(hidden.reshape([batch, rows / batch, width]), 0, 1).squeeze_dim(1)
             }
             (VitPool::MeanThenNorm, None) => {
                 normed(&self.norm, self.mean(self.through_blocks(hidden, batch), batch))

@@ -18,7 +18,7 @@ use super::{
 use crate::Result;
 use crate::nn::block::{Attend, Transformer};
 use crate::nn::patches::patches;
-use crate::nn::queries::{Around, Queries, QueriesConfig};
+use crate::nn::queries::{Around, Layout, Queries, QueriesConfig};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::precision::normed;
 
@@ -124,7 +124,7 @@ impl VitConfig {
 
     /// The learnt queries, one attention after the other.
     fn queries(&self, embedding_dim: usize) -> Vec<QueriesConfig> {
-        let t = &self.transformer;
+        let (t, layout) = (&self.transformer, Layout::PyTorch);
         match self.pooling {
             VitPooling::ClassToken | VitPooling::Mean | VitPooling::MeanNormed => vec![],
             VitPooling::Probe => {
@@ -132,12 +132,12 @@ impl VitConfig {
                     (t.mlp_width, t.activation, t.layer_norm_epsilon);
                 let around = Around::Perceptron { inner, activation, epsilon };
                 let (input, width, heads) = (t.width, t.width, t.heads);
-                vec![QueriesConfig { count: 1, input, width, heads, around }]
+                vec![QueriesConfig { count: 1, input, width, heads, around, layout }]
             }
             VitPooling::Queries { count, heads, read } => {
                 let around = Around::Norms(QUERIES_EPSILON);
                 let (input, width) = (t.width, embedding_dim);
-                let queries = QueriesConfig { count, input, width, heads, around };
+                let queries = QueriesConfig { count, input, width, heads, around, layout };
                 match read {
                     QueriesRead::First | QueriesRead::MeanOfOthers => vec![queries],
                     QueriesRead::Parallel | QueriesRead::Cascade => {
