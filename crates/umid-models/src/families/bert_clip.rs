@@ -9,13 +9,13 @@
 
 use serde_json::Value;
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, vit};
-use super::{Family, Names, Opened, as_described, check, image_processor};
+use super::clip::{CONFIG, POSITION_IDS, transformer, vit};
+use super::{Family, Names, Opened, as_described, checked, image_processor};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View};
 use crate::config::{
     Activation, BertConfig, EncoderPooling, InputConfig, ModelConfig, TextConfig, TextHead,
-    TransformerConfig, VitConfig, VitPooling,
+    VitConfig, VitPooling,
 };
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
@@ -94,10 +94,6 @@ const ALT_ROBERTA: Defaults = Defaults {
 };
 
 impl Family for ChineseClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("chinese_clip")
     }
@@ -108,21 +104,9 @@ impl Family for ChineseClip {
             encoder(text, &BERT, EncoderPooling::First, TextHead::Linear)
         })
     }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for AltClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("altclip")
     }
@@ -137,21 +121,9 @@ impl Family for AltClip {
         }
         Ok(opened)
     }
-
-    fn naming(&self) -> Naming {
-        below_roberta
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for DualEncoder {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("vision-text-dual-encoder")
     }
@@ -176,14 +148,6 @@ impl Family for DualEncoder {
             opened.checkpoint.discard("vision_model.vision_model.embeddings.position_ids");
         }
         Ok(opened)
-    }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 }
 
@@ -245,15 +209,7 @@ fn plain_vit(vision: &mut Section) -> Result<VitConfig> {
         let expected = format!("{width}, the width of the tower");
         return Err(vision.invalid("pooler_output_size", &Value::from(pooled), &expected));
     }
-    let transformer = TransformerConfig {
-        width,
-        layers: vision.count_or("num_hidden_layers", 12)?,
-        heads: vision.count_or("num_attention_heads", 12)?,
-        mlp_width: vision.count_or("intermediate_size", 3_072)?,
-        activation: activation(vision)?,
-        layer_norm_epsilon: vision.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
-        layer_scale: false,
-    };
+    let transformer = transformer(vision, [width, 12, 3_072], Activation::Gelu, 1e-12)?;
     let (image_size, patch_size) =
         (vision.count_or("image_size", 224)?, vision.count_or("patch_size", 16)?);
     Ok(VitConfig {
@@ -291,10 +247,7 @@ fn open(
         text: TextConfig::Bert(tower),
         input: image.as_ref().map(|image| image.config.clone()),
     };
-    let mut defaulted = top.into_defaulted();
-    defaulted.extend(text.into_defaulted());
-    defaulted.extend(vision.into_defaulted());
-    check(&config, &path, &defaulted)?;
+    let (config, defaulted) = checked(config, &path, [top, text, vision])?;
     let weights = found.weights(&crate::checkpoint::TRANSFORMERS)?;
     let mut checkpoint = found.open(&weights, defaulted)?;
     for name in POSITION_IDS {
@@ -354,17 +307,9 @@ fn encoder(
         layers: text.count_or("num_hidden_layers", defaults.layers)?,
         heads: text.count_or("num_attention_heads", defaults.heads)?,
         mlp_width: text.count_or("intermediate_size", defaults.mlp_width)?,
-        activation: activation(text)?,
+        activation: text.optional_activation("hidden_act")?.unwrap_or(Activation::Gelu),
         epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(defaults.epsilon),
         pooling,
         head,
-    })
-}
-
-/// The activation of a tower's perceptrons.
-fn activation(section: &Section) -> Result<Activation> {
-    let Some(name) = section.optional_text("hidden_act")? else { return Ok(Activation::Gelu) };
-    Activation::of_transformers(name).ok_or_else(|| {
-        section.invalid("hidden_act", &Value::from(name), Activation::NAMES_OF_TRANSFORMERS)
     })
 }

@@ -30,7 +30,7 @@
 use super::audio::{Shapes, encoder_name};
 use super::{Family, Names, Opened, check};
 use crate::Result;
-use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
+use crate::checkpoint::{Found, Section, View, WeightFiles};
 use crate::config::{
     Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
     Pooling, ProjectionConfig, TextAttention, TextConfig, TransformerConfig,
@@ -113,14 +113,6 @@ impl Family for Msclap {
             files: weights.all().collect(),
             provenance,
         })
-    }
-
-    fn naming(&self) -> Naming {
-        audio_name
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 }
 

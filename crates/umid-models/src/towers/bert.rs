@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use umid_core::to_host;
 
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{
+    Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_epsilon, check_heads, embedded,
+    within,
+};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
@@ -130,44 +133,19 @@ impl TextConfigOf for BertConfig {
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
-        for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("positions of the text tower", self.positions),
-            ("token types of the text tower", self.token_types),
-            ("width of the text tower", self.width),
-            ("layers of the text tower", self.layers),
-            ("MLP width of the text tower", self.mlp_width),
-        ] {
-            within(key, size)?;
-        }
-        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            let found = format!("{} at width {}", self.heads, self.width);
-            let key = "attention heads of the text tower";
-            return Err(Invalid::new(key, &found, "a number that divides it"));
-        }
-        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
-            return Err(Invalid::new("layer_norm_eps", &self.epsilon, "a number between 0 and 1"));
-        }
+        within("positions of the text tower", self.positions)?;
+        within("token types of the text tower", self.token_types)?;
+        check_heads("text", self.heads, self.width)?;
+        check_epsilon("layer_norm_eps", self.epsilon)?;
         let most = self.positions.saturating_sub(self.first_position);
-        if !(MIN_CONTEXT..=most).contains(&self.context) {
-            let expected = format!("{MIN_CONTEXT} to {most}, for which there are positions");
+        if self.context > most {
+            let expected = format!("at most {most}, for which there are positions");
             return Err(Invalid::new("context of the text tower", &self.context, expected));
         }
         self.head.check(self.width, embedding_dim)

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bert::EncoderPooling;
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_heads, embedded};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
@@ -95,45 +95,17 @@ impl TextConfigOf for M2m100Config {
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
-        for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("context of the text tower", self.context),
-            ("layers of the text tower", self.layers),
-            ("MLP width of the text tower", self.mlp_width),
-            ("width of the text tower", self.width),
-        ] {
-            within(key, size)?;
-        }
         if self.width < 4 || !self.width.is_multiple_of(2) {
             let expected = "an even number of at least 4";
             return Err(Invalid::new("width of the text tower", &self.width, expected));
         }
-        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            let found = format!("{} at width {}", self.heads, self.width);
-            let key = "attention heads of the text tower";
-            return Err(Invalid::new(key, &found, "a number that divides it"));
-        }
-        if self.context < MIN_CONTEXT {
-            let expected = format!("at least {MIN_CONTEXT} tokens");
-            return Err(Invalid::new("context of the text tower", &self.context, expected));
-        }
+        check_heads("text", self.heads, self.width)?;
         if self.pooling == EncoderPooling::Pooler {
             return Err(Invalid::new("pooling", &"a pooler", "the first token or the mean"));
         }

@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bert::EncoderPooling;
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{
+    Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_epsilon, embedded, within,
+};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::visit::{self, Visitor};
@@ -91,30 +93,15 @@ impl TextConfigOf for T5Config {
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
         for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("width of the text tower", self.width),
-            ("layers of the text tower", self.layers),
             ("attention heads of the text tower", self.heads),
             ("head width of the text tower", self.head_width),
-            ("MLP width of the text tower", self.mlp_width),
             ("relative positions of the text tower", self.distances),
             ("farthest relative position of the text tower", self.farthest),
         ] {
@@ -125,14 +112,7 @@ impl TextConfigOf for T5Config {
             let expected = "at least 4, up to more than a quarter of their number";
             return Err(Invalid::new("relative positions of the text tower", &found, expected));
         }
-        if self.context < MIN_CONTEXT {
-            let expected = format!("at least {MIN_CONTEXT} tokens");
-            return Err(Invalid::new("context of the text tower", &self.context, expected));
-        }
-        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
-            let expected = "a number between 0 and 1";
-            return Err(Invalid::new("layer_norm_epsilon", &self.epsilon, expected));
-        }
+        check_epsilon("layer_norm_epsilon", self.epsilon)?;
         if self.pooling == EncoderPooling::Pooler {
             return Err(Invalid::new("pooling", &"a pooler", "the first token or the mean"));
         }

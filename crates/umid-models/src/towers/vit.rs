@@ -2,8 +2,8 @@
 //! embedding.
 //!
 //! References: transformers, `CLIPVisionTransformer`, `CLIPModel.get_image_features`,
-//! `SiglipVisionModel` and `ViTModel`; open_clip, `VisionTransformer` (`transformer.py`), whose switches are the
-//! values of a [`VitConfig`]: CLIPA and CoCa are made with them.
+//! `SiglipVisionModel` and `ViTModel`; open_clip, `VisionTransformer` (`transformer.py`), whose
+//! switches are the values of a [`VitConfig`]: CLIPA and CoCa are made with them.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -16,10 +16,9 @@ use super::{
     kept_per_token, within,
 };
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::block::{Attend, Transformer};
 use crate::nn::patches::patches;
-use crate::nn::queries::{Around, Queries, QueriesConfig};
+use crate::nn::queries::{Around, Layout, Queries, QueriesConfig};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::precision::normed;
 
@@ -127,7 +126,7 @@ impl VitConfig {
 
     /// The learnt queries, one attention after the other.
     fn queries(&self, embedding_dim: usize) -> Vec<QueriesConfig> {
-        let t = &self.transformer;
+        let (t, layout) = (&self.transformer, Layout::PyTorch);
         match self.pooling {
             VitPooling::ClassToken
             | VitPooling::Pooler
@@ -138,12 +137,12 @@ impl VitConfig {
                     (t.mlp_width, t.activation, t.layer_norm_epsilon);
                 let around = Around::Perceptron { inner, activation, epsilon };
                 let (input, width, heads) = (t.width, t.width, t.heads);
-                vec![QueriesConfig { count: 1, input, width, heads, around }]
+                vec![QueriesConfig { count: 1, input, width, heads, around, layout }]
             }
             VitPooling::Queries { count, heads, read } => {
                 let around = Around::Norms(QUERIES_EPSILON);
                 let (input, width) = (t.width, embedding_dim);
-                let queries = QueriesConfig { count, input, width, heads, around };
+                let queries = QueriesConfig { count, input, width, heads, around, layout };
                 match read {
                     QueriesRead::First | QueriesRead::MeanOfOthers => vec![queries],
                     QueriesRead::Parallel | QueriesRead::Cascade => {
@@ -194,10 +193,6 @@ impl InputConfigOf for VitConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         let size = match (self.transformer.width, self.transformer.layers) {
             (768, 12) => "B",
@@ -210,7 +205,7 @@ impl InputConfigOf for VitConfig {
     }
 
     fn dimensions(&self) -> String {
-        self.transformer.dimensions()
+        format!("{} x {}", self.transformer.layers, self.transformer.width)
     }
 
     fn numbers_kept(&self) -> usize {

@@ -225,13 +225,11 @@ impl Tower<'_> {
     }
 
     fn activation(&mut self, key: &str, published: Activation) -> Result<Activation> {
-        let Some(name) = self.given.optional_text(key)? else {
-            self.assume(key, &published.transformers_name());
-            return Ok(published);
-        };
-        Activation::of_transformers(name).ok_or_else(|| {
-            self.given.invalid(key, &Value::from(name), Activation::NAMES_OF_TRANSFORMERS)
-        })
+        if let Some(activation) = self.given.optional_activation(key)? {
+            return Ok(activation);
+        }
+        self.assume(key, &published.transformers_name());
+        Ok(published)
     }
 
     /// Attention heads, which only a configuration or the model's name says.
