@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
-    Architecture, CARD, DecoderParams, LabelAssignment, ModelShape, NameForm, Pairing, Recipe,
-    ResnetShape, TokenizerParams, TrainParams, WorldParams,
+    Architecture, CARD, LabelAssignment, ModelShape, NameForm, Pairing, Recipe, ResnetShape,
+    TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::error::Error;
@@ -104,8 +104,6 @@ pub struct Target {
     /// Of a residual network.
     #[serde(default)]
     resnet: ResnetShape,
-    #[serde(default)]
-    decoder: bool,
 }
 
 /// An input tower.
@@ -209,7 +207,6 @@ impl Target {
                 stop_after: self.stop_after,
                 ..training
             },
-            decoder: self.decoder.then(|| DecoderParams { seed, ..DecoderParams::default() }),
             precision: Precision::F16,
         }
     }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section, View};
 use crate::config::{
-    Activation, Cnn14Config, FusionConfig, HtsatConfig, ProjectionConfig, RobertaConfig,
+    Activation, BertConfig, Cnn14Config, EncoderPooling, FusionConfig, HtsatConfig,
+    ProjectionConfig, TextHead,
 };
 
 /// Width of one of BERT's, RoBERTa's and GPT-2's attention heads.
@@ -203,20 +204,23 @@ impl Shapes<'_> {
         })
     }
 
-    /// A text encoder of roberta-base's kind, of a name with a point behind it.
-    pub(super) fn roberta(
+    /// A text encoder of BERT's kind, of a name with a point behind it.
+    pub(super) fn bert(
         &self,
         encoder: &str,
+        first_position: usize,
+        pooling: EncoderPooling,
         projection: ProjectionConfig,
-    ) -> Result<RobertaConfig> {
+    ) -> Result<BertConfig> {
         let table = |name: &str| format!("{encoder}embeddings.{name}_embeddings.weight");
         let layer = |i: usize| format!("{encoder}encoder.layer.{i}.intermediate.dense.weight");
         let width = self.axis(&table("word"), 1)?;
-        Ok(RobertaConfig {
+        let positions = self.axis(&table("position"), 0)?;
+        Ok(BertConfig {
             vocabulary: self.axis(&table("word"), 0)?,
-            positions: self.axis(&table("position"), 0)?,
-            padding_id: PADDING_ID,
-            longest: None,
+            context: positions.saturating_sub(first_position),
+            positions,
+            first_position,
             token_types: self.axis(&table("token_type"), 0)?,
             width,
             layers: self.count(layer),
@@ -224,7 +228,8 @@ impl Shapes<'_> {
             mlp_width: self.axis(&layer(0), 0)?,
             activation: Activation::Gelu,
             epsilon: EPSILON,
-            projection,
+            pooling,
+            head: TextHead::Network(projection),
         })
     }
 }

@@ -6,7 +6,7 @@
 //! Without a projection the embedding is the pooled state, after the last norm. There is no scale
 //! of cosines, as there is nothing to compare a text with.
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, text};
+use super::clip::{CONFIG, POSITION_IDS, text};
 use super::{Family, Names, Opened, as_described, check};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section};
@@ -24,10 +24,6 @@ const TOWER: &str = "text_model.";
 pub(super) struct ClipText;
 
 impl Family for ClipText {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("clip_text_model")
     }
@@ -64,10 +60,6 @@ impl Family for ClipText {
             files: std::iter::once(path).chain(weights.all()).collect(),
             provenance: Provenance::default(),
         })
-    }
-
-    fn naming(&self) -> Naming {
-        as_described
     }
 
     fn logit_scales(&self) -> &'static [&'static str] {

@@ -17,7 +17,8 @@ use super::clap::LOGIT_SCALES;
 use super::{Family, Names, Opened, check};
 use crate::checkpoint::{Found, Naming, Section, View, WEIGHTS, WeightFiles};
 use crate::config::{
-    Activation, Cnn14Config, InputConfig, ModelConfig, ProjectionConfig, RobertaConfig, TextConfig,
+    Activation, BertConfig, Cnn14Config, EncoderPooling, InputConfig, ModelConfig,
+    ProjectionConfig, TextConfig,
 };
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use crate::front_end::{FrontEnd, Modality};
@@ -106,7 +107,10 @@ impl Family for LaionClap {
     fn writes(&self, config: &ModelConfig) -> bool {
         matches!(
             (&config.text, &config.input),
-            (TextConfig::Roberta(_), Some(InputConfig::Cnn14(_)))
+            (
+                TextConfig::Bert(BertConfig { pooling: EncoderPooling::Pooler, .. }),
+                Some(InputConfig::Cnn14(_))
+            )
         )
     }
 
@@ -117,11 +121,9 @@ impl Family for LaionClap {
         _: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         match (&config.text, &config.input, front_end) {
-            (
-                TextConfig::Roberta(text),
-                Some(InputConfig::Cnn14(audio)),
-                FrontEnd::Audio(log_mel),
-            ) if log_mel.params().reading == Reading::LAION => {
+            (TextConfig::Bert(text), Some(InputConfig::Cnn14(audio)), FrontEnd::Audio(log_mel))
+                if log_mel.params().reading == Reading::LAION =>
+            {
                 let dim = config.embedding_dim;
                 Some(vec![(CONFIG, config_json(dim, text, audio, log_mel.params()))])
             }
@@ -146,7 +148,7 @@ impl Description<'_> {
             let (input, log_mel) = self.audio()?;
             (Some(input), FrontEnd::Audio(log_mel))
         };
-        let text = TextConfig::Roberta(self.text()?);
+        let text = TextConfig::Bert(self.text()?);
         Ok((ModelConfig { embedding_dim, text, input }, front_end))
     }
 
@@ -165,7 +167,7 @@ impl Description<'_> {
         Ok((input, log_mel))
     }
 
-    fn text(&mut self) -> Result<RobertaConfig> {
+    fn text(&mut self) -> Result<BertConfig> {
         for (tensor, tower) in OTHER_TEXT_TOWERS {
             if self.shapes.checkpoint.shape(tensor).is_ok() {
                 let found = format!("a model of laion_clap with {tower} text tower");
@@ -173,27 +175,23 @@ impl Description<'_> {
             }
         }
         let mut given = self.part("roberta")?;
-        let text = self.shapes.roberta("text_branch.", PROJECTION)?;
+        let text =
+            self.shapes.bert("text_branch.", PADDING_ID + 1, EncoderPooling::Pooler, PROJECTION)?;
         // RoBERTa has one.
         if text.token_types > 1 {
             let found = "a model of laion_clap with BERT's text tower";
             return Err(self.given.unsupported(found.to_owned()));
         }
-        let config = RobertaConfig {
-            longest: self.longest(text.positions)?,
+        // The package cuts every text to the same length, which its configurations say too.
+        let longest = self.part("text_cfg")?.optional_count("context_length")?;
+        let config = BertConfig {
+            context: longest.unwrap_or(CONTEXT).min(text.context),
             heads: given.count_or("num_attention_heads", text.heads)?,
             epsilon: given.optional_number("layer_norm_eps")?.unwrap_or(text.epsilon),
             ..text
         };
         self.defaulted.extend(given.into_defaulted());
         Ok(config)
-    }
-
-    /// The package cuts every text to the same length, which its configurations say too.
-    fn longest(&self, positions: usize) -> Result<Option<usize>> {
-        let given = self.part("text_cfg")?.optional_count("context_length")?;
-        let longest = given.unwrap_or(CONTEXT);
-        Ok(Some(longest).filter(|longest| longest + PADDING_ID + 1 < positions))
     }
 
     fn front_end(&self, mel_bins: usize, fuses: bool) -> Result<LogMelParams> {
@@ -236,7 +234,7 @@ fn provenance(config: &ModelConfig, front_end: &FrontEnd) -> Provenance {
         let seconds = samples / sample_rate;
         provenance.assumed.push(format!("sound: {seconds} s at {sample_rate} Hz ({why})"));
     }
-    if let TextConfig::Roberta(text) = &config.text {
+    if let TextConfig::Bert(text) = &config.text {
         let (heads, cut) = (text.heads, config.text.context());
         provenance.assumed.push(format!("attention heads of the text tower: {heads} ({why})"));
         provenance.assumed.push(format!("texts: cut to {cut} tokens ({why})"));
@@ -263,11 +261,10 @@ fn stored_name(name: &str) -> (String, View) {
 /// The contents of `model_config.json`.
 fn config_json(
     embedding_dim: usize,
-    text: &RobertaConfig,
+    text: &BertConfig,
     audio: &Cnn14Config,
     params: &LogMelParams,
 ) -> Value {
-    let context = TextConfig::Roberta(text.clone()).context();
     json!({
         "embed_dim": audio.widths[audio.widths.len() - 1],
         "joint_embed_shape": embedding_dim,
@@ -284,7 +281,7 @@ fn config_json(
             "fmax": params.highest,
             "mel_bins": params.bins,
         },
-        "text_cfg": { "model_type": "roberta", "context_length": context },
+        "text_cfg": { "model_type": "roberta", "context_length": text.context },
         "roberta": {
             "hidden_size": text.width,
             "num_attention_heads": text.heads,

@@ -30,11 +30,10 @@
 use super::audio::{Shapes, encoder_name};
 use super::{Family, Names, Opened, check};
 use crate::Result;
-use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
+use crate::checkpoint::{Found, Section, View, WeightFiles};
 use crate::config::{
     Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
-    Pooling, ProjectionConfig, RobertaConfig, TextAttention, TextConfig, TextHead,
-    TransformerConfig,
+    Pooling, ProjectionConfig, TextAttention, TextConfig, TransformerConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{
@@ -118,14 +117,6 @@ impl Family for Msclap {
             provenance,
         })
     }
-
-    fn naming(&self) -> Naming {
-        audio_name
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 /// Buffers, and BERT's pooler, which is not read.
@@ -157,24 +148,8 @@ fn front_end(mel_bins: usize, cnn14: bool) -> LogMelParams {
 }
 
 fn bert(shapes: &Shapes) -> Result<BertConfig> {
-    let RobertaConfig {
-        vocabulary, positions, token_types, width, layers, heads, mlp_width, ..
-    } = shapes.roberta(TEXT, ProjectionConfig::Residual)?;
-    Ok(BertConfig {
-        vocabulary,
-        context: positions,
-        positions,
-        first_position: 0,
-        token_types,
-        width,
-        layers,
-        heads,
-        mlp_width,
-        activation: Activation::Gelu,
-        epsilon: BERT_EPSILON,
-        pooling: EncoderPooling::First,
-        head: TextHead::Network(ProjectionConfig::Residual),
-    })
+    let bert = shapes.bert(TEXT, 0, EncoderPooling::First, ProjectionConfig::Residual)?;
+    Ok(BertConfig { epsilon: BERT_EPSILON, ..bert })
 }
 
 fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {

@@ -14,7 +14,9 @@ use burn::nn::LayerNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, TransformerConfig, embedded, within};
+use super::{
+    Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, TransformerConfig, embedded,
+};
 use crate::Result;
 use crate::nn::block::{Attend, Transformer, rows_at};
 use crate::nn::projection::{Projection, ProjectionConfig};
@@ -175,37 +177,18 @@ impl TextConfigOf for ClipTextConfig {
         }
     }
 
-    fn width(&self) -> usize {
-        self.transformer.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
+    fn sizes(&self) -> TextSizes {
+        let TransformerConfig { width, layers, mlp_width, .. } = self.transformer;
+        let Self { vocabulary, context, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn is_padded(&self) -> bool {
         !self.reads_no_padding()
     }
 
-    fn dimensions(&self) -> String {
-        self.transformer.dimensions()
-    }
-
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
-        within("vocabulary of the text tower", self.vocabulary)?;
-        within("context of the text tower", self.context)?;
         self.transformer.check("text")?;
-        if self.context < MIN_CONTEXT {
-            return Err(Invalid::new(
-                "context of the text tower",
-                &self.context,
-                format!("at least {MIN_CONTEXT} tokens: start, text and end"),
-            ));
-        }
         // The reference would then read every text at its start token, where all are alike.
         if let Pooling::FirstOf(eos) = self.pooling
             && eos as usize >= self.vocabulary

@@ -96,10 +96,6 @@ impl Family for OpenClip {
         stored_name
     }
 
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
-
     fn weights_file(&self) -> &'static str {
         WEIGHTS
     }
