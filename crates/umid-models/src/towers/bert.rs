@@ -81,6 +81,24 @@ pub enum EncoderPooling {
     Pooler,
 }
 
+impl EncoderPooling {
+    /// One vector per text, before the layer and the tangent of a pooler.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch * tokens, width]`
+    /// - output: `[batch, width]`
+    pub(super) fn pooled(self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+        let [rows, width] = hidden.dims();
+        let hidden = hidden.reshape([batch, rows / batch, width]);
+        let pooled = match self {
+            Self::Mean => hidden.mean_dim(1),
+            Self::First | Self::Pooler => hidden.narrow(1, 0, 1),
+        };
+        pooled.reshape([batch, width])
+    }
+}
+
 impl TextConfigOf for BertConfig {
     type Tower = Bert;
 
@@ -159,13 +177,10 @@ impl TextModule for Bert {
     }
 
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
-        let (batch, tokens) = (ids.len(), ids[0].len());
+        let batch = ids.len();
         let hidden = self.norm.forward(self.tables.placed(ids));
         let last_norm = self.encoder.last_norm().expect("at least one layer");
-        let mean = |hidden: Tensor<2>| {
-            let width = hidden.dims()[1];
-            hidden.reshape([batch, tokens, width]).mean_dim(1).reshape([batch, width])
-        };
+        let mean = |hidden| self.pooling.pooled(hidden, batch);
         let (state, normed) = if self.pooling == EncoderPooling::Mean {
             let states = self.encoder.forward_before_norm(hidden, batch);
             (mean(states.clone()), mean(last_norm.forward(states)))

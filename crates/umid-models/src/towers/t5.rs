@@ -1,5 +1,5 @@
-//! The encoder of T5 as mT5 has it: pre-norm blocks without biases, a learnt bias for each pair of
-//! tokens by how far they lie apart, gated perceptrons.
+//! The encoder of T5: pre-norm blocks without biases, a learnt bias for each pair of tokens by how
+//! far they lie apart, perceptrons that are gated in mT5 and in T5 from version 1.1 on.
 //!
 //! References: transformers, `T5Stack` and `T5Attention` (`models/t5/modeling_t5.py`); open_clip,
 //! `HFTextEncoder` (`hf_model.py`).
@@ -50,8 +50,10 @@ pub struct T5Config {
     pub distances: usize,
     /// Distance from which on all are alike.
     pub farthest: usize,
-    /// Activation of the MLP's gate.
+    /// Activation of the MLP, or of its gate.
     pub activation: Activation,
+    /// Whether each block's MLP has a gate.
+    pub gated: bool,
     /// Epsilon of every norm.
     pub epsilon: f64,
     /// What of the last layer is pooled.
@@ -74,7 +76,7 @@ impl TextConfigOf for T5Config {
             value: linear(width, inner),
             output: linear(inner, width),
             norm2: norm(),
-            gate: linear(width, self.mlp_width),
+            gate: self.gated.then(|| linear(width, self.mlp_width)),
             fc1: linear(width, self.mlp_width),
             fc2: linear(self.mlp_width, width),
             heads: self.heads,
@@ -152,15 +154,7 @@ impl TextModule for T5 {
         let bias = self.pair_bias(tokens);
         let states =
             self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden, batch, &bias));
-        let pooled = |hidden: Tensor<2>| {
-            let hidden = hidden.reshape([batch, tokens, width]);
-            match self.pooling {
-                EncoderPooling::Mean => hidden.mean_dim(1).reshape([batch, width]),
-                EncoderPooling::First | EncoderPooling::Pooler => {
-                    hidden.narrow(1, 0, 1).reshape([batch, width])
-                }
-            }
-        };
+        let pooled = |hidden| self.pooling.pooled(hidden, batch);
         let state = pooled(states.clone());
         let undivided = state.clone() * self.norm.gain.val().unsqueeze_dim(0);
         let (embedding, response) = self.head.embed(pooled(self.norm.forward(states)), undivided);
@@ -227,7 +221,7 @@ struct Block {
     value: Linear,
     output: Linear,
     norm2: Norm,
-    gate: Linear,
+    gate: Option<Linear>,
     fc1: Linear,
     fc2: Linear,
     heads: usize,
@@ -248,12 +242,15 @@ impl Block {
             visitor.linear(&format!("{attention}.SelfAttention.{part}"), layer)?;
         }
         self.norm2.describe(visitor, &format!("{perceptron}.layer_norm"))?;
-        for (part, layer) in
-            [("wi_0", &mut self.gate), ("wi_1", &mut self.fc1), ("wo", &mut self.fc2)]
-        {
-            visitor.linear(&format!("{perceptron}.DenseReluDense.{part}"), layer)?;
-        }
-        Ok(())
+        let perceptron = format!("{perceptron}.DenseReluDense");
+        let first = if let Some(gate) = &mut self.gate {
+            visitor.linear(&format!("{perceptron}.wi_0"), gate)?;
+            "wi_1"
+        } else {
+            "wi"
+        };
+        visitor.linear(&format!("{perceptron}.{first}"), &mut self.fc1)?;
+        visitor.linear(&format!("{perceptron}.wo"), &mut self.fc2)
     }
 
     /// # Shapes
@@ -275,8 +272,12 @@ impl Block {
         let context = attention(query, key, value, None, Some(bias), options);
         let hidden = hidden + self.output.forward(context.swap_dims(1, 2).reshape([rows, inner]));
         let normed = self.norm2.forward(hidden.clone());
-        let gate = self.activation.apply(self.gate.forward(normed.clone()));
-        hidden + self.fc2.forward(gate * self.fc1.forward(normed))
+        let inner = self.fc1.forward(normed.clone());
+        let inner = match &self.gate {
+            Some(gate) => self.activation.apply(gate.forward(normed)) * inner,
+            None => self.activation.apply(inner),
+        };
+        hidden + self.fc2.forward(inner)
     }
 }
 

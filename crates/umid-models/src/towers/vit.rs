@@ -1,12 +1,12 @@
 //! The vision transformer of CLIP and of the models made after it: normalised pixels to an
 //! embedding.
 //!
-//! References: transformers, `CLIPVisionTransformer`, `CLIPModel.get_image_features` and
-//! `SiglipVisionModel`; open_clip, `VisionTransformer` (`transformer.py`), whose switches are the
-//! values of a [`VitConfig`]: CLIPA and CoCa are made with them.
+//! References: transformers, `CLIPVisionTransformer`, `CLIPModel.get_image_features`,
+//! `SiglipVisionModel` and `ViTModel`; open_clip, `VisionTransformer` (`transformer.py`), whose
+//! switches are the values of a [`VitConfig`]: CLIPA and CoCa are made with them.
 
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
@@ -59,6 +59,8 @@ pub struct VitConfig {
 pub enum VitPooling {
     /// The class token.
     ClassToken,
+    /// The class token, through a linear layer and a hyperbolic tangent, as in `ViTModel`.
+    Pooler,
     /// The mean of the patches.
     Mean,
     /// The mean of the patches, which is normed, as in CLIPA.
@@ -126,7 +128,10 @@ impl VitConfig {
     fn queries(&self, embedding_dim: usize) -> Vec<QueriesConfig> {
         let (t, layout) = (&self.transformer, Layout::PyTorch);
         match self.pooling {
-            VitPooling::ClassToken | VitPooling::Mean | VitPooling::MeanNormed => vec![],
+            VitPooling::ClassToken
+            | VitPooling::Pooler
+            | VitPooling::Mean
+            | VitPooling::MeanNormed => vec![],
             VitPooling::Probe => {
                 let (inner, activation, epsilon) =
                     (t.mlp_width, t.activation, t.layer_norm_epsilon);
@@ -169,6 +174,7 @@ impl InputConfigOf for VitConfig {
         let bias =
             (self.head == Head::LinearWithBias).then(|| visit::empty([embedding_dim], device));
         let queries = self.queries(embedding_dim).into_iter();
+        let pooler = self.pooling == VitPooling::Pooler;
         Vit {
             class_embedding: self.class_token.then(|| visit::empty([width], device)),
             patch_embedding: visit::empty([self.channels * patch * patch, width], device),
@@ -177,6 +183,7 @@ impl InputConfigOf for VitConfig {
             pre_layer_norm: self.pre_norm.then(|| norm(width)),
             encoder: Transformer::new(self.transformer.blocks(Attend::Everywhere), device),
             post_layer_norm: norm(pooled),
+            pooler: pooler.then(|| visit::linear(width, width, true, device)),
             queries: queries.map(|queries| Queries::new(queries, device)).collect(),
             visual_projection: projection,
             visual_projection_bias: bias,
@@ -248,6 +255,7 @@ pub struct Vit {
     encoder: Transformer,
     /// Of the tokens, or of what they become.
     post_layer_norm: LayerNorm,
+    pooler: Option<Linear>,
     queries: Vec<Queries>,
     /// `[width, embedding_dim]`.
     visual_projection: Option<Param<Tensor<2>>>,
@@ -264,10 +272,16 @@ impl InputModule for Vit {
         /// SigLIP's is in transformers; open_clip has one attention of CoCa, or two.
         const QUERIES: [&str; 2] = ["head", "head_contrastive"];
         let embeddings = format!("{PREFIX}.embeddings");
-        if let Some(class) = &mut self.class_embedding {
-            visitor.plain(&format!("{embeddings}.class_embedding"), class)?;
-        }
         let [_, width] = self.patch_embedding.lazy_shape().dims();
+        // `ViTModel` stores what is added to a batch of images with the axes of a batch.
+        let of_batch = |shape: &[usize]| match &self.pooler {
+            Some(_) => [&[1; 2][..3 - shape.len()], shape].concat(),
+            None => shape.to_vec(),
+        };
+        if let Some(class) = &mut self.class_embedding {
+            let name = format!("{embeddings}.class_embedding");
+            visitor.tensor(&name, &of_batch(&[width]), Form::Plain, class)?;
+        }
         let kernel = [width, CHANNELS, self.patch_size, self.patch_size];
         let name = format!("{embeddings}.patch_embedding.weight");
         visitor.tensor(&name, &kernel, Form::Transposed, &mut self.patch_embedding)?;
@@ -275,7 +289,8 @@ impl InputModule for Vit {
             visitor.plain(&format!("{embeddings}.patch_embedding.bias"), bias)?;
         }
         let name = format!("{embeddings}.position_embedding.weight");
-        visitor.plain(&name, &mut self.position_embedding)?;
+        let stored = of_batch(&self.position_embedding.lazy_shape().to_vec());
+        visitor.tensor(&name, &stored, Form::Plain, &mut self.position_embedding)?;
         if let Some(norm) = &mut self.pre_layer_norm {
             // The misspelling is the Hugging Face layout's.
             visitor.norm(&format!("{PREFIX}.pre_layrnorm"), norm)?;
@@ -283,6 +298,9 @@ impl InputModule for Vit {
         visitor
             .transformer(&mut self.encoder, &|layer| format!("{PREFIX}.encoder.layers.{layer}"))?;
         visitor.norm(&format!("{PREFIX}.post_layernorm"), &mut self.post_layer_norm)?;
+        if let Some(pooler) = &mut self.pooler {
+            visitor.linear(&format!("{PREFIX}.pooler.dense"), pooler)?;
+        }
         for (name, queries) in QUERIES.iter().zip(&mut self.queries) {
             queries.describe(visitor, &format!("{PREFIX}.{name}"))?;
         }
@@ -310,9 +328,13 @@ impl InputTower for Vit {
         let pixels = pixels.cast(self.patch_embedding.val().dtype());
         let hidden = self.tokens(pixels);
         let pooled = match self.pooling {
-            VitPooling::ClassToken => {
+            VitPooling::ClassToken | VitPooling::Pooler => {
                 let class = self.encoder.forward_at(hidden, &vec![0; batch]);
-                normed(&self.post_layer_norm, class)
+                let class = normed(&self.post_layer_norm, class);
+                match &self.pooler {
+                    Some(pooler) => pooler.forward(class).tanh(),
+                    None => class,
+                }
             }
             _ => self.pooled(self.encoder.forward(hidden, batch), batch),
         };
@@ -374,7 +396,9 @@ impl Vit {
             queries.forward(hidden, first, count)
         };
         match self.pooling {
-            VitPooling::ClassToken => norm(sequences(hidden).narrow(1, 0, 1).squeeze_dim(1)),
+            VitPooling::ClassToken | VitPooling::Pooler => {
+                norm(sequences(hidden).narrow(1, 0, 1).squeeze_dim(1))
+            }
             VitPooling::Mean => mean_from(sequences(norm(hidden)), classes),
             VitPooling::MeanNormed => norm(mean_from(sequences(hidden), classes)),
             VitPooling::Probe => asked(0, sequences(norm(hidden)), 0, 1).squeeze_dim(1),
