@@ -347,10 +347,11 @@ def write_expected(
         "features_longer": longer.tolist(),
         "gradient_texts": list(GRADIENT_TEXTS),
         "gradient_clips": [list(clips).index(name) for name in GRADIENT_CLIPS],
-        "other_rate_clips": [list(clips).index(name) for name in other_rate],
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES}
         | getattr(reference, "versions", {}),
     }
+    if other_rate:
+        summary["other_rate_clips"] = [list(clips).index(name) for name in other_rate]
     write_json(directory / "expected.json", summary)
 
 
