@@ -186,7 +186,8 @@ fn keys_of_open_clips_clap_that_are_not_honoured_are_named() {
         let dropout = json!({ "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0 });
         config["model_cfg"]["text_cfg"]["hf_model_config"] = dropout;
     });
-    trained.load().expect("dropout is training's");
+    let assumed = trained.load().expect("dropout is training's").source.provenance.assumed;
+    assert!(assumed.iter().any(|line| line.starts_with("sound: a short one")), "{assumed:?}");
 }
 
 #[test]

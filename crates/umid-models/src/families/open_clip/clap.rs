@@ -40,6 +40,8 @@ const ENCODER: &str = "audio.encoder.";
 const TEXT: &str = "text.";
 /// Side of the square that log-mels are folded into (`AudioTower`).
 const SPEC_SIZE: usize = 256;
+/// What the package takes from the training's command line.
+const TRAINING: &str = "sound: a short one is repeated, then followed by silence, and samples are not rounded (open_clip's defaults; no file says how the model was trained)";
 /// What `model_name` can be of an HTSAT.
 const SIZES: [&str; 3] = ["tiny", "base", "large"];
 
@@ -95,6 +97,7 @@ impl Family for OpenClipClap {
             (None, FrontEnd::Absent { modality: Modality::Audio, reason })
         } else {
             let (htsat, log_mel) = htsat(&mut audio, &shapes)?;
+            provenance.assumed.push(TRAINING.to_owned());
             (Some(InputConfig::Htsat(htsat)), FrontEnd::Audio(log_mel))
         };
         let config =
