@@ -89,6 +89,9 @@ impl Family for Msclap {
         let shapes = Shapes { section: &given, checkpoint: &checkpoint, encoder };
         let log_mel = LogMel::new(front_end(shapes.mel_bins()?, shapes.is_cnn14()))?;
         let (frames, projection) = (log_mel.frames(), ProjectionConfig::Residual);
+        if let Some(reason) = shapes.unknown() {
+            return Err(given.unsupported(format!("a model of msclap: {reason}")));
+        }
         let input = if shapes.is_cnn14() {
             InputConfig::Cnn14(shapes.cnn14(frames, projection)?)
         } else {

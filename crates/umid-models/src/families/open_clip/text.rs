@@ -21,6 +21,10 @@ pub(super) fn read(
     checkpoint: &Checkpoint,
     assumed: &mut Vec<String>,
 ) -> Result<TextConfig> {
+    // open_clip 4 has a second text tower of its own, texts without padding, and other tokenizers.
+    let (none, off) = (Value::from(""), Value::from(false));
+    plain(text, &[("text_arch", Value::from("clip")), ("variable_text", off)])?;
+    plain(text, &[("tokenizer_type", none)])?;
     if text.get("hf_model_name").is_some() {
         return hf_text::read(text, checkpoint, assumed);
     }
