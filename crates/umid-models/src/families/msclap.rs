@@ -32,8 +32,8 @@ use super::{Family, Names, Opened, check};
 use crate::Result;
 use crate::checkpoint::{Found, Section, View, WeightFiles};
 use crate::config::{
-    Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
-    Pooling, ProjectionConfig, TextAttention, TextConfig, TransformerConfig,
+    Activation, BertConfig, ClipTextConfig, EncoderPooling, InputConfig, ModelConfig, Pooling,
+    ProjectionConfig, TextAttention, TextConfig, TextHead, TransformerConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{
@@ -161,7 +161,7 @@ fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
         context: shapes.axis(&table("wpe"), 0)?,
         attention: TextAttention::Causal,
         pooling: Pooling::LastByCountWithout(PADDING_ID),
-        head: Head::Projection(ProjectionConfig::Residual),
+        head: TextHead::Network(ProjectionConfig::Residual),
         transformer: TransformerConfig {
             width,
             layers: shapes.count(block),

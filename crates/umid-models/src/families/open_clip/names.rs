@@ -2,7 +2,7 @@
 
 use super::hf_text;
 use crate::checkpoint::{Checkpoint, Naming, View};
-use crate::config::{ClipTextConfig, Head, InputConfig, ModelConfig, TextConfig};
+use crate::config::{ClipTextConfig, InputConfig, ModelConfig, TextConfig, TextHead};
 use crate::families::{Names, as_described};
 
 /// What names of the text tower begin with in a model that open_clip calls `custom_text`.
@@ -61,7 +61,8 @@ pub(super) fn text_names(text: &TextConfig, checkpoint: &Checkpoint) -> Naming {
     if !matches!(text, TextConfig::Clip(_)) {
         return of_transformers;
     }
-    let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
+    let bias =
+        matches!(text, TextConfig::Clip(ClipTextConfig { head: TextHead::LinearWithBias, .. }));
     match (below_text, bias) {
         (false, false) => stored_name,
         (false, true) => with_bias,
