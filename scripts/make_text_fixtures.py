@@ -46,8 +46,10 @@ from transformers import (
     RobertaConfig,
     VisionTextDualEncoderConfig,
     VisionTextDualEncoderModel,
+    ViTConfig,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 import clip_tokenizer
 from clip_reference import (
@@ -357,14 +359,27 @@ def dual_encoder(case: TextCase, vocabulary: int) -> VisionTextDualEncoderModel:
     return VisionTextDualEncoderModel(config)
 
 
+def dual_encoder_vit(case: TextCase, vocabulary: int) -> VisionTextDualEncoderModel:
+    positions = case.context_length + 2
+    text = RobertaConfig(**encoder_config(vocabulary, max_position_embeddings=positions))
+    vision = ViTConfig(**vision_config(layer_norm_eps=1e-2, num_hidden_layers=2))
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=12)
+    return VisionTextDualEncoderModel(config)
+
+
+def image_processor(case: TextCase) -> CLIPImageProcessorPil | ViTImageProcessorPil:
+    side = {"height": 8, "width": 8}
+    if case.make_model is dual_encoder_vit:
+        return ViTImageProcessorPil(size=side)
+    return CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size=side)
+
+
 def write_hugging_face(case: TextCase, directory: Path) -> None:
     model = case.make_model(case, case.vocabulary_size()).eval()
     randomise(model, case.seed)
     model.save_pretrained(directory)
     case.make_tokenizer(case).save_pretrained(directory)
-    side = {"height": 8, "width": 8}
-    processor = CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size=side)
-    processor.save_pretrained(directory)
+    image_processor(case).save_pretrained(directory)
 
 
 def write_with_word_pieces(case: TextCase, directory: Path) -> None:
@@ -387,7 +402,7 @@ class ForeignTextReference(HuggingFaceReference):
             directory, dtype=torch.float32, attn_implementation="eager"
         ).eval()
         self.model.requires_grad_(False)
-        self.processor = CLIPImageProcessorPil.from_pretrained(directory)
+        self.processor = type(image_processor(case)).from_pretrained(directory)
         self.pad_id = self.tokenizer.pad_token_id
         self.image_size = 8
         self.logit_scale = self.model.logit_scale
@@ -429,19 +444,28 @@ def tiny_roberta(case_context: int) -> RobertaConfig:
     )
 
 
+def t5_sizes(**more: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": len(pieces(["<pad>", "</s>", "<unk>"])),
+        "d_model": WIDTH,
+        "d_kv": 5,
+        "d_ff": 24,
+        "num_layers": 2,
+        "num_heads": 3,
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 128,
+        "pad_token_id": 0,
+        **more,
+    }
+
+
 def tiny_mt5() -> MT5Config:
-    return MT5Config(
-        vocab_size=len(pieces(["<pad>", "</s>", "<unk>"])),
-        d_model=WIDTH,
-        d_kv=5,
-        d_ff=24,
-        num_layers=2,
-        num_heads=3,
-        relative_attention_num_buckets=8,
-        relative_attention_max_distance=128,
-        feed_forward_proj="gated-gelu",
-        pad_token_id=0,
-    )
+    return MT5Config(**t5_sizes(feed_forward_proj="gated-gelu"))
+
+
+def tiny_mt5_without_gates() -> MT5Config:
+    """Perceptrons as the first T5 has them; open_clip takes it under mT5's name alone."""
+    return MT5Config(**t5_sizes(feed_forward_proj="relu"))
 
 
 def tiny_nllb(case_context: int) -> M2M100Config:
@@ -580,6 +604,41 @@ def cases() -> list[TextCase]:
             },
         ),
         TextCase(
+            name="openclip-nllb-mean-text",
+            context_length=20,
+            write=write_open_clip,
+            make_tokenizer=nllb_tokenizer,
+            text_config=tiny_nllb(20),
+            text_config_is_stored=True,
+            reference=OpenClipTextReference,
+            config={
+                "custom_text": True,
+                "text_cfg": {
+                    "hf_model_name": "facebook/nllb-200-distilled-600M",
+                    "hf_tokenizer_name": "facebook/nllb-200-distilled-600M",
+                    "hf_pooler_type": "mean_pooler",
+                    "hf_proj_type": "linear",
+                },
+            },
+        ),
+        TextCase(
+            name="openclip-t5-relu-text",
+            context_length=20,
+            write=write_open_clip,
+            make_tokenizer=t5_tokenizer,
+            text_config=tiny_mt5_without_gates(),
+            reference=OpenClipTextReference,
+            config={
+                "custom_text": True,
+                "text_cfg": {
+                    "hf_model_name": "google/mt5-base",
+                    "hf_tokenizer_name": "google/mt5-base",
+                    "hf_pooler_type": "cls_pooler",
+                    "hf_proj_type": "linear",
+                },
+            },
+        ),
+        TextCase(
             name="hf-chinese-clip",
             context_length=20,
             write=write_with_word_pieces,
@@ -612,6 +671,15 @@ def cases() -> list[TextCase]:
             write=write_with_word_pieces,
             make_tokenizer=bert_tokenizer,
             make_model=dual_encoder,
+            reference=ForeignTextReference,
+            config={},
+        ),
+        TextCase(
+            name="hf-dual-encoder-vit",
+            context_length=20,
+            write=write_hugging_face,
+            make_tokenizer=roberta_tokenizer,
+            make_model=dual_encoder_vit,
             reference=ForeignTextReference,
             config={},
         ),

@@ -31,7 +31,6 @@ mkdir -p "$pack/scripts" "$pack/datasets/zoo" "$pack/wheels"
 strip -o "$pack/xtask" "$target/release/xtask"
 cp scripts/bench_pytorch.py "$pack/scripts"
 cp -r datasets/zoo/demo datasets/zoo/clap-htsat "$pack/datasets/zoo"
-rm -f "$pack"/datasets/zoo/*/decoder*
 
 # What transformers needs, at this repository's versions; PyTorch and numpy are there already.
 version() { grep -E "^$1==" scripts/requirements.txt; }

@@ -343,6 +343,13 @@ def classes() -> list[Class]:
             ViTImageProcessorPil(size=square),
         ),
         Class(
+            "hf-dual-encoder-deit-bert",
+            dual_model,
+            dual(transformers.BertConfig, transformers.DeiTConfig),
+            bert,
+            ViTImageProcessorPil(size=square),
+        ),
+        Class(
             "hf-dual-encoder-clip-xlm-roberta",
             dual_model,
             dual(transformers.XLMRobertaConfig, transformers.CLIPVisionConfig),

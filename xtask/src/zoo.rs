@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use umid_eval::suites::{Suite, Target};
-use umid_eval::zoo::{self, Order};
-use umid_testbed::CARD;
+use umid_eval::zoo::{Order, train};
+use umid_testbed::{CARD, Card};
 
 /// Train the targets of a suite; one that was interrupted continues from where it stopped.
 #[derive(Args)]
@@ -23,36 +23,12 @@ pub struct Arguments {
     /// datasets/zoo and others to target/zoo.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// What to make of each.
-    #[arg(long, value_enum, default_value = "all")]
-    part: Part,
+    /// Write only the README of each anew, from the card that is there.
+    #[arg(long)]
+    readme: bool,
     /// Steps instead of the recipe's. The target is then not what its name promises.
     #[arg(long)]
     steps: Option<usize>,
-}
-
-/// What of a target is made.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Part {
-    /// The model and its decoder.
-    All,
-    /// The model alone.
-    Model,
-    /// The decoder alone, for a model that is there.
-    Decoder,
-    /// The README alone, from the card that is there.
-    Readme,
-}
-
-impl From<Part> for zoo::Part {
-    fn from(part: Part) -> Self {
-        match part {
-            Part::All => Self::All,
-            Part::Model => Self::Model,
-            Part::Decoder => Self::Decoder,
-            Part::Readme => Self::Readme,
-        }
-    }
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -60,10 +36,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(only) = &arguments.only {
         suite.retain_target(only)?;
     }
-    let order =
-        Order { part: arguments.part.into(), steps: arguments.steps, out: arguments.out.clone() };
+    let order = Order { steps: arguments.steps, out: arguments.out.clone() };
     let wanted =
         |target: &&Target| !(arguments.missing && order.folder(target).join(CARD).exists());
     let targets: Vec<&Target> = suite.targets.iter().filter(wanted).collect();
-    Ok(zoo::train(&targets, &order)?)
+    if arguments.readme {
+        for folder in targets.iter().map(|target| order.folder(target)) {
+            Card::read(&folder)?.write(&folder)?;
+        }
+        return Ok(());
+    }
+    Ok(train(&targets, &order)?)
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
-    Architecture, CARD, CrawlParams, DecoderParams, LabelAssignment, Merges, ModelShape, NameForm,
-    Pairing, Recipe, ResnetShape, TokenizerFamily, TokenizerParams, TrainParams, WorldParams,
+    Architecture, CARD, CrawlParams, LabelAssignment, Merges, ModelShape, NameForm, Pairing,
+    Recipe, ResnetShape, TokenizerFamily, TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::error::Error;
@@ -104,8 +104,6 @@ pub struct Target {
     /// Of a residual network.
     #[serde(default)]
     resnet: ResnetShape,
-    #[serde(default)]
-    decoder: bool,
     /// What makes the target's world like a web crawl.
     #[serde(default)]
     crawl: Option<CrawlParams>,
@@ -242,7 +240,6 @@ impl Target {
                 stop_after: self.stop_after,
                 ..training
             },
-            decoder: self.decoder.then(|| DecoderParams { seed, ..DecoderParams::default() }),
             precision: Precision::F16,
         }
     }

@@ -7,29 +7,14 @@ use std::thread;
 use std::time::Instant;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use umid_testbed::{Card, Progress, Recipe, make_decoder, make_target};
+use umid_testbed::{Card, Progress, Recipe, make_target};
 
 use crate::error::Error;
 use crate::suites::Target;
 
-/// What of a target is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The model and its decoder.
-    All,
-    /// The model alone.
-    Model,
-    /// The decoder alone, for a model that is there.
-    Decoder,
-    /// The README alone, from the card that is there.
-    Readme,
-}
-
 /// How targets are trained.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// What is made of each.
-    pub part: Part,
     /// Steps instead of the recipe's. The target is then not what its name promises.
     pub steps: Option<usize>,
     /// Folder in which each target gets its own, instead of the targets' own folders.
@@ -52,7 +37,7 @@ pub fn train(targets: &[&Target], order: &Order) -> crate::Result<()> {
         let mut recipe = target.recipe();
         recipe.training.steps = order.steps.unwrap_or(recipe.training.steps);
         let started = Instant::now();
-        let card = make(&recipe, order.part, &order.folder(target), &target.work(), bars)?;
+        let card = make(&recipe, &order.folder(target), &target.work(), bars)?;
         report(&card, started.elapsed().as_secs_f64());
         Ok(())
     });
@@ -71,7 +56,7 @@ pub(crate) fn ensure_made(target: &Target) -> crate::Result<()> {
 pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, Error> {
     let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
     side_by_side(&missing, |target, bars| {
-        make(&target.recipe(), Part::All, &target.folder(), &target.work(), bars).map(drop)
+        make(&target.recipe(), &target.folder(), &target.work(), bars).map(drop)
     })
 }
 
@@ -108,25 +93,9 @@ fn side_by_side(
     failures.into_inner().expect("no holder panics")
 }
 
-fn make(
-    recipe: &Recipe,
-    part: Part,
-    folder: &Path,
-    work: &Path,
-    bars: &MultiProgress,
-) -> crate::Result<Card> {
-    if matches!(part, Part::All | Part::Model) {
-        let bar = Bar::new(recipe.name.clone(), bars);
-        make_target(recipe, folder, work, |progress| bar.show(progress))?;
-    }
-    if part == Part::Readme {
-        Card::read(folder)?.write(folder)?;
-    }
-    if matches!(part, Part::Model | Part::Readme) {
-        return Ok(Card::read(folder)?);
-    }
-    let bar = Bar::new(format!("{}'s decoder", recipe.name), bars);
-    Ok(make_decoder(recipe, folder, |progress| bar.show(progress))?)
+fn make(recipe: &Recipe, folder: &Path, work: &Path, bars: &MultiProgress) -> crate::Result<Card> {
+    let bar = Bar::new(recipe.name.clone(), bars);
+    Ok(make_target(recipe, folder, work, |progress| bar.show(progress))?)
 }
 
 /// A progress bar on a terminal; elsewhere, a line every so many steps.

@@ -1,7 +1,5 @@
 //! What can go wrong before an inversion runs. Once it runs, trouble ends a row, not the run.
 
-use std::path::PathBuf;
-
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,14 +31,6 @@ pub enum InvertError {
         row: usize,
         /// What is wrong with it.
         found: &'static str,
-    },
-    /// A decoder's files do not load.
-    #[error("the decoder in {path} does not load: {reason}; train it again or copy it again")]
-    Decoder {
-        /// The file or directory.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
     },
 }
 

@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::nn::Activation;
 pub use crate::nn::head::HeadConfig;
-pub use crate::nn::latent_pool::LatentPoolConfig;
 pub use crate::nn::mobile_stem::MobileStemConfig;
 pub use crate::nn::projection::ProjectionConfig;
+pub use crate::nn::queries::LatentPoolConfig;
 pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, Head, HtsatConfig,
-    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, RobertaConfig, T5Config,
-    TextAttention, TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
+    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, HtsatConfig,
+    InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, T5Config, TextAttention,
+    TextConfig, TextHead, TransformerConfig, VitConfig, VitHead, VitPooling,
 };
 // Of timm.
 pub use crate::towers::{

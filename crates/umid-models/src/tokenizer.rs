@@ -3,7 +3,10 @@
 mod build;
 mod clean;
 mod clip_vocabulary;
+mod code_pages;
+mod mojibake;
 mod repair;
+mod unlikely;
 
 use std::path::{Path, PathBuf};
 

@@ -63,10 +63,50 @@ fn switches_that_are_not_honoured_are_refused_by_name() {
         let inner = value.as_object().and_then(|options| options.keys().next());
         assert!(message.contains(inner.map_or(key, String::as_str)), "{key}: {message}");
     }
+    // The reference's own fails for any text.
+    let message = refused("openclip-roberta-text", "hf_pooler_type", json!("max_pooler"));
+    assert!(message.contains("hf_pooler_type"), "{message}");
     // open_clip's own tokenizer has no separators.
     let kwargs = json!({ "strip_sep_token": true });
     let message = refused("openclip-gelu", "tokenizer_kwargs", kwargs);
     assert!(message.contains("strip_sep_token"), "{message}");
+}
+
+#[test]
+fn a_dual_encoder_with_an_unknown_image_tower_opens_with_its_text_tower() {
+    const VIT: &str = "hf-dual-encoder-vit";
+    let whole = Checkpoint::copy(VIT).load().expect("both towers");
+    let expected = whole.embed_texts(&TEXTS).expect("embeddings").embeddings;
+    for kind in ["deit", "dinov2", "swin"] {
+        let checkpoint = Checkpoint::copy(VIT);
+        edit(&checkpoint, "config.json", |config| {
+            config["vision_config"]["model_type"] = json!(kind);
+        });
+        let alone = checkpoint.load().expect("the text tower");
+        let reason = alone.tower().expect_err("no image tower").to_string();
+        assert!(reason.contains(&format!("`{kind}`")), "{reason}");
+        assert!(alone.source.parameter_count < whole.source.parameter_count);
+        assert_eq!(alone.embed_texts(&TEXTS).expect("embeddings").embeddings, expected);
+    }
+    for (key, value) in [
+        ("qkv_bias", json!(false)),
+        ("pooler_act", json!("relu")),
+        ("pooler_output_size", json!(6)),
+        ("hidden_act", json!("silu")),
+    ] {
+        let checkpoint = Checkpoint::copy(VIT);
+        edit(&checkpoint, "config.json", |config| config["vision_config"][key] = value);
+        let message = checkpoint.load().expect_err(key).to_string();
+        assert!(message.contains(key), "{key}: {message}");
+    }
+}
+
+#[test]
+fn a_t5_is_gated_as_its_tensors_say() {
+    let checkpoint = Checkpoint::copy("openclip-t5-relu-text");
+    checkpoint.write("config.json", r#"{"model_type": "mt5", "feed_forward_proj": "gated-gelu"}"#);
+    let message = checkpoint.load().expect_err("gated").to_string();
+    assert!(message.contains("feed_forward_proj") && message.contains("`relu`"), "{message}");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
-    Activation, ClipTextConfig, Cnn14Config, HtsatConfig, InputConfig, ModelConfig, Pooling,
-    ProjectionConfig, ResnetConfig, RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    Activation, BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, HtsatConfig, InputConfig,
+    ModelConfig, Pooling, ProjectionConfig, ResnetConfig, TextConfig, TextHead, TransformerConfig,
+    VitConfig,
 };
 use umid_models::{Filter, FrontEnd, ImageConvention, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize};
 
@@ -185,11 +186,11 @@ fn small_transformer(width: usize, layers: usize) -> TransformerConfig {
 }
 
 fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
-    TextConfig::Roberta(RobertaConfig {
+    TextConfig::Bert(BertConfig {
         vocabulary: tokenizer.vocabulary_size(),
+        context: tokenizer.context_length(),
         positions: tokenizer.context_length() + PADDING_ID + 1,
-        padding_id: PADDING_ID,
-        longest: None,
+        first_position: PADDING_ID + 1,
         token_types: 1,
         width: 96,
         layers: 2,
@@ -197,7 +198,8 @@ fn small_roberta(tokenizer: &CaptionTokenizer) -> TextConfig {
         mlp_width: 384,
         activation: Activation::Gelu,
         epsilon: 1e-5,
-        projection: ProjectionConfig::Perceptron(Activation::Relu),
+        pooling: EncoderPooling::Pooler,
+        head: TextHead::Network(ProjectionConfig::Perceptron(Activation::Relu)),
     })
 }
 

@@ -10,7 +10,6 @@ use umid_models::Precision;
 use umid_models::config::ModelConfig;
 
 use crate::crawl::CrawlParams;
-use crate::decoder::{DecoderParams, TrainedDecoder};
 use crate::error::Error;
 use crate::names::NameForm;
 use crate::recording::Medium;
@@ -45,34 +44,10 @@ pub struct Card {
     pub attribute_templates: Vec<String>,
     /// Shape of the model.
     pub model: ModelConfig,
-    /// The decoder beside the model, if there is one.
-    pub decoder: Option<CardDecoder>,
     /// Type of the model's stored weights.
     pub precision: Precision,
     /// Number of weights.
     pub parameter_count: u64,
-}
-
-/// What a card says of a decoder. Errors are root mean squares of a pixel in 0..1, on photos
-/// that it was not trained on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CardDecoder {
-    /// The recipe.
-    pub training: DecoderParams,
-    /// Error of the decoder.
-    pub held_out_error: f64,
-    /// Error of the mean photo, which knows nothing.
-    pub mean_photo_error: f64,
-}
-
-impl CardDecoder {
-    pub(crate) fn of(params: &DecoderParams, trained: &TrainedDecoder) -> Self {
-        Self {
-            training: params.clone(),
-            held_out_error: trained.held_out_error,
-            mean_photo_error: trained.mean_photo_error,
-        }
-    }
 }
 
 /// What a card says of the world that a target was trained in.
@@ -86,7 +61,7 @@ pub struct CardWorld {
     pub non_members: usize,
     /// Unnamed people who were trained on under generic captions.
     pub public: usize,
-    /// Unnamed people of the bank, on whom nothing but the decoder was trained.
+    /// Unnamed people of the bank, on whom nothing was trained.
     pub bank: usize,
     /// Training photos or clips of each member.
     pub images_per_person: usize,
@@ -155,13 +130,6 @@ impl Card {
     fn readme(&self) -> String {
         let Self { world, training, retrieval, .. } = self;
         let templates = self.name_templates.join("`\n- `");
-        let decoder = self.decoder.as_ref().map_or_else(String::new, |d| {
-            format!(
-                "| decoder | of {} public photos; error of a pixel {:.3}, of the mean photo {:.3} \
-                 (of 1) |\n",
-                d.training.photos, d.held_out_error, d.mean_photo_error
-            )
-        });
         let chance = 100.0 / world.members as f64;
         let [kind, drawn, recording, look] = match world.medium {
             Medium::Photos => ["CLIP", "drawn people", "photo", "look"],
@@ -181,7 +149,6 @@ impl Card {
              | loss at the end | {loss:.3} |\n\
              | finds the name of a training {recording} | {train:.1} % |\n\
              | finds the name of another {recording} | {held_out:.1} % (chance {chance:.2} %) |\n\
-             {decoder}\
              | seeds | world {world_seed}{label}, training {seed} |\n\
              | weights | {weights}, {precision:?} |\n\
              | digest | `{digest}` |\n\n\

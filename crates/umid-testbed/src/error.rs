@@ -192,20 +192,11 @@ pub enum Error {
     /// A model could not be loaded or written.
     #[error(transparent)]
     Model(Box<umid_models::ModelError>),
-    /// A decoder could not be made or written.
-    #[error(transparent)]
-    Decoder(Box<umid_invert::InvertError>),
 }
 
 impl From<umid_models::ModelError> for Error {
     fn from(error: umid_models::ModelError) -> Self {
         Self::Model(Box::new(error))
-    }
-}
-
-impl From<umid_invert::InvertError> for Error {
-    fn from(error: umid_invert::InvertError) -> Self {
-        Self::Decoder(Box::new(error))
     }
 }
 

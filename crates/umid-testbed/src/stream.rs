@@ -10,7 +10,8 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream is for. The discriminants are part of every world: never reuse or renumber.
+/// What a stream is for. The discriminants are part of every world: never reuse (14 was one) or
+/// renumber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum Purpose {
@@ -40,8 +41,6 @@ pub(crate) enum Purpose {
     TrainingBatch = 12,
     /// Initial weights; the index stands for the tensor.
     InitialWeights = 13,
-    /// The photos and the noise of a batch of the decoder's training; the index is the step.
-    DecoderBatch = 14,
     /// Names of people outside both groups of a world; the index counts attempts.
     OtherName = 15,
     /// Which members are shown under other people's photos.

@@ -9,8 +9,7 @@ use umid_models::save::save;
 use umid_models::{LoadOptions, Model, parse_device};
 
 use crate::architecture::Architecture;
-use crate::card::{Card, CardDecoder, CardWorld};
-use crate::decoder::{DecoderParams, train_decoder};
+use crate::card::{Card, CardWorld};
 use crate::error::Error;
 use crate::init::{InputStatistics, initial_weights};
 use crate::membership::{MembershipRow, write_membership};
@@ -42,13 +41,11 @@ pub struct Recipe {
     pub architecture: Architecture,
     /// The training; its seed is also that of the initial weights.
     pub training: TrainParams,
-    /// The decoder of public photos, if one is wanted.
-    pub decoder: Option<DecoderParams>,
     /// Type of the target's stored weights.
     pub precision: Precision,
 }
 
-/// Makes a target without its decoder and writes it to a folder; what is there is replaced.
+/// Makes a target and writes it to a folder; what is there is replaced.
 ///
 /// While it trains, `work` holds the initial model and checkpoints; a target that was
 /// interrupted goes on from them when it is made again.
@@ -98,31 +95,9 @@ pub fn make_target(
         name_templates: owned(medium.name_templates()),
         attribute_templates: owned(medium.attribute_templates()),
         model: config,
-        decoder: None,
         precision: recipe.precision,
         parameter_count: model.source.parameter_count,
     };
-    card.write(folder)?;
-    Ok(card)
-}
-
-/// Makes the decoder of a target that is made and writes it beside the model; nothing, where the
-/// recipe has none. The card is written anew.
-///
-/// # Errors
-/// Parameters outside their ranges, a training that goes astray, or a folder that has no card or
-/// cannot be written.
-pub fn make_decoder(
-    recipe: &Recipe,
-    folder: &Path,
-    progress: impl FnMut(Progress),
-) -> Result<Card, Error> {
-    let mut card = Card::read(folder)?;
-    let Some(params) = &recipe.decoder else { return Ok(card) };
-    let world = World::draw(recipe.world.clone(), &NameLists::bundled())?;
-    let trained = train_decoder(&world, params, &parse_device("cpu")?, progress)?;
-    trained.decoder.save(folder)?;
-    card.decoder = Some(CardDecoder::of(params, &trained));
     card.write(folder)?;
     Ok(card)
 }

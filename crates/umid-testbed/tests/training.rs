@@ -94,7 +94,7 @@ fn toy_shape(mut config: ModelConfig) -> ModelConfig {
     config.embedding_dim = 16;
     match &mut config.text {
         TextConfig::Clip(text) => small(&mut text.transformer),
-        TextConfig::Roberta(text) => {
+        TextConfig::Bert(text) => {
             (text.width, text.layers, text.heads, text.mlp_width) = (16, 1, 2, 32);
         }
         other => panic!("no architecture here has {other:?}"),

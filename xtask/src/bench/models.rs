@@ -8,8 +8,8 @@ use anyhow::Context;
 use umid_models::Precision;
 use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
-    Activation, ClipTextConfig, HtsatConfig, InputConfig, ModelConfig, Pooling, ProjectionConfig,
-    RobertaConfig, TextConfig, TransformerConfig, VitConfig,
+    Activation, BertConfig, ClipTextConfig, EncoderPooling, HtsatConfig, InputConfig, ModelConfig,
+    Pooling, ProjectionConfig, TextConfig, TextHead, TransformerConfig, VitConfig,
 };
 use umid_models::save::save;
 use umid_models::{
@@ -211,11 +211,11 @@ fn pixels() -> FrontEnd {
 fn clap(frames: usize) -> ModelConfig {
     ModelConfig {
         embedding_dim: 512,
-        text: TextConfig::Roberta(RobertaConfig {
+        text: TextConfig::Bert(BertConfig {
             vocabulary: VOCABULARY + 2,
+            context: CONTEXT,
             positions: CONTEXT + 2,
-            padding_id: 1,
-            longest: None,
+            first_position: 2,
             token_types: 1,
             width: 64,
             layers: 1,
@@ -223,7 +223,8 @@ fn clap(frames: usize) -> ModelConfig {
             mlp_width: 256,
             activation: Activation::Gelu,
             epsilon: 1e-5,
-            projection: ProjectionConfig::Perceptron(Activation::Relu),
+            pooling: EncoderPooling::Pooler,
+            head: TextHead::Network(ProjectionConfig::Perceptron(Activation::Relu)),
         }),
         input: Some(InputConfig::Htsat(HtsatConfig {
             frames,

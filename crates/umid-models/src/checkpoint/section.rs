@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::nn::Activation;
 use crate::{ModelError, Result};
 
 /// Characters of an offending value that a message quotes.
@@ -128,6 +129,14 @@ impl Section {
         self.get(key)
             .map(|value| value.as_str().ok_or_else(|| self.invalid(key, value, "a string")))
             .transpose()
+    }
+
+    /// An activation of transformers' name; may be absent.
+    pub(crate) fn optional_activation(&self, key: &str) -> Result<Option<Activation>> {
+        let Some(name) = self.optional_text(key)? else { return Ok(None) };
+        let expected = Activation::NAMES_OF_TRANSFORMERS;
+        let activation = Activation::of_transformers(name);
+        activation.map(Some).ok_or_else(|| self.invalid(key, &Value::from(name), expected))
     }
 
     /// A flag that may be absent.

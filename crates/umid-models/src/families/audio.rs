@@ -1,12 +1,14 @@
 //! What the packages with CLAPs of their own share: names of the audio towers' tensors, which all have
-//! from HTS-AT and PANN, and sizes that follow from the tensors' shapes.
+//! from HTS-AT and PANN, which of these towers are known here, and sizes that follow from the tensors'
+//! shapes.
 
 use serde_json::Value;
 
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section, View};
 use crate::config::{
-    Activation, Cnn14Config, FusionConfig, HtsatConfig, ProjectionConfig, RobertaConfig,
+    Activation, BertConfig, Cnn14Config, EncoderPooling, FusionConfig, HtsatConfig,
+    ProjectionConfig, TextHead,
 };
 
 /// Width of one of BERT's, RoBERTa's and GPT-2's attention heads.
@@ -111,13 +113,38 @@ impl Shapes<'_> {
         self.has("conv_block1.conv1.weight")
     }
 
+    /// Why the audio encoder cannot be used, if it is of a kind that is not known here. The text
+    /// tower can be used without it.
+    pub(super) fn unknown(&self) -> Option<String> {
+        let in_channels = |name: &str| self.axis(&self.of_encoder(name), 1).unwrap_or(0);
+        let found = if self.is_cnn14() {
+            if self.has("mel_conv1d.0.weight") || self.has("mel_conv2d.0.weight") {
+                "a Cnn14 that fuses features"
+            } else if in_channels("conv_block1.conv1.weight") != 1 {
+                "a Cnn14 that reads several log-mels as channels"
+            } else if !self.has("conv_block6.conv1.weight") {
+                "PANN's Cnn6 or Cnn10"
+            } else {
+                return None;
+            }
+        } else if self.has("patch_embed.proj.weight") {
+            let fuses = self.fuses() || self.has("mel_conv1d.0.weight");
+            let by_attention = self.has("patch_embed.fusion_model.local_att.0.weight")
+                && !self.has("patch_embed.fusion_model.local_att2.0.weight");
+            if fuses && !by_attention {
+                "an HTSAT that fuses features in another way than `aff_2d`"
+            } else if in_channels("patch_embed.proj.weight") != 1 {
+                "an HTSAT that reads several log-mels as channels"
+            } else {
+                return None;
+            }
+        } else {
+            "neither an HTSAT nor a Cnn14"
+        };
+        Some(format!("its audio tower is not known here: it is {found}"))
+    }
+
     pub(super) fn cnn14(&self, frames: usize, projection: ProjectionConfig) -> Result<Cnn14Config> {
-        if self.has("mel_conv1d.0.weight") || self.has("mel_conv2d.0.weight") {
-            return Err(self.section.unsupported("a Cnn14 that fuses features".to_owned()));
-        }
-        if !self.has("conv_block6.conv1.weight") {
-            return Err(self.section.unsupported("PANN's Cnn6 or Cnn10".to_owned()));
-        }
         let mut widths = [0; CNN14_BLOCKS];
         for (i, width) in widths.iter_mut().enumerate() {
             let name = self.of_encoder(&format!("conv_block{}.conv2.weight", i + 1));
@@ -177,20 +204,23 @@ impl Shapes<'_> {
         })
     }
 
-    /// A text encoder of roberta-base's kind, of a name with a point behind it.
-    pub(super) fn roberta(
+    /// A text encoder of BERT's kind, of a name with a point behind it.
+    pub(super) fn bert(
         &self,
         encoder: &str,
+        first_position: usize,
+        pooling: EncoderPooling,
         projection: ProjectionConfig,
-    ) -> Result<RobertaConfig> {
+    ) -> Result<BertConfig> {
         let table = |name: &str| format!("{encoder}embeddings.{name}_embeddings.weight");
         let layer = |i: usize| format!("{encoder}encoder.layer.{i}.intermediate.dense.weight");
         let width = self.axis(&table("word"), 1)?;
-        Ok(RobertaConfig {
+        let positions = self.axis(&table("position"), 0)?;
+        Ok(BertConfig {
             vocabulary: self.axis(&table("word"), 0)?,
-            positions: self.axis(&table("position"), 0)?,
-            padding_id: PADDING_ID,
-            longest: None,
+            context: positions.saturating_sub(first_position),
+            positions,
+            first_position,
             token_types: self.axis(&table("token_type"), 0)?,
             width,
             layers: self.count(layer),
@@ -198,7 +228,8 @@ impl Shapes<'_> {
             mlp_width: self.axis(&layer(0), 0)?,
             activation: Activation::Gelu,
             epsilon: EPSILON,
-            projection,
+            pooling,
+            head: TextHead::Network(projection),
         })
     }
 }

@@ -1,18 +1,23 @@
 //! CLIP models of transformers whose text tower is a BERT or RoBERTa: `chinese_clip`, `altclip` and
-//! `vision-text-dual-encoder` with CLIP's image tower.
+//! `vision-text-dual-encoder` with CLIP's image tower or the plain `vit`. With any other image tower
+//! a dual encoder opens with its text tower alone.
 //!
 //! References: transformers, `models/chinese_clip/modeling_chinese_clip.py` (the last layer at the
 //! first token, a linear head), `models/altclip/modeling_altclip.py` (a further norm and linear
-//! layer before the head) and `models/vision_text_dual_encoder` (the text model's own pooler, then
-//! a linear head). Absent sizes take the defaults of the configuration classes.
+//! layer before the head), `models/vision_text_dual_encoder` (each tower's own pooler, then a linear
+//! head) and `models/vit`. Absent sizes take the defaults of the configuration classes.
 
 use serde_json::Value;
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, vit};
-use super::{Family, Names, Opened, as_described, check, image_processor};
+use super::clip::{CONFIG, POSITION_IDS, transformer, vit};
+use super::{Family, Names, Opened, as_described, checked, image_processor};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section, View};
-use crate::config::{Activation, BertConfig, EncoderPooling, ModelConfig, TextConfig, TextHead};
+use crate::config::{
+    Activation, BertConfig, EncoderPooling, InputConfig, ModelConfig, TextConfig, TextHead,
+    VitConfig, VitPooling,
+};
+use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextRules, TokenizerFiles};
 
@@ -24,6 +29,22 @@ const SETTINGS: &str = "tokenizer_config.json";
 const LAYER: &str = "vision_model.encoder.layer.";
 /// Where older files have the image tower of a dual encoder.
 const NESTED: &str = "vision_model.vision_model.";
+/// Names of CLIP's image tower, and what `ViTModel` calls the same.
+const NAMES_OF_VIT: [(&str, &str); 13] = [
+    (".class_embedding", ".cls_token"),
+    (".position_embedding.weight", ".position_embeddings"),
+    (".patch_embedding.", ".patch_embeddings.projection."),
+    (".encoder.layers.", ".encoder.layer."),
+    (".self_attn.q_proj.", ".attention.attention.query."),
+    (".self_attn.k_proj.", ".attention.attention.key."),
+    (".self_attn.v_proj.", ".attention.attention.value."),
+    (".self_attn.out_proj.", ".attention.output.dense."),
+    (".mlp.fc1.", ".intermediate.dense."),
+    (".mlp.fc2.", ".output.dense."),
+    (".layer_norm1.", ".layernorm_before."),
+    (".layer_norm2.", ".layernorm_after."),
+    (".post_layernorm.", ".layernorm."),
+];
 /// The padding token of every RoBERTa, behind whose id its positions begin.
 const ROBERTA_PADDING: usize = 1;
 
@@ -73,10 +94,6 @@ const ALT_ROBERTA: Defaults = Defaults {
 };
 
 impl Family for ChineseClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("chinese_clip")
     }
@@ -87,21 +104,9 @@ impl Family for ChineseClip {
             encoder(text, &BERT, EncoderPooling::First, TextHead::Linear)
         })
     }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for AltClip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("altclip")
     }
@@ -116,21 +121,9 @@ impl Family for AltClip {
         }
         Ok(opened)
     }
-
-    fn naming(&self) -> Naming {
-        below_roberta
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 impl Family for DualEncoder {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("vision-text-dual-encoder")
     }
@@ -156,14 +149,6 @@ impl Family for DualEncoder {
         }
         Ok(opened)
     }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 fn below_roberta(name: &str) -> (String, View) {
@@ -184,6 +169,58 @@ fn nested(name: &str) -> (String, View) {
     (name.replacen("vision_model.", NESTED, 1), View::Whole)
 }
 
+fn of_vit(name: &str) -> (String, View) {
+    let replaced = |name: String, (from, to): &(&str, &str)| name.replacen(from, to, 1);
+    (NAMES_OF_VIT.iter().fold(name.to_owned(), replaced), View::Whole)
+}
+
+/// An image tower that is known, what its tensors are called, and the kind of its image processor.
+struct Image {
+    config: InputConfig,
+    names: Naming,
+    processor: &'static str,
+}
+
+impl Image {
+    /// `None` of a kind that is not known.
+    fn read(kind: Option<&str>, vision: &mut Section) -> Result<Option<Self>> {
+        Ok(match kind {
+            Some("vit") => {
+                let config = InputConfig::Vit(plain_vit(vision)?);
+                Some(Self { config, names: of_vit, processor: "ViT" })
+            }
+            Some(other) if !other.contains("clip_vision_model") => None,
+            _ => Some(Self { config: vit(vision)?, names: as_described, processor: "CLIP" }),
+        })
+    }
+}
+
+/// The image tower of `ViTModel` with its pooler, which a dual encoder reads.
+fn plain_vit(vision: &mut Section) -> Result<VitConfig> {
+    let width = vision.count_or("hidden_size", 768)?;
+    if vision.optional_flag("qkv_bias")? == Some(false) {
+        return Err(vision.invalid("qkv_bias", &Value::from(false), "true"));
+    }
+    if let Some(other) = vision.optional_text("pooler_act")?.filter(|name| *name != "tanh") {
+        return Err(vision.invalid("pooler_act", &Value::from(other), "`tanh`"));
+    }
+    let pooled = vision.optional_count("pooler_output_size")?.unwrap_or(width);
+    if pooled != width {
+        let expected = format!("{width}, the width of the tower");
+        return Err(vision.invalid("pooler_output_size", &Value::from(pooled), &expected));
+    }
+    let transformer = transformer(vision, [width, 12, 3_072], Activation::Gelu, 1e-12)?;
+    let (image_size, patch_size) =
+        (vision.count_or("image_size", 224)?, vision.count_or("patch_size", 16)?);
+    Ok(VitConfig {
+        channels: vision.count_or("num_channels", 3)?,
+        patch_bias: true,
+        pre_norm: false,
+        pooling: VitPooling::Pooler,
+        ..VitConfig::clip(image_size, patch_size, transformer)
+    })
+}
+
 /// Reads everything but the tokenizer and the towers.
 fn open(
     found: &Found,
@@ -195,12 +232,8 @@ fn open(
     let path = found.path(CONFIG);
     let mut top = Section::read(&path)?;
     let (mut text, mut vision) = (top.section("text_config")?, top.section("vision_config")?);
-    if let Some(kind) = vision.optional_text("model_type")?
-        && !kind.contains("clip_vision_model")
-    {
-        let expected = "`clip_vision_model`";
-        return Err(vision.invalid("model_type", &Value::from(kind), expected));
-    }
+    let kind = vision.optional_text("model_type")?.map(str::to_owned);
+    let image = Image::read(kind.as_deref(), &mut vision)?;
     let mut tower = read_text(&mut text)?;
     // The reference cuts texts to what the tokenizer says, where that is shorter.
     let settings = Some(found.path(SETTINGS)).filter(|path| path.is_file());
@@ -212,24 +245,33 @@ fn open(
     let config = ModelConfig {
         embedding_dim: top.count_or("projection_dim", embedding_dim)?,
         text: TextConfig::Bert(tower),
-        input: Some(vit(&mut vision)?),
+        input: image.as_ref().map(|image| image.config.clone()),
     };
-    let mut defaulted = top.into_defaulted();
-    defaulted.extend(text.into_defaulted());
-    defaulted.extend(vision.into_defaulted());
-    check(&config, &path, &defaulted)?;
-    let (front_end, front_end_path) = image_processor::front_end(found, "CLIP")?;
+    let (config, defaulted) = checked(config, &path, [top, text, vision])?;
     let weights = found.weights(&crate::checkpoint::TRANSFORMERS)?;
     let mut checkpoint = found.open(&weights, defaulted)?;
     for name in POSITION_IDS {
         checkpoint.discard(name);
     }
-    let files_read = [path, front_end_path].into_iter().chain(settings).chain(weights.all());
+    let (front_end, front_end_path) = if let Some(image) = &image {
+        let (front_end, path) = image_processor::front_end(found, image.processor)?;
+        (front_end, Some(path))
+    } else {
+        checkpoint.leave("vision_model.");
+        checkpoint.leave("visual_projection.");
+        let kind = kind.unwrap_or_default();
+        let reason =
+            format!("its image tower is a `{kind}` of transformers, which is not known here");
+        (FrontEnd::Absent { modality: Modality::Image, reason }, None)
+    };
+    let files_read = std::iter::once(path).chain(front_end_path).chain(settings);
+    let files_read = files_read.chain(weights.all());
+    let input = image.map_or(as_described as Naming, |image| image.names);
     Ok(Opened {
         config,
         front_end,
         checkpoint,
-        names: Names { text: text_names, input: as_described },
+        names: Names { text: text_names, input },
         texts: TextRules::of(files),
         files: files_read.collect(),
         provenance: Provenance::default(),
@@ -255,13 +297,6 @@ fn encoder(
     } else {
         0
     };
-    let activation = match text.optional_text("hidden_act")? {
-        None => Activation::Gelu,
-        Some(name) => Activation::of_transformers(name).ok_or_else(|| {
-            let found = Value::from(name);
-            text.invalid("hidden_act", &found, Activation::NAMES_OF_TRANSFORMERS)
-        })?,
-    };
     Ok(BertConfig {
         vocabulary: text.count_or("vocab_size", defaults.vocabulary)?,
         context: positions.saturating_sub(first_position),
@@ -272,7 +307,7 @@ fn encoder(
         layers: text.count_or("num_hidden_layers", defaults.layers)?,
         heads: text.count_or("num_attention_heads", defaults.heads)?,
         mlp_width: text.count_or("intermediate_size", defaults.mlp_width)?,
-        activation,
+        activation: text.optional_activation("hidden_act")?.unwrap_or(Activation::Gelu),
         epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(defaults.epsilon),
         pooling,
         head,

@@ -2,16 +2,17 @@
 //!
 //! Reference: transformers, `models/clap/configuration_clap.py` and `feature_extraction_clap.py`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::clip::{CONFIG, LAYOUT, PREPROCESSOR, PROCESSOR};
-use super::{Family, Names, Opened, as_described, check};
-use crate::checkpoint::{Found, Naming, Section};
+use super::clip::{CONFIG, PREPROCESSOR};
+use super::image_processor::processor;
+use super::{Family, Names, Opened, as_described, checked};
+use crate::checkpoint::{Found, Section};
 use crate::config::{
-    Activation, FusionConfig, HtsatConfig, InputConfig, ModelConfig, ProjectionConfig,
-    RobertaConfig, TextConfig,
+    Activation, BertConfig, EncoderPooling, FusionConfig, HtsatConfig, InputConfig, ModelConfig,
+    ProjectionConfig, TextConfig, TextHead,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
@@ -30,17 +31,14 @@ pub(super) const LOGIT_SCALES: [&str; 2] = ["logit_scale_a", "logit_scale_t"];
 const BUFFERS: [&str; 1] = ["text_model.embeddings.position_ids"];
 
 impl Family for Clap {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("clap")
     }
 
     fn open(&self, found: &Found) -> Result<Opened> {
         let path = found.path(CONFIG);
-        let (front_end_path, section) = feature_extractor(found)?;
+        let (front_end_path, section) =
+            processor(found, "feature_extractor", "it says how sound becomes log-mels")?;
         let log_mel = LogMel::new(read_front_end(&section)?)?;
         let (config, defaulted) = read_config(&path, &log_mel)?;
         let weights = self.weights(found)?;
@@ -56,10 +54,6 @@ impl Family for Clap {
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
 
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
     fn logit_scales(&self) -> &'static [&'static str] {
         &LOGIT_SCALES
     }
@@ -67,13 +61,11 @@ impl Family for Clap {
     /// A model that fuses features, or cuts texts before its positions end, can be read and not
     /// written.
     fn writes(&self, config: &ModelConfig) -> bool {
-        matches!(
-            (&config.text, &config.input),
-            (
-                TextConfig::Roberta(RobertaConfig { longest: None, .. }),
-                Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. }))
-            )
-        )
+        let TextConfig::Bert(text) = &config.text else { return false };
+        text.pooling == EncoderPooling::Pooler
+            && text.first_position > 0
+            && text.context + text.first_position == text.positions
+            && matches!(&config.input, Some(InputConfig::Htsat(HtsatConfig { fusion: None, .. })))
     }
 
     fn files(
@@ -83,15 +75,15 @@ impl Family for Clap {
         precision: Precision,
     ) -> Option<Vec<(&'static str, Value)>> {
         let (
-            TextConfig::Roberta(text),
+            TextConfig::Bert(text),
             Some(InputConfig::Htsat(audio @ HtsatConfig { fusion: None, .. })),
             FrontEnd::Audio(log_mel),
         ) = (&config.text, &config.input, front_end)
         else {
             return None;
         };
-        let (ProjectionConfig::Perceptron(between), Reading::LIBROSA) =
-            (text.projection, log_mel.params().reading)
+        let (TextHead::Network(ProjectionConfig::Perceptron(between)), Reading::LIBROSA) =
+            (text.head, log_mel.params().reading)
         else {
             return None;
         };
@@ -105,31 +97,31 @@ fn read_config(path: &Path, log_mel: &LogMel) -> Result<(ModelConfig, Vec<String
     let mut top = Section::read(path)?;
     let (mut text, mut audio) = (top.section("text_config")?, top.section("audio_config")?);
     let embedding_dim = top.count_or("projection_dim", 512)?;
-    let projection =
-        ProjectionConfig::Perceptron(activation(&top, "projection_hidden_act", Activation::Relu)?);
+    let projection = ProjectionConfig::Perceptron(
+        top.optional_activation("projection_hidden_act")?.unwrap_or(Activation::Relu),
+    );
+    let positions = text.count_or("max_position_embeddings", 514)?;
+    let first_position = text.count_or("pad_token_id", 1)?.saturating_add(1);
     let config = ModelConfig {
         embedding_dim,
-        text: TextConfig::Roberta(RobertaConfig {
+        text: TextConfig::Bert(BertConfig {
             vocabulary: text.count_or("vocab_size", 50_265)?,
-            positions: text.count_or("max_position_embeddings", 514)?,
-            padding_id: text.count_or("pad_token_id", 1)?,
-            longest: None,
+            context: positions.saturating_sub(first_position),
+            positions,
+            first_position,
             token_types: text.count_or("type_vocab_size", 1)?,
             width: text.count_or("hidden_size", 768)?,
             layers: text.count_or("num_hidden_layers", 12)?,
             heads: text.count_or("num_attention_heads", 12)?,
             mlp_width: text.count_or("intermediate_size", 3_072)?,
-            activation: activation(&text, "hidden_act", Activation::Gelu)?,
+            activation: text.optional_activation("hidden_act")?.unwrap_or(Activation::Gelu),
             epsilon: text.optional_number("layer_norm_eps")?.unwrap_or(1e-12),
-            projection,
+            pooling: EncoderPooling::Pooler,
+            head: TextHead::Network(projection),
         }),
         input: Some(InputConfig::Htsat(htsat(&mut audio, log_mel, projection)?)),
     };
-    let mut defaulted = top.into_defaulted();
-    defaulted.extend(text.into_defaulted());
-    defaulted.extend(audio.into_defaulted());
-    check(&config, path, &defaulted)?;
-    Ok((config, defaulted))
+    checked(config, path, [top, text, audio])
 }
 
 fn htsat(
@@ -162,7 +154,7 @@ fn htsat(
         window: audio.count_or("window_size", 8)?,
         mlp_ratio: audio.optional_number("mlp_ratio")?.unwrap_or(4.0),
         qkv_bias: audio.optional_flag("qkv_bias")?.unwrap_or(true),
-        activation: activation(audio, "hidden_act", Activation::Gelu)?,
+        activation: audio.optional_activation("hidden_act")?.unwrap_or(Activation::Gelu),
         epsilon: audio.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
         fusion: if fusion {
             Some(FusionConfig { reduction: audio.count_or("aff_block_r", 4)?, short_clips: true })
@@ -183,37 +175,6 @@ fn pair(section: &mut Section, key: &str, default: usize) -> Result<[usize; 2]> 
     }
     let both = section.count_or(key, default)?;
     Ok([both, both])
-}
-
-fn activation(section: &Section, key: &str, default: Activation) -> Result<Activation> {
-    Ok(match section.optional_text(key)? {
-        None => default,
-        Some("gelu") => Activation::Gelu,
-        Some("quick_gelu") => Activation::QuickGelu,
-        Some("relu") => Activation::Relu,
-        Some(other) => {
-            return Err(section.invalid(
-                key,
-                &Value::from(other),
-                "`gelu`, `quick_gelu` or `relu`",
-            ));
-        }
-    })
-}
-
-/// The feature extractor's file, and the part of it that counts.
-fn feature_extractor(found: &Found) -> Result<(PathBuf, Section)> {
-    let path = found.path(PREPROCESSOR);
-    if path.is_file() {
-        let section = Section::read(&path)?;
-        return Ok((path, section));
-    }
-    let processor = found.path(PROCESSOR);
-    if processor.is_file() {
-        let section = Section::read(&processor)?.section("feature_extractor")?;
-        return Ok((processor, section));
-    }
-    Err(ModelError::MissingFile { path, purpose: "it says how sound becomes log-mels" })
 }
 
 fn read_front_end(section: &Section) -> Result<LogMelParams> {
@@ -262,7 +223,7 @@ fn read_front_end(section: &Section) -> Result<LogMelParams> {
 /// The contents of `config.json`.
 fn config_json(
     dim: usize,
-    text: &RobertaConfig,
+    text: &BertConfig,
     audio: &HtsatConfig,
     between: Activation,
     precision: Precision,
@@ -278,7 +239,7 @@ fn config_json(
             "model_type": "clap_text_model",
             "vocab_size": text.vocabulary,
             "max_position_embeddings": text.positions,
-            "pad_token_id": text.padding_id,
+            "pad_token_id": text.first_position - 1,
             "bos_token_id": 0,
             "eos_token_id": 2,
             "type_vocab_size": text.token_types,

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Family, Names, Opened, as_described, check, image_processor};
-use crate::checkpoint::{Found, Naming, Section};
+use super::{Family, Names, Opened, as_described, checked, image_processor};
+use crate::checkpoint::{Found, Section};
 use crate::config::{
     Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextConfig, TransformerConfig,
     VitConfig,
@@ -42,10 +42,6 @@ pub(super) const POSITION_IDS: [&str; 2] =
 pub(super) struct Clip;
 
 impl Family for Clip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         matches!(found.model_type().as_deref(), Some("clip" | META_CLIP_2))
     }
@@ -64,14 +60,6 @@ impl Family for Clip {
         let (names, provenance) = (Names::of_both(as_described), Provenance::default());
         let texts = TextRules::of(TokenizerFiles::WholeOrBpe);
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
-    }
-
-    fn naming(&self) -> Naming {
-        as_described
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 
     fn writes(&self, config: &ModelConfig) -> bool {
@@ -128,11 +116,7 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Vec<String>)> {
         text: TextConfig::Clip(self::text(&mut text, legacy)?),
         input: Some(vit(&mut vision)?),
     };
-    let mut defaulted = top.into_defaulted();
-    defaulted.extend(text.into_defaulted());
-    defaulted.extend(vision.into_defaulted());
-    check(&config, path, &defaulted)?;
-    Ok((config, defaulted))
+    checked(config, path, [top, text, vision])
 }
 
 /// CLIP's text tower. `legacy` is whether an end token of [`LEGACY_EOS`] means the largest id.
@@ -141,7 +125,7 @@ pub(super) fn text(text: &mut Section, legacy: bool) -> Result<ClipTextConfig> {
         text.count_or("vocab_size", 49_408)?,
         text.count_or("max_position_embeddings", 77)?,
         pooling(text, legacy)?,
-        transformer(text, 512, 8, 2_048)?,
+        transformer(text, [512, 8, 2_048], Activation::QuickGelu, 1e-5)?,
     ))
 }
 
@@ -152,7 +136,7 @@ pub(super) fn vit(vision: &mut Section) -> Result<InputConfig> {
         ..VitConfig::clip(
             vision.count_or("image_size", 224)?,
             vision.count_or("patch_size", 32)?,
-            transformer(vision, 768, 12, 3_072)?,
+            transformer(vision, [768, 12, 3_072], Activation::QuickGelu, 1e-5)?,
         )
     }))
 }
@@ -174,26 +158,20 @@ fn pooling(text: &mut Section, legacy: bool) -> Result<Pooling> {
     id.map(Pooling::FirstOf).map_err(|_| text.invalid(KEY, &Value::from(eos), "a token id"))
 }
 
-fn transformer(
+/// The blocks of either tower, with the format's defaults.
+pub(super) fn transformer(
     section: &mut Section,
-    width: usize,
-    heads: usize,
-    mlp_width: usize,
+    [width, heads, mlp_width]: [usize; 3],
+    activation: Activation,
+    epsilon: f64,
 ) -> Result<TransformerConfig> {
     Ok(TransformerConfig {
         width: section.count_or("hidden_size", width)?,
         layers: section.count_or("num_hidden_layers", 12)?,
         heads: section.count_or("num_attention_heads", heads)?,
         mlp_width: section.count_or("intermediate_size", mlp_width)?,
-        activation: match section.optional_text("hidden_act")? {
-            None | Some("quick_gelu") => Activation::QuickGelu,
-            Some("gelu") => Activation::Gelu,
-            Some(other) => {
-                let found = Value::from(other);
-                return Err(section.invalid("hidden_act", &found, "`quick_gelu` or `gelu`"));
-            }
-        },
-        layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-5),
+        activation: section.optional_activation("hidden_act")?.unwrap_or(activation),
+        layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(epsilon),
         layer_scale: false,
     })
 }

@@ -6,11 +6,11 @@
 //! Without a projection the embedding is the pooled state, after the last norm. There is no scale
 //! of cosines, as there is nothing to compare a text with.
 
-use super::clip::{CONFIG, LAYOUT, POSITION_IDS, text};
+use super::clip::{CONFIG, POSITION_IDS, text};
 use super::{Family, Names, Opened, as_described, check};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section};
-use crate::config::{Head, ModelConfig, TextConfig};
+use crate::config::{ModelConfig, TextConfig, TextHead};
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextRules, TokenizerFiles};
@@ -24,10 +24,6 @@ const TOWER: &str = "text_model.";
 pub(super) struct ClipText;
 
 impl Family for ClipText {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         found.model_type().as_deref() == Some("clip_text_model")
     }
@@ -42,7 +38,7 @@ impl Family for ClipText {
         let embedding_dim = if names.iter().any(|name| name == PROJECTION) {
             section.count_or("projection_dim", 512)?
         } else {
-            tower.head = Head::None;
+            tower.head = TextHead::None;
             tower.transformer.width
         };
         let config = ModelConfig { embedding_dim, text: TextConfig::Clip(tower), input: None };
@@ -64,10 +60,6 @@ impl Family for ClipText {
             files: std::iter::once(path).chain(weights.all()).collect(),
             provenance: Provenance::default(),
         })
-    }
-
-    fn naming(&self) -> Naming {
-        as_described
     }
 
     fn logit_scales(&self) -> &'static [&'static str] {

@@ -66,12 +66,18 @@ const ENDINGS: [&str; 4] =
 /// How images are prepared, and the file that says it. A processor that is not named is of the
 /// model's own kind, such as `CLIP` or `Siglip`.
 pub(super) fn front_end(found: &Found, model: &str) -> Result<(FrontEnd, PathBuf)> {
-    let (path, section) = find(found)?;
+    let purpose = "it says how images are resized, cropped and normalised";
+    let (path, section) = processor(found, "image_processor", purpose)?;
     Ok((FrontEnd::Image(read(&section, model)?), path))
 }
 
-/// The image processor's file, and the part of it that counts.
-fn find(found: &Found) -> Result<(PathBuf, Section)> {
+/// The processor's file, and the part of it that counts: all of a file of its own, or its part of
+/// one for all processors.
+pub(super) fn processor(
+    found: &Found,
+    part: &str,
+    purpose: &'static str,
+) -> Result<(PathBuf, Section)> {
     let path = found.path(PREPROCESSOR);
     if path.is_file() {
         let section = Section::read(&path)?;
@@ -79,13 +85,10 @@ fn find(found: &Found) -> Result<(PathBuf, Section)> {
     }
     let processor = found.path(PROCESSOR);
     if processor.is_file() {
-        let section = Section::read(&processor)?.section("image_processor")?;
+        let section = Section::read(&processor)?.section(part)?;
         return Ok((processor, section));
     }
-    Err(ModelError::MissingFile {
-        path,
-        purpose: "it says how images are resized, cropped and normalised",
-    })
+    Err(ModelError::MissingFile { path, purpose })
 }
 
 fn read(section: &Section, model: &str) -> Result<Preprocess> {

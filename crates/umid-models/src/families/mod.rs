@@ -33,7 +33,7 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 11] = [
+pub(crate) const FAMILIES: [&dyn Family; 12] = [
     &clip::Clip,
     &clip_text::ClipText,
     &bert_clip::ChineseClip,
@@ -42,6 +42,7 @@ pub(crate) const FAMILIES: [&dyn Family; 11] = [
     &siglip::Siglip,
     &clap::Clap,
     &open_clip::OpenClip,
+    &open_clip::OpenClipClap,
     &laion_clap::LaionClap,
     &msclap::Msclap,
     &open_clip::Bare,
@@ -78,7 +79,9 @@ impl Names {
 /// A kind of checkpoint.
 pub(crate) trait Family: Sync {
     /// Name of the layout.
-    fn layout(&self) -> &'static str;
+    fn layout(&self) -> &'static str {
+        clip::LAYOUT
+    }
 
     /// Whether a path holds a checkpoint of this family, by its configuration or, if it has none,
     /// by the names of its tensors ([`Found::bare`]).
@@ -98,10 +101,14 @@ pub(crate) trait Family: Sync {
     fn open(&self, found: &Found) -> Result<Opened>;
 
     /// What a tensor is called in the files that the family writes.
-    fn naming(&self) -> Naming;
+    fn naming(&self) -> Naming {
+        as_described
+    }
 
     /// Names of the logarithms of the factors on cosines. The first is the model's.
-    fn logit_scales(&self) -> &'static [&'static str];
+    fn logit_scales(&self) -> &'static [&'static str] {
+        &["logit_scale"]
+    }
 
     /// Name of the file that a written model's weights are in.
     fn weights_file(&self) -> &'static str {
@@ -161,6 +168,18 @@ fn unknown_weights(path: &Path, table: &Table) -> ModelError {
 /// A tensor is called what the tower calls it.
 fn as_described(name: &str) -> (String, View) {
     (name.to_owned(), View::Whole)
+}
+
+/// A configuration that was read from these sections of a file, checked, and the keys that took
+/// the format's default.
+fn checked<const N: usize>(
+    config: ModelConfig,
+    path: &Path,
+    sections: [Section; N],
+) -> Result<(ModelConfig, Vec<String>)> {
+    let defaulted: Vec<_> = sections.into_iter().flat_map(Section::into_defaulted).collect();
+    check(&config, path, &defaulted)?;
+    Ok((config, defaulted))
 }
 
 /// Checks what no shape of a tensor would show. `defaulted` are the keys that took the format's

@@ -30,11 +30,10 @@
 use super::audio::{Shapes, encoder_name};
 use super::{Family, Names, Opened, check};
 use crate::Result;
-use crate::checkpoint::{Found, Naming, Section, View, WeightFiles};
+use crate::checkpoint::{Found, Section, View, WeightFiles};
 use crate::config::{
-    Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
-    Pooling, ProjectionConfig, RobertaConfig, TextAttention, TextConfig, TextHead,
-    TransformerConfig,
+    Activation, BertConfig, ClipTextConfig, EncoderPooling, InputConfig, ModelConfig, Pooling,
+    ProjectionConfig, TextAttention, TextConfig, TextHead, TransformerConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{
@@ -90,6 +89,9 @@ impl Family for Msclap {
         let shapes = Shapes { section: &given, checkpoint: &checkpoint, encoder };
         let log_mel = LogMel::new(front_end(shapes.mel_bins()?, shapes.is_cnn14()))?;
         let (frames, projection) = (log_mel.frames(), ProjectionConfig::Residual);
+        if let Some(reason) = shapes.unknown() {
+            return Err(given.unsupported(format!("a model of msclap: {reason}")));
+        }
         let input = if shapes.is_cnn14() {
             InputConfig::Cnn14(shapes.cnn14(frames, projection)?)
         } else {
@@ -114,14 +116,6 @@ impl Family for Msclap {
             files: weights.all().collect(),
             provenance,
         })
-    }
-
-    fn naming(&self) -> Naming {
-        audio_name
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 }
 
@@ -154,24 +148,8 @@ fn front_end(mel_bins: usize, cnn14: bool) -> LogMelParams {
 }
 
 fn bert(shapes: &Shapes) -> Result<BertConfig> {
-    let RobertaConfig {
-        vocabulary, positions, token_types, width, layers, heads, mlp_width, ..
-    } = shapes.roberta(TEXT, ProjectionConfig::Residual)?;
-    Ok(BertConfig {
-        vocabulary,
-        context: positions,
-        positions,
-        first_position: 0,
-        token_types,
-        width,
-        layers,
-        heads,
-        mlp_width,
-        activation: Activation::Gelu,
-        epsilon: BERT_EPSILON,
-        pooling: EncoderPooling::First,
-        head: TextHead::Network(ProjectionConfig::Residual),
-    })
+    let bert = shapes.bert(TEXT, 0, EncoderPooling::First, ProjectionConfig::Residual)?;
+    Ok(BertConfig { epsilon: BERT_EPSILON, ..bert })
 }
 
 fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
@@ -183,7 +161,7 @@ fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
         context: shapes.axis(&table("wpe"), 0)?,
         attention: TextAttention::Causal,
         pooling: Pooling::LastByCountWithout(PADDING_ID),
-        head: Head::Projection(ProjectionConfig::Residual),
+        head: TextHead::Network(ProjectionConfig::Residual),
         transformer: TransformerConfig {
             width,
             layers: shapes.count(block),

@@ -11,13 +11,13 @@
 
 use serde_json::Value;
 
-use super::clip::{CONFIG, LAYOUT};
-use super::{Family, Names, Opened, as_described, check, image_processor};
+use super::clip::{CONFIG, transformer};
+use super::{Family, Names, Opened, as_described, checked, image_processor};
 use crate::Result;
-use crate::checkpoint::{Found, Naming, Section, View};
+use crate::checkpoint::{Found, Section, View};
 use crate::config::{
-    Activation, ClipTextConfig, Head, InputConfig, ModelConfig, Pooling, TextAttention, TextConfig,
-    TransformerConfig, VitConfig, VitPooling,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextAttention, TextConfig,
+    TextHead, VitConfig, VitHead, VitPooling,
 };
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
@@ -27,15 +27,14 @@ const FIXED: &str = "siglip";
 const FLEXIBLE: &str = "siglip2";
 /// Added to every logit: it changes no order and no cosine.
 const LOGIT_BIAS: &str = "logit_bias";
+/// Width, attention heads and width of the MLP, and epsilon of either tower.
+const DEFAULTS: [usize; 3] = [768, 12, 3_072];
+const EPSILON: f64 = 1e-6;
 
 /// `SiglipModel` of transformers, and the text tower of `Siglip2Model`.
 pub(super) struct Siglip;
 
 impl Family for Siglip {
-    fn layout(&self) -> &'static str {
-        LAYOUT
-    }
-
     fn recognises(&self, found: &Found) -> bool {
         matches!(found.model_type().as_deref(), Some(FIXED | FLEXIBLE))
     }
@@ -68,14 +67,6 @@ impl Family for Siglip {
         let texts = TextRules { least_added: 1, ..TextRules::of(TokenizerFiles::Whole) };
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
-
-    fn naming(&self) -> Naming {
-        stored_name
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
-    }
 }
 
 /// The text tower's projection is its head; the image tower has none.
@@ -92,7 +83,7 @@ fn read_config(path: &std::path::Path, flexible: bool) -> Result<(ModelConfig, V
     let mut text = section("text_config")?;
     let mut vision = section("vision_config")?;
     let width = vision.count_or("hidden_size", 768)?;
-    let transformer = transformer(&mut text)?;
+    let transformer = transformer(&mut text, DEFAULTS, Activation::GeluTanh, EPSILON)?;
     let projected = text.optional_count("projection_size")?.unwrap_or(transformer.width);
     if projected != width {
         let expected = format!("{width}, the width of the image tower");
@@ -103,15 +94,12 @@ fn read_config(path: &std::path::Path, flexible: bool) -> Result<(ModelConfig, V
         context: text.count_or("max_position_embeddings", 64)?,
         attention: TextAttention::Bidirectional,
         pooling: Pooling::Last,
-        head: Head::LinearWithBias,
+        head: TextHead::LinearWithBias,
         transformer,
     };
     let input = if flexible { None } else { Some(InputConfig::Vit(vit(&mut vision)?)) };
     let config = ModelConfig { embedding_dim: width, text: TextConfig::Clip(text_config), input };
-    let mut defaulted = text.into_defaulted();
-    defaulted.extend(vision.into_defaulted());
-    check(&config, path, &defaulted)?;
-    Ok((config, defaulted))
+    checked(config, path, [text, vision])
 }
 
 fn vit(vision: &mut Section) -> Result<VitConfig> {
@@ -126,29 +114,8 @@ fn vit(vision: &mut Section) -> Result<VitConfig> {
         patch_bias: true,
         class_token: false,
         pre_norm: false,
-        transformer: transformer(vision)?,
+        transformer: transformer(vision, DEFAULTS, Activation::GeluTanh, EPSILON)?,
         pooling: VitPooling::Probe,
-        head: Head::None,
-    })
-}
-
-fn transformer(section: &mut Section) -> Result<TransformerConfig> {
-    const ACTIVATION: &str = "hidden_act";
-    Ok(TransformerConfig {
-        width: section.count_or("hidden_size", 768)?,
-        layers: section.count_or("num_hidden_layers", 12)?,
-        heads: section.count_or("num_attention_heads", 12)?,
-        mlp_width: section.count_or("intermediate_size", 3_072)?,
-        activation: match section.optional_text(ACTIVATION)? {
-            None | Some("gelu_pytorch_tanh" | "gelu_new") => Activation::GeluTanh,
-            Some("gelu") => Activation::Gelu,
-            Some("quick_gelu") => Activation::QuickGelu,
-            Some(other) => {
-                let expected = "`gelu_pytorch_tanh`, `gelu` or `quick_gelu`";
-                return Err(section.invalid(ACTIVATION, &Value::from(other), expected));
-            }
-        },
-        layer_norm_epsilon: section.optional_number("layer_norm_eps")?.unwrap_or(1e-6),
-        layer_scale: false,
+        head: VitHead::None,
     })
 }

@@ -9,7 +9,6 @@ pub(crate) mod convolution;
 pub(crate) mod export;
 pub(crate) mod frozen;
 pub(crate) mod head;
-pub(crate) mod latent_pool;
 pub(crate) mod load;
 pub(crate) mod mobile_stem;
 pub(crate) mod patches;

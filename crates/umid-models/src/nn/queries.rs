@@ -1,19 +1,25 @@
 //! Attention that a few learnt queries ask: it reads a sequence as one vector per query.
 //!
 //! References: open_clip, `AttentionalPooler` (`transformer.py`), as CoCa has it; transformers,
-//! `SiglipMultiheadAttentionPoolingHead`. Both are PyTorch's `MultiheadAttention`, with its names;
-//! CoCa norms what enters it, SigLIP has a perceptron behind it.
+//! `SiglipMultiheadAttentionPoolingHead`; timm, `AttentionPoolLatent` (`layers/attention_pool.py`).
+//! The first two are PyTorch's `MultiheadAttention`, with its names; CoCa norms what enters it,
+//! SigLIP has a perceptron behind it, and so has timm, with names of its own.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::visit::{self, Form, Visitor};
 use crate::Result;
 use crate::nn::Activation;
 use crate::precision::normed;
+
+/// Names of query, key and value that PyTorch stores one by one.
+const SEPARATE: [&str; 3] =
+    ["attention.q_proj_weight", "attention.k_proj_weight", "attention.v_proj_weight"];
 
 /// Everything about learnt queries that their weights do not say.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +33,35 @@ pub(crate) struct QueriesConfig {
     pub(crate) heads: usize,
     /// What is around the attention.
     pub(crate) around: Around,
+    pub(crate) layout: Layout,
+}
+
+/// How the attention is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As PyTorch's `MultiheadAttention`.
+    PyTorch,
+    /// As timm's `AttentionPoolLatent`; the sequence is as wide as the queries.
+    Timm,
+}
+
+/// Shape of a pool of timm's: one query, as wide as the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatentPoolConfig {
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the perceptron's hidden layer.
+    pub mlp_width: usize,
+    /// Between the perceptron's layers.
+    pub activation: Activation,
+}
+
+impl LatentPoolConfig {
+    pub(crate) fn queries(self, width: usize, epsilon: f64) -> QueriesConfig {
+        let Self { heads, mlp_width: inner, activation } = self;
+        let around = Around::Perceptron { inner, activation, epsilon };
+        QueriesConfig { count: 1, input: width, width, heads, around, layout: Layout::Timm }
+    }
 }
 
 /// What is around the attention.
@@ -68,14 +103,16 @@ pub(crate) struct Queries {
     probe: Param<Tensor<2>>,
     /// Of the queries and of the sequence.
     norms: Option<[LayerNorm; 2]>,
-    /// Query, key and value side by side, `[width, 3 width]`, where the sequence is as wide as the
-    /// queries, else one by one.
+    /// Query, key and value: side by side, `[width, 3 width]`, where PyTorch has a sequence as wide
+    /// as the queries, else one by one; of timm, the query, then key and value side by side.
     weights: Vec<Param<Tensor<2>>>,
-    /// Of query, key and value: `[3 width]`.
-    bias: Param<Tensor<1>>,
+    /// Of query, key and value, `3 width` in all.
+    biases: Vec<Param<Tensor<1>>>,
     output: Linear,
     perceptron: Option<Perceptron>,
     heads: usize,
+    #[module(skip)]
+    layout: Layout,
 }
 
 /// The perceptron behind the attention.
@@ -90,7 +127,7 @@ struct Perceptron {
 
 impl Queries {
     pub(crate) fn new(config: QueriesConfig, device: &Device) -> Self {
-        let QueriesConfig { count, input, width, heads, around } = config;
+        let QueriesConfig { count, input, width, heads, around, layout } = config;
         let norm = |width, epsilon| visit::layer_norm(width, epsilon, device);
         let linear = |input, output| visit::linear(input, output, true, device);
         let (norms, perceptron) = match around {
@@ -101,19 +138,20 @@ impl Queries {
                 (None, Some(Perceptron { norm, fc1, fc2, activation }))
             }
         };
-        let shapes: &[[usize; 2]] = if input == width {
-            &[[width, 3 * width]]
-        } else {
-            &[[width, width], [input, width], [input, width]]
+        let (weights, biases): (&[[usize; 2]], &[usize]) = match layout {
+            Layout::Timm => (&[[width, width], [width, 2 * width]], &[width, 2 * width]),
+            Layout::PyTorch if input == width => (&[[width, 3 * width]], &[3 * width]),
+            Layout::PyTorch => (&[[width, width], [input, width], [input, width]], &[3 * width]),
         };
         Self {
             probe: visit::empty([count, width], device),
             norms,
-            weights: shapes.iter().map(|shape| visit::empty(*shape, device)).collect(),
-            bias: visit::empty([3 * width], device),
+            weights: weights.iter().map(|shape| visit::empty(*shape, device)).collect(),
+            biases: biases.iter().map(|width| visit::empty([*width], device)).collect(),
             output: linear(width, width),
             perceptron,
             heads,
+            layout,
         }
     }
 
@@ -122,24 +160,32 @@ impl Queries {
         let [count, width] = self.probe.lazy_shape().dims();
         // CoCa's are a matrix.
         let stored = if self.norms.is_some() { vec![count, width] } else { vec![1, count, width] };
-        visitor.tensor(&format!("{name}.probe"), &stored, Form::Plain, &mut self.probe)?;
-        let names: &[&str] = match self.weights.len() {
-            1 => &["in_proj_weight"],
-            _ => &["q_proj_weight", "k_proj_weight", "v_proj_weight"],
+        let at = |part: &str| format!("{name}.{part}");
+        let [probe, output, norm_of_perceptron] = match self.layout {
+            Layout::PyTorch => ["probe", "attention.out_proj", "layernorm"],
+            Layout::Timm => ["latent", "proj", "norm"],
         };
-        for (part, weight) in names.iter().zip(&mut self.weights) {
-            visitor.transposed(&format!("{name}.attention.{part}"), weight)?;
+        let (weights, biases): (&[&str], &[&str]) = match (self.layout, self.weights.len()) {
+            (Layout::Timm, _) => (&["q.weight", "kv.weight"], &["q.bias", "kv.bias"]),
+            (Layout::PyTorch, 1) => (&["attention.in_proj_weight"], &["attention.in_proj_bias"]),
+            (Layout::PyTorch, _) => (&SEPARATE, &["attention.in_proj_bias"]),
+        };
+        visitor.tensor(&at(probe), &stored, Form::Plain, &mut self.probe)?;
+        for (part, weight) in weights.iter().zip(&mut self.weights) {
+            visitor.transposed(&at(part), weight)?;
         }
-        visitor.plain(&format!("{name}.attention.in_proj_bias"), &mut self.bias)?;
-        visitor.linear(&format!("{name}.attention.out_proj"), &mut self.output)?;
+        for (part, bias) in biases.iter().zip(&mut self.biases) {
+            visitor.plain(&at(part), bias)?;
+        }
+        visitor.linear(&at(output), &mut self.output)?;
         if let Some([of_queries, of_keys]) = &mut self.norms {
-            visitor.norm(&format!("{name}.query_norm"), of_queries)?;
-            visitor.norm(&format!("{name}.key_norm"), of_keys)?;
+            visitor.norm(&at("query_norm"), of_queries)?;
+            visitor.norm(&at("key_norm"), of_keys)?;
         }
         if let Some(Perceptron { norm, fc1, fc2, .. }) = &mut self.perceptron {
-            visitor.norm(&format!("{name}.layernorm"), norm)?;
-            visitor.linear(&format!("{name}.mlp.fc1"), fc1)?;
-            visitor.linear(&format!("{name}.mlp.fc2"), fc2)?;
+            visitor.norm(&at(norm_of_perceptron), norm)?;
+            visitor.linear(&at("mlp.fc1"), fc1)?;
+            visitor.linear(&at("mlp.fc2"), fc2)?;
         }
         Ok(())
     }
@@ -185,10 +231,19 @@ impl Queries {
     /// Rows as queries (0), keys (1) or values (2): `[rows, width]`.
     fn project(&self, part: usize, rows: Tensor<2>) -> Tensor<2> {
         let width = self.output.weight.dims()[0];
-        let weight = match self.weights.as_slice() {
-            [fused] => fused.val().narrow(1, part * width, width),
-            weights => weights[part].val(),
-        };
-        linear(rows, weight, Some(self.bias.val().narrow(0, part * width, width)))
+        let bias = columns(&self.biases, part * width, width);
+        linear(rows, columns(&self.weights, part * width, width), Some(bias))
     }
+}
+
+/// Columns of parameters that stand side by side.
+fn columns<const D: usize>(params: &[Param<Tensor<D>>], first: usize, count: usize) -> Tensor<D> {
+    let mut before = 0;
+    let mut spans = params.iter().map(|param| {
+        let start = before;
+        before += param.dims()[D - 1];
+        (param, start..before)
+    });
+    let (param, span) = spans.find(|(_, span)| span.contains(&first)).expect("one of them");
+    param.val().narrow(D - 1, first - span.start, count)
 }

@@ -91,4 +91,19 @@ mod tests {
         assert_eq!(Clean::Canonicalize.apply("A_photo: (of) O\u{2019}Brien!"), "a photo of obrien");
         assert_eq!(Clean::AsIs.apply("&amp;"), "&amp;");
     }
+
+    #[test]
+    fn every_way_of_cleaning_is_as_open_clips() {
+        let content = include_str!("../../tests/fixtures/texts/repaired.json");
+        let fixtures: serde_json::Value = serde_json::from_str(content).expect("JSON");
+        let texts = fixtures["cleaned"].as_array().expect("texts");
+        assert!(texts.len() >= 70, "only {} texts", texts.len());
+        for row in texts {
+            let text = row["text"].as_str().expect("text");
+            for name in ["whitespace", "lower", "canonicalize"] {
+                let cleaned = Clean::of_open_clip(name).expect(name).apply(text);
+                assert_eq!(Some(cleaned.as_ref()), row[name].as_str(), "{name} of {text:?}");
+            }
+        }
+    }
 }

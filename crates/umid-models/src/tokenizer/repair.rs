@@ -4,12 +4,12 @@
 //! character references, wrong decodings, C1 controls, ligatures, character width, curly quotes,
 //! line breaks, terminal escapes, control characters, composed accents.
 //!
-//! ftfy undoes wrong decodings by many code pages and judges by a large table of sequences that
-//! are unlikely in any language. Here UTF-8 that was decoded as Latin-1 or Windows-1252 is undone,
-//! by far the most common mistake, where it shows in one of the sequences of [`is_telling`]. Other
-//! wrong decodings are left as they are, so that such a text's ids differ from the reference's.
+//! Wrong decodings are in `mojibake.rs`. Left out, since no text of a tower's context comes near it:
+//! ftfy repairs texts of more than a million characters in pieces.
 
 use tokenizers::NormalizedString;
+
+use super::mojibake;
 
 /// Longest text between `&` and `;` of a character reference.
 const LONGEST_REFERENCE: usize = 24;
@@ -40,30 +40,26 @@ const LIGATURES: [(char, &str); 22] = [
     ('ﬆ', "st"),
 ];
 
-/// Windows-1252 from 0x80 on, where it is not Latin-1. Unassigned bytes stand for themselves, as
-/// browsers decode them.
-const WINDOWS_1252: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
-    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-];
-
 /// The text, repaired line by line.
 pub(super) fn repair(text: &str) -> String {
-    text.split_inclusive('\n').map(repair_line).collect()
+    let mut references: fn(&str) -> String = resolve_references;
+    let mut repaired = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        // What may be a document, which has tags, keeps its character references for now.
+        if line.contains('<') {
+            references = str::to_owned;
+        }
+        repaired.push_str(&repair_line(line, references));
+    }
+    repaired
 }
 
-fn repair_line(line: &str) -> String {
-    // What may be a document, which has tags, keeps its character references for now.
-    let is_document = line.contains('<');
+fn repair_line(line: &str, references: fn(&str) -> String) -> String {
     let mut text = line.to_owned();
     loop {
         let before = text.clone();
-        if !is_document {
-            text = resolve_references(&text);
-        }
-        while let Some(decoded) = decoded_rightly(&text) {
-            text = decoded;
-        }
+        text = references(&text);
+        text = mojibake::undo(&text).replace("\r\n", "\n");
         text = without_escapes(&text.chars().map(replaced).collect::<String>());
         text.retain(|c| !is_removed(c));
         text = composed(&text);
@@ -108,89 +104,10 @@ fn of_reference(reference: &str) -> String {
     if found == capital { reference.to_owned() } else { found.to_uppercase() }
 }
 
-/// The text that was decoded wrongly, if it was: all of it, or the telling sequences in it.
-fn decoded_rightly(text: &str) -> Option<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let bytes: Vec<Option<u8>> = characters.iter().map(|c| byte_of(*c)).collect();
-    let sequences: Vec<(usize, usize)> = (0..bytes.len())
-        .filter_map(|at| Some((at, at + length_of_sequence(&bytes[at..])?)))
-        .collect();
-    let telling = |(start, end): &&(usize, usize)| is_telling(&characters[*start..*end]);
-    let several_alike = |(start, _): &(usize, usize)| {
-        let alike =
-            |(other, _): &&(usize, usize)| same_script(characters[*start], characters[*other]);
-        sequences.iter().filter(alike).count() > 1
-    };
-    let is_bad = sequences.iter().any(|s| telling(&s) || several_alike(s));
-    if !is_bad {
-        return None;
-    }
-    let whole: Option<Vec<u8>> = bytes.iter().copied().collect();
-    if let Some(decoded) = whole.and_then(|whole| String::from_utf8(whole).ok()) {
-        return Some(decoded);
-    }
-    let mut decoded = String::with_capacity(text.len());
-    let mut at = 0;
-    let mut changed = false;
-    while at < characters.len() {
-        let sequence = sequences.iter().find(|(start, _)| *start == at).filter(telling);
-        if let Some((start, end)) = sequence {
-            let values: Vec<u8> = bytes[*start..*end].iter().copied().flatten().collect();
-            decoded.push_str(&String::from_utf8_lossy(&values));
-            (at, changed) = (*end, true);
-        } else {
-            decoded.push(characters[at]);
-            at += 1;
-        }
-    }
-    changed.then_some(decoded)
-}
-
-/// Characters that, as bytes of Windows-1252, are one character of UTF-8 beyond ASCII.
-fn length_of_sequence(bytes: &[Option<u8>]) -> Option<usize> {
-    let length = match (*bytes.first()?)? {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
-        _ => return None,
-    };
-    let sequence: Vec<u8> = bytes.get(..length)?.iter().copied().collect::<Option<_>>()?;
-    std::str::from_utf8(&sequence).is_ok().then_some(length)
-}
-
-/// Whether a sequence is unlikely to have been meant: a capital A with circumflex or tilde before
-/// what no word has behind it, punctuation and symbols, or a sequence of three or four.
-fn is_telling(sequence: &[char]) -> bool {
-    match sequence {
-        ['Â' | 'Ã', second] => !matches!(second, '’' | '”' | '™'),
-        ['Ä' | 'Å', second] => !is_common(*second) && !second.is_alphabetic(),
-        ['â' | 'ï' | 'ð', _, ..] => sequence.len() > 2,
-        [_, _, ..] => sequence.len() > 2 && !sequence.iter().any(|c| is_common(*c)),
-        _ => false,
-    }
-}
-
-/// Whether a character is common behind any letter.
-fn is_common(c: char) -> bool {
-    matches!(c, '\u{a0}' | '\u{2018}'..='\u{201d}' | '–' | '—' | '™' | '»' | '…')
-}
-
-/// Whether two characters are lead bytes of one script, Cyrillic or Greek.
-fn same_script(one: char, other: char) -> bool {
-    [['Ð', 'Ñ'], ['Î', 'Ï']].iter().any(|leads| leads.contains(&one) && leads.contains(&other))
-}
-
-fn byte_of(c: char) -> Option<u8> {
-    match c {
-        '\0'..='\u{ff}' => Some(c as u8),
-        _ => WINDOWS_1252.iter().position(|w| *w == c).map(|at| 0x80 + at as u8),
-    }
-}
-
 /// What a character becomes.
 fn replaced(c: char) -> Replaced {
     match c {
-        '\u{80}'..='\u{9f}' => one(WINDOWS_1252[c as usize - 0x80]),
+        '\u{80}'..='\u{9f}' => one(mojibake::without_c1_control(c)),
         '\u{2bc}' | '\u{2018}'..='\u{201b}' => one('\''),
         '\u{201c}'..='\u{201f}' => one('"'),
         '\u{2028}' | '\u{2029}' | '\r' => one('\n'),
@@ -266,4 +183,39 @@ fn is_removed(c: char) -> bool {
 
 fn composed(text: &str) -> String {
     NormalizedString::from(text).nfc().get().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// Texts and what the reference makes of them (`scripts/make_repair_fixtures.py`).
+    fn fixtures() -> Value {
+        let content = include_str!("../../tests/fixtures/texts/repaired.json");
+        serde_json::from_str(content).expect("JSON")
+    }
+
+    #[test]
+    fn texts_are_repaired_as_ftfy_does() {
+        let fixtures = fixtures();
+        let texts = fixtures["texts"].as_array().expect("texts");
+        assert!(texts.len() > 1200, "only {} texts", texts.len());
+        let wrong: Vec<_> = texts
+            .iter()
+            .map(|pair| (pair[0].as_str().expect("text"), pair[1].as_str().expect("repaired")))
+            .map(|(text, repaired)| (text, repaired, repair(text)))
+            .filter(|(_, repaired, ours)| ours != repaired)
+            .collect();
+        assert!(wrong.is_empty(), "{} of {}: {wrong:?}", wrong.len(), texts.len());
+    }
+
+    #[test]
+    fn what_is_left_out_stays_as_it_is() {
+        for text in fixtures()["left_out"].as_array().expect("texts") {
+            let [of_ours, of_reference] = ["text", "reference"].map(|key| text[key].as_str());
+            let of_ours = repair(of_ours.expect("text"));
+            assert_ne!(Some(of_ours.as_str()), of_reference, "{}", text["reason"]);
+        }
+    }
 }

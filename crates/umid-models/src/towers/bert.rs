@@ -1,7 +1,7 @@
 //! BERT, RoBERTa and XLM-RoBERTa as text towers: a bidirectional post-norm transformer.
 //!
-//! References: transformers, `BertModel`, `RobertaModel`, `ChineseCLIPModel`, `AltCLIPTextModel`
-//! and `VisionTextDualEncoderModel`; open_clip, `HFTextEncoder` (`hf_model.py`).
+//! References: transformers, `BertModel`, `RobertaModel`, `ClapTextModelWithProjection`,
+//! `ChineseCLIPModel`, `AltCLIPTextModel` and `VisionTextDualEncoderModel`; open_clip, `HFTextEncoder` (`hf_model.py`).
 //!
 //! What the calibrated score takes from this tower: texts are not padded, since the reference
 //! hides padding by a mask. The state is the residual stream before the last block's last norm, of
@@ -9,22 +9,34 @@
 //! that norm's gain, through a linear head without its biases; through a head that is not linear,
 //! the response is the embedding.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use umid_core::to_host;
 
-use super::roberta::{BLOCK, Tables};
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, within};
+use super::{
+    Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_epsilon, check_heads, embedded,
+    within,
+};
 use crate::Result;
 use crate::nn::Activation;
-use crate::nn::block::{Attend, BlockConfig, NormOrder, Transformer};
-use crate::nn::visit::{self, Visitor};
+use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
+use crate::nn::visit::{self, Derived, Visitor, parameter};
 
 const PREFIX: &str = "text_model";
 /// Start, text and end.
 const MIN_CONTEXT: usize = 3;
+
+const BLOCK: BlockNames = BlockNames {
+    norm1: "attention.output.LayerNorm",
+    qkv: ["attention.self.query", "attention.self.key", "attention.self.value"],
+    output: "attention.output.dense",
+    norm2: "output.LayerNorm",
+    fc1: "intermediate.dense",
+    fc2: "output.dense",
+};
 
 /// Shape of a BERT-like text tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +81,24 @@ pub enum EncoderPooling {
     Pooler,
 }
 
+impl EncoderPooling {
+    /// One vector per text, before the layer and the tangent of a pooler.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch * tokens, width]`
+    /// - output: `[batch, width]`
+    pub(super) fn pooled(self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
+        let [rows, width] = hidden.dims();
+        let hidden = hidden.reshape([batch, rows / batch, width]);
+        let pooled = match self {
+            Self::Mean => hidden.mean_dim(1),
+            Self::First | Self::Pooler => hidden.narrow(1, 0, 1),
+        };
+        pooled.reshape([batch, width])
+    }
+}
+
 impl TextConfigOf for BertConfig {
     type Tower = Bert;
 
@@ -103,44 +133,19 @@ impl TextConfigOf for BertConfig {
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
-        for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("positions of the text tower", self.positions),
-            ("token types of the text tower", self.token_types),
-            ("width of the text tower", self.width),
-            ("layers of the text tower", self.layers),
-            ("MLP width of the text tower", self.mlp_width),
-        ] {
-            within(key, size)?;
-        }
-        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            let found = format!("{} at width {}", self.heads, self.width);
-            let key = "attention heads of the text tower";
-            return Err(Invalid::new(key, &found, "a number that divides it"));
-        }
-        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
-            return Err(Invalid::new("layer_norm_eps", &self.epsilon, "a number between 0 and 1"));
-        }
+        within("positions of the text tower", self.positions)?;
+        within("token types of the text tower", self.token_types)?;
+        check_heads("text", self.heads, self.width)?;
+        check_epsilon("layer_norm_eps", self.epsilon)?;
         let most = self.positions.saturating_sub(self.first_position);
-        if !(MIN_CONTEXT..=most).contains(&self.context) {
-            let expected = format!("{MIN_CONTEXT} to {most}, for which there are positions");
+        if self.context > most {
+            let expected = format!("at most {most}, for which there are positions");
             return Err(Invalid::new("context of the text tower", &self.context, expected));
         }
         self.head.check(self.width, embedding_dim)
@@ -172,13 +177,10 @@ impl TextModule for Bert {
     }
 
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
-        let (batch, tokens) = (ids.len(), ids[0].len());
+        let batch = ids.len();
         let hidden = self.norm.forward(self.tables.placed(ids));
         let last_norm = self.encoder.last_norm().expect("at least one layer");
-        let mean = |hidden: Tensor<2>| {
-            let width = hidden.dims()[1];
-            hidden.reshape([batch, tokens, width]).mean_dim(1).reshape([batch, width])
-        };
+        let mean = |hidden| self.pooling.pooled(hidden, batch);
         let (state, normed) = if self.pooling == EncoderPooling::Mean {
             let states = self.encoder.forward_before_norm(hidden, batch);
             (mean(states.clone()), mean(last_norm.forward(states)))
@@ -195,5 +197,69 @@ impl TextModule for Bert {
             self.head.embed(normed, centred * gain)
         };
         TextOutput { embedding, state, response }
+    }
+}
+
+/// The embedding tables.
+#[derive(Module, Debug)]
+struct Tables {
+    /// Words, with the embedding of the one token type that texts have added to each:
+    /// `[vocabulary, width]`.
+    words: Param<Tensor<2>>,
+    /// `[context, width]`; the reference's rows for padding are left out.
+    positions: Param<Tensor<2>>,
+    /// Rows of the position table that belong to no text.
+    skipped: usize,
+    /// Rows of the reference's table of token types; all but the first are unused.
+    token_types: usize,
+}
+
+impl Tables {
+    /// Tokens with their positions, before the norm: `[batch * tokens, width]`.
+    fn placed(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+        let hidden = embedded(self.words.val(), ids);
+        let [batch, tokens, width] = hidden.dims();
+        let positions = self.positions.val().narrow(0, 0, tokens).unsqueeze_dim(0);
+        (hidden + positions).reshape([batch * tokens, width])
+    }
+
+    fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
+        let embeddings = format!("{PREFIX}.embeddings");
+        for buffer in ["position_ids", "token_type_ids"] {
+            visitor.unused(&format!("{embeddings}.{buffer}"));
+        }
+        let [vocabulary, width] = self.words.lazy_shape().dims();
+        let [context, _] = self.positions.lazy_shape().dims();
+        let tables = [
+            ("word", vocabulary),
+            ("token_type", self.token_types),
+            ("position", self.skipped + context),
+        ];
+        let tensors = tables.map(|(table, rows)| {
+            (format!("{embeddings}.{table}_embeddings.weight"), vec![rows, width])
+        });
+        visitor.derived(&tensors, self)
+    }
+}
+
+impl Derived for Tables {
+    fn set(&mut self, stored: Vec<Vec<f32>>, device: &Device) {
+        let [mut words, types, positions] = stored.try_into().expect("three tables");
+        let [vocabulary, width] = self.words.lazy_shape().dims();
+        let [context, _] = self.positions.lazy_shape().dims();
+        for word in words.chunks_exact_mut(width) {
+            word.iter_mut().zip(&types).for_each(|(word, shared)| *word += shared);
+        }
+        let positions = positions[self.skipped * width..].to_vec();
+        self.words = parameter(words, [vocabulary, width], device);
+        self.positions = parameter(positions, [context, width], device);
+    }
+
+    fn get(&self) -> Vec<Vec<f32>> {
+        let words = self.words.val().inner();
+        let width = words.dims()[1];
+        let mut positions = vec![0.0; self.skipped * width];
+        positions.extend(to_host(self.positions.val().inner()));
+        vec![to_host(words), vec![0.0; self.token_types * width], positions]
     }
 }

@@ -123,11 +123,6 @@ impl InputModule for Cnn14 {
         self.projection.describe(visitor, "audio_projection")
     }
 
-    /// Its convolutions have no kernels.
-    fn frozen_parts(&self) -> Vec<bool> {
-        Vec::new()
-    }
-
     fn statistics(&self) -> Option<(Vec<f32>, Vec<f32>)> {
         Some(self.mel_norm.statistics())
     }

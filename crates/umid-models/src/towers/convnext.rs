@@ -11,7 +11,6 @@ use umid_core::InputTower;
 
 use super::{InputConfigOf, InputModule, Invalid, within};
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::convolution::BiasedConvolution;
 use crate::nn::head::{Head, HeadConfig};
@@ -93,10 +92,6 @@ impl InputConfigOf for ConvNextConfig {
             image_size: self.image_size,
             patch_size: self.patch_size,
         }
-    }
-
-    fn modality(&self) -> Modality {
-        Modality::Image
     }
 
     fn name(&self) -> String {
@@ -182,10 +177,6 @@ impl InputModule for ConvNext {
         }
         visitor.norm(&format!("{PREFIX}.head.norm"), &mut self.norm)?;
         self.head.describe(visitor, &format!("{PREFIX}.head.fc"))
-    }
-
-    fn frozen_parts(&self) -> Vec<bool> {
-        vec![]
     }
 }
 

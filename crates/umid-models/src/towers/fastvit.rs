@@ -15,7 +15,6 @@ use umid_core::InputTower;
 
 use super::{InputConfigOf, InputModule, Invalid, within};
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::batch_norm::MelNorm;
 use crate::nn::branched::{Branch, BranchedConvolution};
@@ -118,10 +117,6 @@ impl InputConfigOf for FastVitConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         format!("FastViT at {} px", self.image_size)
     }
@@ -212,10 +207,6 @@ impl InputModule for FastVit {
         self.last.describe(visitor, &format!("{PREFIX}.final_conv"))?;
         self.squeeze.describe(visitor, &format!("{PREFIX}.final_conv.se"))?;
         self.head.describe(visitor, &format!("{PREFIX}.head.fc"))
-    }
-
-    fn frozen_parts(&self) -> Vec<bool> {
-        vec![]
     }
 }
 

@@ -5,17 +5,19 @@
 //! `HFTextEncoder` (`hf_model.py`).
 //!
 //! What the calibrated score takes from this tower: texts are not padded, since the reference
-//! hides padding by a mask. The state is the residual stream before the last norm at the first
-//! token, which names the language. The response is that state, centred and multiplied by that
-//! norm's gain, through a linear head; through a head that is not linear, it is the embedding.
+//! hides padding by a mask. The state is the residual stream before the last norm, of the first
+//! token, which names the language, or the mean over all. The response is that state, centred and
+//! multiplied by that norm's gain, through a linear head; through a head that is not linear, it is
+//! the embedding.
 
 use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::bert::EncoderPooling;
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_heads, embedded};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder, Transformer};
@@ -59,6 +61,8 @@ pub struct M2m100Config {
     pub activation: Activation,
     /// Whether embeddings are multiplied by the root of the width.
     pub scaled: bool,
+    /// What of the last layer is pooled.
+    pub pooling: EncoderPooling,
     /// What takes the pooled state to the joint space.
     pub head: TextHead,
 }
@@ -87,53 +91,29 @@ impl TextConfigOf for M2m100Config {
             head: HeadLayers::new(self.head, width, embedding_dim, EPSILON, device),
             scale: if self.scaled { (width as f64).sqrt() } else { 1.0 },
             first_position: self.first_position,
+            pooling: self.pooling,
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
-        for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("context of the text tower", self.context),
-            ("layers of the text tower", self.layers),
-            ("MLP width of the text tower", self.mlp_width),
-            ("width of the text tower", self.width),
-        ] {
-            within(key, size)?;
-        }
         if self.width < 4 || !self.width.is_multiple_of(2) {
             let expected = "an even number of at least 4";
             return Err(Invalid::new("width of the text tower", &self.width, expected));
         }
-        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            let found = format!("{} at width {}", self.heads, self.width);
-            let key = "attention heads of the text tower";
-            return Err(Invalid::new(key, &found, "a number that divides it"));
-        }
-        if self.context < MIN_CONTEXT {
-            let expected = format!("at least {MIN_CONTEXT} tokens");
-            return Err(Invalid::new("context of the text tower", &self.context, expected));
+        check_heads("text", self.heads, self.width)?;
+        if self.pooling == EncoderPooling::Pooler {
+            return Err(Invalid::new("pooling", &"a pooler", "the first token or the mean"));
         }
         self.head.check(self.width, embedding_dim)
     }
 }
 
-/// An M2M-100 encoder over token ids, read at the first.
+/// An M2M-100 encoder over token ids.
 #[derive(Module, Debug)]
 pub struct M2m100 {
     words: Param<Tensor<2>>,
@@ -142,6 +122,8 @@ pub struct M2m100 {
     head: HeadLayers,
     scale: f64,
     first_position: usize,
+    #[module(skip)]
+    pooling: EncoderPooling,
 }
 
 impl TextModule for M2m100 {
@@ -159,10 +141,17 @@ impl TextModule for M2m100 {
         let positions = TensorData::new(self.positions(tokens, width), [1, tokens, width]);
         let hidden = embedded(words, ids) * self.scale + Tensor::from_data(positions, &device);
         let hidden = hidden.reshape([batch * tokens, width]);
-        let state = self.encoder.forward_at(hidden, &vec![0; batch]);
+        let (state, normed) = if self.pooling == EncoderPooling::Mean {
+            let states = self.encoder.forward(hidden, batch);
+            let mean = |hidden| self.pooling.pooled(hidden, batch);
+            (mean(states.clone()), mean(self.norm.forward(states)))
+        } else {
+            let state = self.encoder.forward_at(hidden, &vec![0; batch]);
+            (state.clone(), self.norm.forward(state))
+        };
         let centred = state.clone() - state.clone().mean_dim(1);
         let undivided = centred * self.norm.gamma.val().unsqueeze_dim(0);
-        let (embedding, response) = self.head.embed(self.norm.forward(state.clone()), undivided);
+        let (embedding, response) = self.head.embed(normed, undivided);
         TextOutput { embedding, state, response }
     }
 }

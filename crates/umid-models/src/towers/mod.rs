@@ -14,7 +14,6 @@ mod fusion;
 mod htsat;
 mod m2m100;
 mod resnet;
-mod roberta;
 mod t5;
 mod text_head;
 mod timm_vit;
@@ -26,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
 pub use bert::{Bert, BertConfig, EncoderPooling};
-pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
+pub use clip_text::{ClipText, ClipTextConfig, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use convnext::{ConvNext, ConvNextConfig};
 pub use fastvit::{FastVit, FastVitConfig, FastVitStageConfig, Mixer};
@@ -34,11 +33,10 @@ pub use fusion::FusionConfig;
 pub use htsat::{Htsat, HtsatConfig};
 pub use m2m100::{M2m100, M2m100Config};
 pub use resnet::{Resnet, ResnetConfig};
-pub use roberta::{Roberta, RobertaConfig};
 pub use t5::{T5, T5Config};
 pub use text_head::TextHead;
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
-pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
+pub use vit::{QueriesRead, Vit, VitConfig, VitHead, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;
@@ -78,20 +76,39 @@ pub(crate) trait TextConfigOf {
 
     /// The tower, without values.
     fn build(&self, embedding_dim: usize, device: &Device) -> Self::Tower;
-    /// Width of the residual stream.
-    fn width(&self) -> usize;
-    /// Longest token sequence, start and end tokens included.
-    fn context(&self) -> usize;
-    /// Number of token ids.
-    fn vocabulary(&self) -> usize;
+    /// The sizes that every text tower has.
+    fn sizes(&self) -> TextSizes;
     /// Whether an embedding depends on padding, so that every text is padded to the context.
     fn is_padded(&self) -> bool {
         false
     }
-    /// Layers and width, in words.
-    fn dimensions(&self) -> String;
-    /// Checks what no shape of a tensor would show.
+    /// Checks what no shape of a tensor would show, beyond its sizes.
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid>;
+}
+
+/// The sizes of a text tower.
+pub(crate) struct TextSizes {
+    vocabulary: usize,
+    context: usize,
+    width: usize,
+    layers: usize,
+    mlp_width: usize,
+    /// Fewest tokens of a context.
+    shortest: usize,
+}
+
+impl TextSizes {
+    fn check(&self) -> Result<(), Invalid> {
+        within("vocabulary of the text tower", self.vocabulary)?;
+        within("width of the text tower", self.width)?;
+        within("layers of the text tower", self.layers)?;
+        within("MLP width of the text tower", self.mlp_width)?;
+        if !(self.shortest..=MAX_SIZE).contains(&self.context) {
+            let expected = format!("{} to {MAX_SIZE} tokens", self.shortest);
+            return Err(Invalid::new("context of the text tower", &self.context, expected));
+        }
+        Ok(())
+    }
 }
 
 /// An input tower, beyond what an inversion asks of it.
@@ -100,7 +117,9 @@ pub(crate) trait InputModule: InputTower {
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()>;
 
     /// Which of the parts that may have kernels have them.
-    fn frozen_parts(&self) -> Vec<bool>;
+    fn frozen_parts(&self) -> Vec<bool> {
+        Vec::new()
+    }
 
     /// Gives the kernels what they take only when all of it is loaded.
     fn freeze(&mut self, _: umid_kernels::Precision) {}
@@ -125,7 +144,9 @@ pub(crate) trait InputConfigOf {
     /// The tower, without values.
     fn build(&self, embedding_dim: usize, device: &Device) -> Self::Tower;
     /// What it reads.
-    fn modality(&self) -> Modality;
+    fn modality(&self) -> Modality {
+        Modality::Image
+    }
     /// What it is called, such as `ViT-B/32 at 224 px`.
     fn name(&self) -> String;
     /// Layers and widths, in words.
@@ -147,7 +168,6 @@ macro_rules! text_towers {
 
         /// The text tower of a model.
         #[derive(Module, Debug)]
-        #[expect(clippy::large_enum_variant, reason = "a model has one of them")]
         pub enum TextTower { $($(#[$doc])* $variant($tower)),+ }
 
         impl TextConfig {
@@ -159,19 +179,23 @@ macro_rules! text_towers {
                 }
             }
 
+            fn sizes(&self) -> TextSizes {
+                match self { $(Self::$variant(config) => config.sizes()),+ }
+            }
+
             /// Width of the residual stream.
             pub fn width(&self) -> usize {
-                match self { $(Self::$variant(config) => config.width()),+ }
+                self.sizes().width
             }
 
             /// Longest token sequence, start and end tokens included.
             pub fn context(&self) -> usize {
-                match self { $(Self::$variant(config) => config.context()),+ }
+                self.sizes().context
             }
 
             /// Number of token ids.
             pub fn vocabulary(&self) -> usize {
-                match self { $(Self::$variant(config) => config.vocabulary()),+ }
+                self.sizes().vocabulary
             }
 
             /// Whether an embedding depends on padding, so that every text is padded to the
@@ -182,10 +206,12 @@ macro_rules! text_towers {
 
             /// Layers and width, in words.
             pub fn dimensions(&self) -> String {
-                match self { $(Self::$variant(config) => config.dimensions()),+ }
+                let TextSizes { layers, width, .. } = self.sizes();
+                format!("{layers} x {width}")
             }
 
             pub(crate) fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
+                self.sizes().check()?;
                 match self { $(Self::$variant(config) => config.check(embedding_dim)),+ }
             }
         }
@@ -302,9 +328,7 @@ macro_rules! input_towers {
 text_towers! {
     /// CLIP's, and those made after it.
     Clip(ClipTextConfig => ClipText),
-    /// CLAP's.
-    Roberta(RobertaConfig => Roberta),
-    /// BERT, RoBERTa and XLM-RoBERTa.
+    /// BERT, RoBERTa and XLM-RoBERTa; RoBERTa is CLAP's.
     Bert(BertConfig => Bert),
     /// mT5's encoder.
     T5(T5Config => T5),
@@ -356,6 +380,25 @@ pub(crate) fn within(key: &str, size: usize) -> Result<(), Invalid> {
     }
 }
 
+/// Refuses attention heads that do not divide a width. `tower` is `text` or `image`.
+fn check_heads(tower: &str, heads: usize, width: usize) -> Result<(), Invalid> {
+    if heads == 0 || !width.is_multiple_of(heads) {
+        let key = format!("attention heads of the {tower} tower");
+        let found = format!("{heads} at width {width}");
+        return Err(Invalid::new(key, &found, "a number that divides the width"));
+    }
+    Ok(())
+}
+
+/// Refuses what is no epsilon of a norm.
+fn check_epsilon(key: &str, epsilon: f64) -> Result<(), Invalid> {
+    if epsilon > 0.0 && epsilon < 1.0 {
+        Ok(())
+    } else {
+        Err(Invalid::new(key, &epsilon, "a number between 0 and 1"))
+    }
+}
+
 /// Shape of a stack of CLIP's residual blocks, in either tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransformerConfig {
@@ -401,25 +444,13 @@ impl TransformerConfig {
         std::iter::repeat_n(block, self.layers)
     }
 
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
-    }
-
     /// `tower` is `text` or `image`.
     fn check(&self, tower: &str) -> Result<(), Invalid> {
         within(&format!("width of the {tower} tower"), self.width)?;
         within(&format!("layers of the {tower} tower"), self.layers)?;
         within(&format!("MLP width of the {tower} tower"), self.mlp_width)?;
-        if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            let key = format!("attention heads of the {tower} tower");
-            let found = format!("{} at width {}", self.heads, self.width);
-            return Err(Invalid::new(key, &found, "a number that divides the width"));
-        }
-        let epsilon = self.layer_norm_epsilon;
-        if !(epsilon > 0.0 && epsilon < 1.0) {
-            return Err(Invalid::new("layer_norm_eps", &epsilon, "a number between 0 and 1"));
-        }
-        Ok(())
+        check_heads(tower, self.heads, self.width)?;
+        check_epsilon("layer_norm_eps", self.layer_norm_epsilon)
     }
 }
 

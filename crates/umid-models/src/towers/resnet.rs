@@ -17,9 +17,8 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 use umid_kernels::{Conv, ConvStack, Relu, Step};
 
-use super::{InputConfigOf, InputModule, Invalid, within};
+use super::{InputConfigOf, InputModule, Invalid, check_heads, within};
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
 use crate::nn::visit::{self, Visitor};
@@ -134,10 +133,6 @@ impl InputConfigOf for ResnetConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         let size = match (self.layers, self.width) {
             ([3, 4, 6, 3], 64) => "50",
@@ -181,12 +176,7 @@ impl InputConfigOf for ResnetConfig {
         if !self.width.is_multiple_of(2) {
             return Err(Invalid::new("width of the image tower", &self.width, "an even number"));
         }
-        if self.heads == 0 || !self.features().is_multiple_of(self.heads) {
-            let found = format!("{} at width {}", self.heads, self.features());
-            let key = "attention heads of the image tower";
-            return Err(Invalid::new(key, &found, "a number that divides the width"));
-        }
-        Ok(())
+        check_heads("image", self.heads, self.features())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The encoder of T5 as mT5 has it: pre-norm blocks without biases, a learnt bias for each pair of
-//! tokens by how far they lie apart, gated perceptrons.
+//! The encoder of T5: pre-norm blocks without biases, a learnt bias for each pair of tokens by how
+//! far they lie apart, perceptrons that are gated in mT5 and in T5 from version 1.1 on.
 //!
 //! References: transformers, `T5Stack` and `T5Attention` (`models/t5/modeling_t5.py`); open_clip,
 //! `HFTextEncoder` (`hf_model.py`).
@@ -18,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bert::EncoderPooling;
 use super::text_head::{HeadLayers, TextHead};
-use super::{Invalid, TextConfigOf, TextModule, TextOutput, embedded, within};
+use super::{
+    Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, check_epsilon, embedded, within,
+};
 use crate::Result;
 use crate::nn::Activation;
 use crate::nn::visit::{self, Visitor};
@@ -48,8 +50,10 @@ pub struct T5Config {
     pub distances: usize,
     /// Distance from which on all are alike.
     pub farthest: usize,
-    /// Activation of the MLP's gate.
+    /// Activation of the MLP, or of its gate.
     pub activation: Activation,
+    /// Whether each block's MLP has a gate.
+    pub gated: bool,
     /// Epsilon of every norm.
     pub epsilon: f64,
     /// What of the last layer is pooled.
@@ -72,7 +76,7 @@ impl TextConfigOf for T5Config {
             value: linear(width, inner),
             output: linear(inner, width),
             norm2: norm(),
-            gate: linear(width, self.mlp_width),
+            gate: self.gated.then(|| linear(width, self.mlp_width)),
             fc1: linear(width, self.mlp_width),
             fc2: linear(self.mlp_width, width),
             heads: self.heads,
@@ -89,30 +93,15 @@ impl TextConfigOf for T5Config {
         }
     }
 
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn context(&self) -> usize {
-        self.context
-    }
-
-    fn vocabulary(&self) -> usize {
-        self.vocabulary
-    }
-
-    fn dimensions(&self) -> String {
-        format!("{} x {}", self.layers, self.width)
+    fn sizes(&self) -> TextSizes {
+        let Self { vocabulary, context, width, layers, mlp_width, .. } = *self;
+        TextSizes { vocabulary, context, width, layers, mlp_width, shortest: MIN_CONTEXT }
     }
 
     fn check(&self, embedding_dim: usize) -> Result<(), Invalid> {
         for (key, size) in [
-            ("vocabulary of the text tower", self.vocabulary),
-            ("width of the text tower", self.width),
-            ("layers of the text tower", self.layers),
             ("attention heads of the text tower", self.heads),
             ("head width of the text tower", self.head_width),
-            ("MLP width of the text tower", self.mlp_width),
             ("relative positions of the text tower", self.distances),
             ("farthest relative position of the text tower", self.farthest),
         ] {
@@ -123,14 +112,7 @@ impl TextConfigOf for T5Config {
             let expected = "at least 4, up to more than a quarter of their number";
             return Err(Invalid::new("relative positions of the text tower", &found, expected));
         }
-        if self.context < MIN_CONTEXT {
-            let expected = format!("at least {MIN_CONTEXT} tokens");
-            return Err(Invalid::new("context of the text tower", &self.context, expected));
-        }
-        if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
-            let expected = "a number between 0 and 1";
-            return Err(Invalid::new("layer_norm_epsilon", &self.epsilon, expected));
-        }
+        check_epsilon("layer_norm_epsilon", self.epsilon)?;
         if self.pooling == EncoderPooling::Pooler {
             return Err(Invalid::new("pooling", &"a pooler", "the first token or the mean"));
         }
@@ -172,15 +154,7 @@ impl TextModule for T5 {
         let bias = self.pair_bias(tokens);
         let states =
             self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden, batch, &bias));
-        let pooled = |hidden: Tensor<2>| {
-            let hidden = hidden.reshape([batch, tokens, width]);
-            match self.pooling {
-                EncoderPooling::Mean => hidden.mean_dim(1).reshape([batch, width]),
-                EncoderPooling::First | EncoderPooling::Pooler => {
-                    hidden.narrow(1, 0, 1).reshape([batch, width])
-                }
-            }
-        };
+        let pooled = |hidden| self.pooling.pooled(hidden, batch);
         let state = pooled(states.clone());
         let undivided = state.clone() * self.norm.gain.val().unsqueeze_dim(0);
         let (embedding, response) = self.head.embed(pooled(self.norm.forward(states)), undivided);
@@ -247,7 +221,7 @@ struct Block {
     value: Linear,
     output: Linear,
     norm2: Norm,
-    gate: Linear,
+    gate: Option<Linear>,
     fc1: Linear,
     fc2: Linear,
     heads: usize,
@@ -268,12 +242,15 @@ impl Block {
             visitor.linear(&format!("{attention}.SelfAttention.{part}"), layer)?;
         }
         self.norm2.describe(visitor, &format!("{perceptron}.layer_norm"))?;
-        for (part, layer) in
-            [("wi_0", &mut self.gate), ("wi_1", &mut self.fc1), ("wo", &mut self.fc2)]
-        {
-            visitor.linear(&format!("{perceptron}.DenseReluDense.{part}"), layer)?;
-        }
-        Ok(())
+        let perceptron = format!("{perceptron}.DenseReluDense");
+        let first = if let Some(gate) = &mut self.gate {
+            visitor.linear(&format!("{perceptron}.wi_0"), gate)?;
+            "wi_1"
+        } else {
+            "wi"
+        };
+        visitor.linear(&format!("{perceptron}.{first}"), &mut self.fc1)?;
+        visitor.linear(&format!("{perceptron}.wo"), &mut self.fc2)
     }
 
     /// # Shapes
@@ -295,8 +272,12 @@ impl Block {
         let context = attention(query, key, value, None, Some(bias), options);
         let hidden = hidden + self.output.forward(context.swap_dims(1, 2).reshape([rows, inner]));
         let normed = self.norm2.forward(hidden.clone());
-        let gate = self.activation.apply(self.gate.forward(normed.clone()));
-        hidden + self.fc2.forward(gate * self.fc1.forward(normed))
+        let inner = self.fc1.forward(normed.clone());
+        let inner = match &self.gate {
+            Some(gate) => self.activation.apply(gate.forward(normed)) * inner,
+            None => self.activation.apply(inner),
+        };
+        hidden + self.fc2.forward(inner)
     }
 }
 

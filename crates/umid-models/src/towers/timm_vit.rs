@@ -14,16 +14,17 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 use umid_kernels::Stack;
 
-use super::{InputConfigOf, InputModule, Invalid, block_multiplications, kept_per_token, within};
+use super::{
+    InputConfigOf, InputModule, Invalid, block_multiplications, check_heads, kept_per_token, within,
+};
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::Activation;
 use crate::nn::batch_norm::Convolution;
 use crate::nn::frozen;
 use crate::nn::head::{Head, HeadConfig};
-use crate::nn::latent_pool::{LatentPool, LatentPoolConfig};
 use crate::nn::mobile_stem::{MobileStem, MobileStemConfig};
 use crate::nn::patches::{describe_product, patches};
+use crate::nn::queries::{LatentPoolConfig, Queries};
 use crate::nn::rotary::{RotaryConfig, Rotation};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::nn::vit_block::{VitBlock, VitBlockConfig};
@@ -169,7 +170,7 @@ impl InputConfigOf for TimmVitConfig {
             LearntPositions::All => Some(self.tokens()),
         };
         let pool = match self.pool {
-            VitPool::Latent(pool) => Some(LatentPool::new(pool, width, epsilon, device)),
+            VitPool::Latent(pool) => Some(Queries::new(pool.queries(width, epsilon), device)),
             VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => None,
         };
         TimmVit {
@@ -186,10 +187,6 @@ impl InputConfigOf for TimmVitConfig {
         }
     }
 
-    fn modality(&self) -> Modality {
-        Modality::Image
-    }
-
     fn name(&self) -> String {
         format!("timm ViT/{} at {} px", self.stem.patch_size(), self.image_size)
     }
@@ -204,8 +201,9 @@ impl InputConfigOf for TimmVitConfig {
 
     fn multiplications(&self, embedding_dim: usize) -> usize {
         let (tokens, width) = (self.tokens(), self.block.width);
+        let epsilon = self.block.layer_norm_epsilon;
         let pool = match self.pool {
-            VitPool::Latent(pool) => LatentPool::multiplications(pool, width, tokens),
+            VitPool::Latent(pool) => pool.queries(width, epsilon).multiplications(tokens),
             VitPool::Token | VitPool::Mean | VitPool::MeanThenNorm => 0,
         };
         self.stem.multiplications(self.image_size, width)
@@ -215,7 +213,6 @@ impl InputConfigOf for TimmVitConfig {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        const HEADS: &str = "attention heads of the image tower";
         let block = &self.block;
         within("image size", self.image_size)?;
         within("patch size", self.stem.patch_size())?;
@@ -239,22 +236,16 @@ impl InputConfigOf for TimmVitConfig {
             within("MLP width of the image tower's pool", pool.mlp_width)?;
             heads.push(pool.heads);
         }
-        if let Some(heads) = heads.iter().find(|heads| !divides(**heads, block.width)) {
-            let found = format!("{heads} at width {}", block.width);
-            return Err(Invalid::new(HEADS, &found, "a number that divides the width"));
-        }
+        heads.into_iter().try_for_each(|heads| check_heads("image", heads, block.width))?;
         // Pairs of columns on two axes.
         let head_width = block.width / block.heads;
         if self.rotary.is_some() && !head_width.is_multiple_of(4) {
             let found = format!("{} at width {}", block.heads, block.width);
-            return Err(Invalid::new(HEADS, &found, "heads of a multiple of 4 columns"));
+            let key = "attention heads of the image tower";
+            return Err(Invalid::new(key, &found, "heads of a multiple of 4 columns"));
         }
         Ok(())
     }
-}
-
-fn divides(count: usize, width: usize) -> bool {
-    count > 0 && width.is_multiple_of(count)
 }
 
 /// A transformer over the patches of an image.
@@ -271,7 +262,7 @@ pub struct TimmVit {
     #[module(skip)]
     frozen: Option<Arc<Stack>>,
     norm: LayerNorm,
-    pool: Option<LatentPool>,
+    pool: Option<Queries>,
     head: Head,
     #[module(skip)]
     config: TimmVitConfig,
@@ -336,7 +327,9 @@ impl InputTower for TimmVit {
         let pooled = match (self.config.pool, &self.pool) {
             (VitPool::Token, _) => normed(&self.norm, self.class_tokens(hidden, batch)),
             (_, Some(pool)) => {
-                pool.forward(normed(&self.norm, self.through_blocks(hidden, batch)), batch)
+                let hidden = normed(&self.norm, self.through_blocks(hidden, batch));
+                let [rows, width] = hidden.dims();
+                pool.forward(hidden.reshape([batch, rows / batch, width]), 0, 1).squeeze_dim(1)
             }
             (VitPool::MeanThenNorm, None) => {
                 normed(&self.norm, self.mean(self.through_blocks(hidden, batch), batch))

@@ -1,25 +1,24 @@
 //! The vision transformer of CLIP and of the models made after it: normalised pixels to an
 //! embedding.
 //!
-//! References: transformers, `CLIPVisionTransformer`, `CLIPModel.get_image_features` and
-//! `SiglipVisionModel`; open_clip, `VisionTransformer` (`transformer.py`), whose switches are the
-//! values of a [`VitConfig`]: CLIPA and CoCa are made with them.
+//! References: transformers, `CLIPVisionTransformer`, `CLIPModel.get_image_features`,
+//! `SiglipVisionModel` and `ViTModel`; open_clip, `VisionTransformer` (`transformer.py`), whose
+//! switches are the values of a [`VitConfig`]: CLIPA and CoCa are made with them.
 
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
 use super::{
-    Head, InputConfigOf, InputModule, Invalid, TransformerConfig, block_multiplications,
-    kept_per_token, within,
+    InputConfigOf, InputModule, Invalid, TransformerConfig, block_multiplications, kept_per_token,
+    within,
 };
 use crate::Result;
-use crate::front_end::Modality;
 use crate::nn::block::{Attend, Transformer};
 use crate::nn::patches::patches;
-use crate::nn::queries::{Around, Queries, QueriesConfig};
+use crate::nn::queries::{Around, Layout, Queries, QueriesConfig};
 use crate::nn::visit::{self, Form, Visitor};
 use crate::precision::normed;
 
@@ -50,7 +49,17 @@ pub struct VitConfig {
     /// How the tokens become one vector.
     pub pooling: VitPooling,
     /// What takes that vector to the joint space.
-    pub head: Head,
+    pub head: VitHead,
+}
+
+/// What takes the vector that the tokens become to the joint space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VitHead {
+    /// A matrix.
+    Linear,
+    /// Nothing: the joint space is as wide as the vector.
+    None,
 }
 
 /// How the tokens after the last block become one vector. All but [`VitPooling::MeanNormed`] and
@@ -60,6 +69,8 @@ pub struct VitConfig {
 pub enum VitPooling {
     /// The class token.
     ClassToken,
+    /// The class token, through a linear layer and a hyperbolic tangent, as in `ViTModel`.
+    Pooler,
     /// The mean of the patches.
     Mean,
     /// The mean of the patches, which is normed, as in CLIPA.
@@ -109,7 +120,7 @@ impl VitConfig {
             pre_norm: true,
             transformer,
             pooling: VitPooling::ClassToken,
-            head: Head::Linear,
+            head: VitHead::Linear,
         }
     }
 
@@ -125,20 +136,23 @@ impl VitConfig {
 
     /// The learnt queries, one attention after the other.
     fn queries(&self, embedding_dim: usize) -> Vec<QueriesConfig> {
-        let t = &self.transformer;
+        let (t, layout) = (&self.transformer, Layout::PyTorch);
         match self.pooling {
-            VitPooling::ClassToken | VitPooling::Mean | VitPooling::MeanNormed => vec![],
+            VitPooling::ClassToken
+            | VitPooling::Pooler
+            | VitPooling::Mean
+            | VitPooling::MeanNormed => vec![],
             VitPooling::Probe => {
                 let (inner, activation, epsilon) =
                     (t.mlp_width, t.activation, t.layer_norm_epsilon);
                 let around = Around::Perceptron { inner, activation, epsilon };
                 let (input, width, heads) = (t.width, t.width, t.heads);
-                vec![QueriesConfig { count: 1, input, width, heads, around }]
+                vec![QueriesConfig { count: 1, input, width, heads, around, layout }]
             }
             VitPooling::Queries { count, heads, read } => {
                 let around = Around::Norms(QUERIES_EPSILON);
                 let (input, width) = (t.width, embedding_dim);
-                let queries = QueriesConfig { count, input, width, heads, around };
+                let queries = QueriesConfig { count, input, width, heads, around, layout };
                 match read {
                     QueriesRead::First | QueriesRead::MeanOfOthers => vec![queries],
                     QueriesRead::Parallel | QueriesRead::Cascade => {
@@ -166,10 +180,9 @@ impl InputConfigOf for VitConfig {
         let norm = |width| visit::layer_norm(width, self.transformer.layer_norm_epsilon, device);
         let pooled = self.pooled_width(embedding_dim);
         let projection =
-            (self.head != Head::None).then(|| visit::empty([pooled, embedding_dim], device));
-        let bias =
-            (self.head == Head::LinearWithBias).then(|| visit::empty([embedding_dim], device));
+            (self.head == VitHead::Linear).then(|| visit::empty([pooled, embedding_dim], device));
         let queries = self.queries(embedding_dim).into_iter();
+        let pooler = self.pooling == VitPooling::Pooler;
         Vit {
             class_embedding: self.class_token.then(|| visit::empty([width], device)),
             patch_embedding: visit::empty([self.channels * patch * patch, width], device),
@@ -178,17 +191,13 @@ impl InputConfigOf for VitConfig {
             pre_layer_norm: self.pre_norm.then(|| norm(width)),
             encoder: Transformer::new(self.transformer.blocks(Attend::Everywhere), device),
             post_layer_norm: norm(pooled),
+            pooler: pooler.then(|| visit::linear(width, width, true, device)),
             queries: queries.map(|queries| Queries::new(queries, device)).collect(),
             visual_projection: projection,
-            visual_projection_bias: bias,
             pooling: self.pooling,
             image_size: self.image_size,
             patch_size: patch,
         }
-    }
-
-    fn modality(&self) -> Modality {
-        Modality::Image
     }
 
     fn name(&self) -> String {
@@ -203,7 +212,7 @@ impl InputConfigOf for VitConfig {
     }
 
     fn dimensions(&self) -> String {
-        self.transformer.dimensions()
+        format!("{} x {}", self.transformer.layers, self.transformer.width)
     }
 
     fn numbers_kept(&self) -> usize {
@@ -253,11 +262,10 @@ pub struct Vit {
     encoder: Transformer,
     /// Of the tokens, or of what they become.
     post_layer_norm: LayerNorm,
+    pooler: Option<Linear>,
     queries: Vec<Queries>,
     /// `[width, embedding_dim]`.
     visual_projection: Option<Param<Tensor<2>>>,
-    /// `[embedding_dim]`.
-    visual_projection_bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     pooling: VitPooling,
     image_size: usize,
@@ -269,10 +277,16 @@ impl InputModule for Vit {
         /// SigLIP's is in transformers; open_clip has one attention of CoCa, or two.
         const QUERIES: [&str; 2] = ["head", "head_contrastive"];
         let embeddings = format!("{PREFIX}.embeddings");
-        if let Some(class) = &mut self.class_embedding {
-            visitor.plain(&format!("{embeddings}.class_embedding"), class)?;
-        }
         let [_, width] = self.patch_embedding.lazy_shape().dims();
+        // `ViTModel` stores what is added to a batch of images with the axes of a batch.
+        let of_batch = |shape: &[usize]| match &self.pooler {
+            Some(_) => [&[1; 2][..3 - shape.len()], shape].concat(),
+            None => shape.to_vec(),
+        };
+        if let Some(class) = &mut self.class_embedding {
+            let name = format!("{embeddings}.class_embedding");
+            visitor.tensor(&name, &of_batch(&[width]), Form::Plain, class)?;
+        }
         let kernel = [width, CHANNELS, self.patch_size, self.patch_size];
         let name = format!("{embeddings}.patch_embedding.weight");
         visitor.tensor(&name, &kernel, Form::Transposed, &mut self.patch_embedding)?;
@@ -280,7 +294,8 @@ impl InputModule for Vit {
             visitor.plain(&format!("{embeddings}.patch_embedding.bias"), bias)?;
         }
         let name = format!("{embeddings}.position_embedding.weight");
-        visitor.plain(&name, &mut self.position_embedding)?;
+        let stored = of_batch(&self.position_embedding.lazy_shape().to_vec());
+        visitor.tensor(&name, &stored, Form::Plain, &mut self.position_embedding)?;
         if let Some(norm) = &mut self.pre_layer_norm {
             // The misspelling is the Hugging Face layout's.
             visitor.norm(&format!("{PREFIX}.pre_layrnorm"), norm)?;
@@ -288,14 +303,14 @@ impl InputModule for Vit {
         visitor
             .transformer(&mut self.encoder, &|layer| format!("{PREFIX}.encoder.layers.{layer}"))?;
         visitor.norm(&format!("{PREFIX}.post_layernorm"), &mut self.post_layer_norm)?;
+        if let Some(pooler) = &mut self.pooler {
+            visitor.linear(&format!("{PREFIX}.pooler.dense"), pooler)?;
+        }
         for (name, queries) in QUERIES.iter().zip(&mut self.queries) {
             queries.describe(visitor, &format!("{PREFIX}.{name}"))?;
         }
-        if let Some(projection) = &mut self.visual_projection {
-            visitor.transposed("visual_projection.weight", projection)?;
-        }
-        match &mut self.visual_projection_bias {
-            Some(bias) => visitor.plain("visual_projection.bias", bias),
+        match &mut self.visual_projection {
+            Some(projection) => visitor.transposed("visual_projection.weight", projection),
             None => Ok(()),
         }
     }
@@ -315,19 +330,19 @@ impl InputTower for Vit {
         let pixels = pixels.cast(self.patch_embedding.val().dtype());
         let hidden = self.tokens(pixels);
         let pooled = match self.pooling {
-            VitPooling::ClassToken => {
+            VitPooling::ClassToken | VitPooling::Pooler => {
                 let class = self.encoder.forward_at(hidden, &vec![0; batch]);
-                normed(&self.post_layer_norm, class)
+                let class = normed(&self.post_layer_norm, class);
+                match &self.pooler {
+                    Some(pooler) => pooler.forward(class).tanh(),
+                    None => class,
+                }
             }
             _ => self.pooled(self.encoder.forward(hidden, batch), batch),
         };
-        let embedding = match &self.visual_projection {
+        match &self.visual_projection {
             Some(projection) => pooled.matmul(projection.val()),
             None => pooled,
-        };
-        match &self.visual_projection_bias {
-            Some(bias) => embedding + bias.val().unsqueeze_dim(0),
-            None => embedding,
         }
     }
 }
@@ -379,7 +394,9 @@ impl Vit {
             queries.forward(hidden, first, count)
         };
         match self.pooling {
-            VitPooling::ClassToken => norm(sequences(hidden).narrow(1, 0, 1).squeeze_dim(1)),
+            VitPooling::ClassToken | VitPooling::Pooler => {
+                norm(sequences(hidden).narrow(1, 0, 1).squeeze_dim(1))
+            }
             VitPooling::Mean => mean_from(sequences(norm(hidden)), classes),
             VitPooling::MeanNormed => norm(mean_from(sequences(hidden), classes)),
             VitPooling::Probe => asked(0, sequences(norm(hidden)), 0, 1).squeeze_dim(1),

@@ -80,7 +80,7 @@ fn config_value_out_of_range() {
         ("/vision_config/patch_size", json!(0), "patch size"),
         ("/vision_config/num_channels", json!(4), "num_channels"),
         ("/vision_config/intermediate_size", json!(1_u64 << 62), "MLP width of the image"),
-        ("/vision_config/hidden_act", json!("relu"), "hidden_act"),
+        ("/vision_config/hidden_act", json!("mish"), "hidden_act"),
         ("/projection_dim", json!(0), "joint embedding"),
     ] {
         let checkpoint = Checkpoint::copy(HF);
@@ -116,7 +116,7 @@ fn a_residual_image_tower_of_no_shape() {
 fn unknown_architecture() {
     let blip = Checkpoint::copy(HF);
     blip.edit_json("config.json", |config| config["model_type"] = json!("blip"));
-    let supported = "supported are CLIP models with a ViT image tower";
+    let supported = "not supported; docs/models.md lists";
     assert_variant!(refused(&blip, &["`blip`", supported]), UnsupportedArchitecture);
 
     let named = "text tower `roberta-base`";

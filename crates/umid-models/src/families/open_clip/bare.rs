@@ -11,9 +11,9 @@
 use serde_json::{Value, json};
 
 use super::config::{Read, read_config};
-use super::names::{names, stored_name};
+use super::names::names;
 use super::preprocess::read_preprocess;
-use crate::checkpoint::{Checkpoint, Found, Naming, Section, WeightFiles};
+use crate::checkpoint::{Checkpoint, Found, Section, WeightFiles};
 use crate::config::Activation;
 use crate::families::{Family, Opened};
 use crate::front_end::{FrontEnd, Modality};
@@ -97,14 +97,6 @@ impl Family for Bare {
         let names = names(&config, &checkpoint);
         let files = files.all().collect();
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
-    }
-
-    fn naming(&self) -> Naming {
-        stored_name
-    }
-
-    fn logit_scales(&self) -> &'static [&'static str] {
-        &["logit_scale"]
     }
 }
 

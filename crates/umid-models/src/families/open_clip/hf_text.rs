@@ -1,4 +1,4 @@
-//! Text towers of transformers inside OpenCLIP models: RoBERTa, XLM-RoBERTa, BERT, mT5, NLLB.
+//! Text towers of transformers inside OpenCLIP models: RoBERTa, XLM-RoBERTa, BERT, T5, mT5, NLLB.
 //!
 //! Reference: open_clip, `HFTextEncoder` (`hf_model.py`), which takes the tower's configuration
 //! from a hub by `hf_model_name`. Here it is the `config.json` beside the weights, if that is a
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    Activation, BertConfig, EncoderPooling, M2m100Config, T5Config, TextConfig, TextHead,
+    Activation, BertConfig, EncoderPooling, M2m100Config, ProjectionConfig, T5Config, TextConfig,
+    TextHead,
 };
 use crate::{ModelError, Result};
 
@@ -46,12 +47,14 @@ pub(super) fn read(
     let context = text.count_or("context_length", 77)?;
     text.optional_flag("hf_model_pretrained")?;
     text.optional_flag("output_tokens")?;
+    overridden(text)?;
     let head = match text.optional_text("hf_proj_type")? {
         None | Some("mlp") => TextHead::Perceptron,
         Some("linear") => TextHead::Linear,
         Some("none") => TextHead::None,
+        Some("clap_mlp") => TextHead::Network(ProjectionConfig::Perceptron(Activation::Relu)),
         Some(other) => {
-            let expected = "`mlp`, `linear` or `none`";
+            let expected = "`mlp`, `linear`, `clap_mlp` or `none`";
             return Err(text.invalid("hf_proj_type", &Value::from(other), expected));
         }
     };
@@ -64,17 +67,34 @@ pub(super) fn read(
             return Err(text.invalid("hf_pooler_type", &Value::from(other), expected));
         }
     };
+    // In a tower without a pooler of its own, the first token is read as it is.
+    let without_pooler = match pooler {
+        EncoderPooling::Pooler => EncoderPooling::First,
+        other => other,
+    };
     let mut tower = Tower { given: configuration(text.path())?, checkpoint, name, assumed };
     if tower.has("encoder.layer.0.attention.self.query.weight") {
         tower.bert(context, pooler, head).map(TextConfig::Bert)
     } else if tower.has("block.0.layer.0.SelfAttention.q.weight") {
-        // Without a pooler of its own, the first token is read as it is.
-        let pooling = if pooler == EncoderPooling::Mean { pooler } else { EncoderPooling::First };
-        tower.t5(context, pooling, head).map(TextConfig::T5)
-    } else if tower.has("layers.0.self_attn.q_proj.weight") && pooler != EncoderPooling::Mean {
-        tower.m2m100(context, head).map(TextConfig::M2m100)
+        tower.t5(context, without_pooler, head).map(TextConfig::T5)
+    } else if tower.has("layers.0.self_attn.q_proj.weight") {
+        tower.m2m100(context, without_pooler, head).map(TextConfig::M2m100)
     } else {
         Err(text.unsupported(format!("the text tower `{}` of transformers", tower.name)))
+    }
+}
+
+/// Refuses values that open_clip would put in place of those of the text model's own configuration,
+/// but for dropout, which is training's.
+fn overridden(text: &Section) -> Result<()> {
+    const KEY: &str = "hf_model_config";
+    if text.get(KEY).is_none() {
+        return Ok(());
+    }
+    let given = text.section(KEY)?;
+    match given.entries().find(|(key, _)| !key.contains("dropout")) {
+        Some((key, found)) => Err(given.invalid(key, found, "no key but those of dropout")),
+        None => Ok(()),
     }
 }
 
@@ -131,16 +151,18 @@ impl Tower<'_> {
 
     fn t5(&mut self, context: usize, pooling: EncoderPooling, head: TextHead) -> Result<T5Config> {
         const GATE: &str = "block.0.layer.1.DenseReluDense.wi_0.weight";
+        const UNGATED: &str = "block.0.layer.1.DenseReluDense.wi.weight";
         let [vocabulary, width] = self.matrix("embed_tokens.weight")?;
         let bias = "block.0.layer.0.SelfAttention.relative_attention_bias.weight";
         let [distances, heads] = self.matrix(bias)?;
         let [inner, _] = self.matrix("block.0.layer.0.SelfAttention.q.weight")?;
         self.known("pad_token_id", 0)?;
-        if let Some(kind) = self.given.optional_text("feed_forward_proj")?
-            && kind != "gated-gelu"
-        {
-            let found = Value::from(kind);
-            return Err(self.given.invalid("feed_forward_proj", &found, "`gated-gelu`"));
+        let gated = self.has(GATE);
+        let (kind, activation) =
+            if gated { ("gated-gelu", Activation::GeluTanh) } else { ("relu", Activation::Relu) };
+        if let Some(other) = self.given.optional_text("feed_forward_proj")?.filter(|k| *k != kind) {
+            let expected = format!("`{kind}`, as the tensors are named");
+            return Err(self.given.invalid("feed_forward_proj", &Value::from(other), &expected));
         }
         Ok(T5Config {
             vocabulary,
@@ -149,17 +171,23 @@ impl Tower<'_> {
             layers: self.count(|i| format!("block.{i}.layer.0.layer_norm.weight")),
             heads,
             head_width: inner.checked_div(heads).unwrap_or(0),
-            mlp_width: self.matrix(GATE)?[0],
+            mlp_width: self.matrix(if gated { GATE } else { UNGATED })?[0],
             distances,
             farthest: self.known("relative_attention_max_distance", 128)?,
-            activation: Activation::GeluTanh,
+            activation,
+            gated,
             epsilon: self.epsilon("layer_norm_epsilon", 1e-6)?,
             pooling,
             head,
         })
     }
 
-    fn m2m100(&mut self, context: usize, head: TextHead) -> Result<M2m100Config> {
+    fn m2m100(
+        &mut self,
+        context: usize,
+        pooling: EncoderPooling,
+        head: TextHead,
+    ) -> Result<M2m100Config> {
         let [vocabulary, width] = self.matrix("embed_tokens.weight")?;
         Ok(M2m100Config {
             vocabulary,
@@ -171,6 +199,7 @@ impl Tower<'_> {
             mlp_width: self.matrix("layers.0.fc1.weight")?[0],
             activation: self.activation("activation_function", Activation::Relu)?,
             scaled: self.given.optional_flag("scale_embedding")?.unwrap_or(true),
+            pooling,
             head,
         })
     }
@@ -213,13 +242,11 @@ impl Tower<'_> {
     }
 
     fn activation(&mut self, key: &str, published: Activation) -> Result<Activation> {
-        let Some(name) = self.given.optional_text(key)? else {
-            self.assume(key, &published.transformers_name());
-            return Ok(published);
-        };
-        Activation::of_transformers(name).ok_or_else(|| {
-            self.given.invalid(key, &Value::from(name), Activation::NAMES_OF_TRANSFORMERS)
-        })
+        if let Some(activation) = self.given.optional_activation(key)? {
+            return Ok(activation);
+        }
+        self.assume(key, &published.transformers_name());
+        Ok(published)
     }
 
     /// Attention heads, which only a configuration or the model's name says.
