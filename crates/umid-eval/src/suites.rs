@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_suite_reads_and_every_recipe_is_valid() {
-        for name in ["demo", "smoke", "clip", "clap", "tuni", "real"] {
+        for name in ["demo", "smoke", "clip", "clap", "crawl", "tuni", "real"] {
             let suite = Suite::load(name).unwrap();
             for target in &suite.targets {
                 let recipe = target.recipe();
