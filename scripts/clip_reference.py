@@ -15,7 +15,8 @@ import shutil
 import tempfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,46 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 parameter.copy_(0.5 * noise)
             else:
                 parameter.copy_(0.2 * noise)
+
+
+def noise_of(seed: int) -> Callable[..., torch.Tensor]:
+    """Standard normal numbers of a shape, one draw after the other."""
+    rng = np.random.default_rng([seed, 1])
+    return lambda *shape: torch.from_numpy(rng.standard_normal(shape, np.float32))
+
+
+def structured(noise: Callable[..., torch.Tensor], count: int, side: int) -> torch.Tensor:
+    """Square images with structure of every scale.
+
+    With fine noise alone, a channel's mean over an image hardly varies, and the norms would make
+    much of round-off.
+    """
+    return sum(
+        torch.nn.functional.interpolate(noise(count, 3, scale, scale), size=side)
+        for scale in (1, 4, 16, side)
+    )
+
+
+@contextmanager
+def statistics_of_inputs(
+    model: torch.nn.Module, noise: Callable[..., torch.Tensor]
+) -> Iterator[None]:
+    """While this holds, a batch norm takes the statistics of its inputs, moved a random amount."""
+
+    def set_statistics(norm: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
+        # A channel that hardly varies must not be blown up.
+        variance = variance.clamp(min=0.05)
+        norm.running_mean.copy_(mean + 0.3 * variance.sqrt() * noise(norm.num_features))
+        norm.running_var.copy_(variance * torch.exp(0.3 * noise(norm.num_features)))
+        norm.num_batches_tracked.fill_(1000)
+
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_pre_hook(set_statistics) for norm in norms]
+    with torch.no_grad():
+        yield
+    for hook in hooks:
+        hook.remove()
 
 
 # --- OpenCLIP models ----------------------------------------------------------

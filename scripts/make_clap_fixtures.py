@@ -4,8 +4,11 @@
     .venv/bin/pip install --no-deps -r scripts/requirements-no-deps.txt
     .venv/bin/python scripts/make_clap_fixtures.py
 
+`--open-clip` makes open_clip's cases in place of the others, and needs open_clip 4.2 with its
+packages for audio, which is to be installed from its repository (`clap_open_clip.py`).
+
 Each case is a directory `crates/umid-models/tests/fixtures/<case>/` holding a checkpoint
-as transformers, laion_clap or msclap reads it, reloaded from disk by that package before anything
+as transformers, laion_clap, msclap or open_clip reads it, reloaded from disk by that package before anything
 is computed, and two files of expected values. Weights are random but large, so that a
 wrong mask, order of elements, interpolation or activation moves an embedding beyond the
 tolerance of the parity tests; a wrong epsilon does so in `clap-hf-other`. The same package
@@ -41,6 +44,9 @@ A audio width, B random inputs; all F32 unless said):
     waveform_gradients.<clip> (2, samples)  gradient of that cosine with respect to the
                                          waveform of the clip as it is before padding
     logit_scales       (2)               audio, text; as stored, that is the logarithms
+    other_rate_embeds  (O, D)            `openclip` layout: embeddings of the clips in
+                                         `other_rate_clips`, read as if they had 44,100 samples
+                                         per second, from the file on
 
 Where `every` of `expected.json` is above 1, an input is too large to be stored. Of each row of
 `input_features`, `features` and `feature_gradients`, and of each waveform's gradient, every so
@@ -64,6 +70,10 @@ configurations fix by the name of the model: `htsat`, `roberta`, `joint_embed_sh
 In the `msclap` layout `CLAP_weights.pth` is as the published files are, in half precision. Clips
 are taken as if they had the rate of the model, and texts are as `CLAPWrapper` prepares them.
 
+In the `openclip` layout `chunk_starts` is the first frame of the piece that is drawn (after
+`random.seed`); the other three are the first, the middle and the last one. Without fusion a long
+clip's first part is heard.
+
 `input_features` are those of the clips as the package hears them: in the `laion` layout limited to
 -1..1 and rounded to 16 bits, but not for `waveform_gradients`. They are transformers' own, except where a `laion` tower computes them itself
 (K is 1). Log-mels are differentiated through an f64 implementation that agrees with
@@ -85,7 +95,7 @@ from safetensors.torch import save_file
 from transformers.utils import logging
 
 from clap_audio import Extracted, write_clips
-from clap_cases import Case, cases, write_json
+from clap_cases import Case, write_json
 from clap_models import HuggingFaceReference, LaionReference, MsclapReference, Reference
 
 FIXTURES = Path(__file__).resolve().parent.parent / "crates/umid-models/tests/fixtures"
@@ -126,6 +136,8 @@ def formula(count: int, *shape: int) -> torch.Tensor:
 
 
 def load_reference(case: Case, directory: Path) -> Reference:
+    if hasattr(case, "reference"):
+        return case.reference(directory)
     if "msclap" in case.config:
         return MsclapReference(case.config, directory)
     if "roberta" not in case.config:
@@ -299,6 +311,15 @@ def write_expected(
         check_round_off(f"{case.name}: {name}", gradient, precise[name])
     tensors |= gradients
     tensors["logit_scales"] = reference.logit_scales
+    other_rate = []
+    if hasattr(reference, "embed_at_other_rate"):
+        # Of which no piece is drawn.
+        other_rate = [
+            name for name, cut in cuts.items() if not (cut.is_longer and cut.chunk_starts)
+        ]
+        with torch.no_grad():
+            embeds = [reference.embed_at_other_rate(clips[name]) for name in other_rate]
+        tensors["other_rate_embeds"] = torch.stack(embeds)
 
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
@@ -326,15 +347,26 @@ def write_expected(
         "features_longer": longer.tolist(),
         "gradient_texts": list(GRADIENT_TEXTS),
         "gradient_clips": [list(clips).index(name) for name in GRADIENT_CLIPS],
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES}
+        | getattr(reference, "versions", {}),
     }
+    if other_rate:
+        summary["other_rate_clips"] = [list(clips).index(name) for name in other_rate]
     write_json(directory / "expected.json", summary)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="make the CLAP parity fixtures")
     parser.add_argument("--out", type=Path, default=FIXTURES, help="where the cases go")
-    out: Path = parser.parse_args().out
+    parser.add_argument(
+        "--open-clip", action="store_true", help="make open_clip's cases, not the others"
+    )
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    if arguments.open_clip:
+        from clap_open_clip import open_clip_cases as cases
+    else:
+        from clap_cases import cases
 
     logging.disable_progress_bar()
     torch.set_num_threads(1)

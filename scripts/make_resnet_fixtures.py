@@ -24,7 +24,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import open_clip
 import timm
 import torch
@@ -43,8 +42,11 @@ from clip_reference import (
     arguments,
     learnt_merges,
     make_case,
+    noise_of,
     open_clip_model,
     save_open_clip,
+    statistics_of_inputs,
+    structured,
 )
 from clip_tokenizer import Merge
 
@@ -62,39 +64,16 @@ BRANCH_GAIN = 0.1
 def calibrate(model: open_clip.CLIP, seed: int) -> None:
     """Give every batch norm statistics near those of its inputs, and the pool usable scores."""
     tower = model.visual
-    rng = np.random.default_rng([seed, 1])
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.from_numpy(rng.standard_normal(shape, np.float32))
-
-    def set_statistics(norm: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
-        # A channel that hardly varies must not be blown up.
-        variance = variance.clamp(min=0.05)
-        norm.running_mean.copy_(mean + 0.3 * variance.sqrt() * noise(norm.num_features))
-        norm.running_var.copy_(variance * torch.exp(0.3 * noise(norm.num_features)))
-        norm.num_batches_tracked.fill_(1000)
-
-    # Structure of every scale, as in images. With fine noise alone, a channel's mean over an
-    # image hardly varies, and the norms would make much of round-off.
-    side = tower.image_size
-    pixels = sum(
-        torch.nn.functional.interpolate(noise(48, 3, scale, scale), size=side)
-        for scale in (1, 4, 16, side)
-    )
-    hooks = []
+    noise = noise_of(seed)
+    pixels = structured(noise, 48, tower.image_size)
     features = []
-    for module in tower.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            hooks.append(module.register_forward_pre_hook(set_statistics))
-    hooks.append(tower.layer4.register_forward_hook(lambda _m, _i, out: features.append(out)))
-    with torch.no_grad():
+    hook = tower.layer4.register_forward_hook(lambda _m, _i, out: features.append(out))
+    with statistics_of_inputs(tower, noise):
         for module in tower.modules():
             if isinstance(module, Bottleneck):
                 module.bn3.weight *= BRANCH_GAIN
         tower(pixels)
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
         # Queries and keys of norm near one per column leave scores of the order of 1.
         pool = tower.attnpool
         size = features[0].square().mean().sqrt() * pool.q_proj.in_features**0.5

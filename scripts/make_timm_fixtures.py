@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import open_clip
 import timm
 import torch
@@ -35,8 +34,10 @@ from clip_reference import (
     arguments,
     learnt_merges,
     make_case,
+    noise_of,
     open_clip_model,
     save_open_clip,
+    statistics_of_inputs,
 )
 from clip_tokenizer import Merge
 
@@ -55,28 +56,6 @@ def made_with(sizes: dict[str, Any]) -> Iterator[None]:
 
     with mock.patch.object(timm_model.timm, "create_model", create):
         yield
-
-
-def calibrate(tower: torch.nn.Module, seed: int) -> None:
-    """Give every batch norm statistics near those of its inputs."""
-    rng = np.random.default_rng([seed, 1])
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.from_numpy(rng.standard_normal(shape, np.float32))
-
-    def set_statistics(norm: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
-        variance = variance.clamp(min=0.05)
-        norm.running_mean.copy_(mean + 0.3 * variance.sqrt() * noise(norm.num_features))
-        norm.running_var.copy_(variance * torch.exp(0.3 * noise(norm.num_features)))
-        norm.num_batches_tracked.fill_(1000)
-
-    norms = [m for m in tower.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    hooks = [norm.register_forward_pre_hook(set_statistics) for norm in norms]
-    with torch.no_grad():
-        tower(noise(32, 3, *tower.image_size))
-    for hook in hooks:
-        hook.remove()
 
 
 def mobile_stem(**options: Any) -> HybridEmbed:
@@ -103,7 +82,9 @@ def write_open_clip(case: Case, directory: Path) -> None:
     """As open_clip saves a model for the hub; the tokenizer is in `tokenizer.json` alone."""
     with made_with(case.config["sizes"]):
         model: open_clip.CLIP = open_clip_model(case)
-    calibrate(model.visual, case.seed)
+    noise = noise_of(case.seed)
+    with statistics_of_inputs(model.visual, noise):
+        model.visual(noise(32, 3, *model.visual.image_size))
     save_open_clip(case, model.to(case.dtype), directory)
 
 

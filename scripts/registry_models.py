@@ -28,6 +28,7 @@ from timm.models.vision_transformer_hybrid import ConvStem, HybridEmbed
 from timm.models.vitamin import VitCfg, VitConvCfg
 
 import registry_tokenizers
+from clip_reference import noise_of, statistics_of_inputs, structured
 
 EMBEDDING = 24
 WIDTH = 32
@@ -267,29 +268,11 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
 
 
 def calibrate(model: torch.nn.Module, seed: int) -> None:
-    """Give every batch norm the statistics of its inputs, moved away by a random amount."""
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
-    if not norms or not hasattr(model, "visual"):
+    """Give every batch norm of an image tower statistics near those of its inputs."""
+    norms = torch.nn.modules.batchnorm._BatchNorm
+    if not hasattr(model, "visual") or not any(isinstance(m, norms) for m in model.modules()):
         return
-    rng = np.random.default_rng([seed, 1])
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.from_numpy(rng.standard_normal(shape, np.float32))
-
-    def set_statistics(norm: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
-        variance = variance.clamp(min=0.05)
-        norm.running_mean.copy_(mean + 0.3 * variance.sqrt() * noise(norm.num_features))
-        norm.running_var.copy_(variance * torch.exp(0.3 * noise(norm.num_features)))
-        norm.num_batches_tracked.fill_(1000)
-
-    hooks = [norm.register_forward_pre_hook(set_statistics) for norm in norms]
-    side = int(np.max(model.visual.image_size))
-    pixels = sum(
-        torch.nn.functional.interpolate(noise(2, 3, scale, scale), size=side)
-        for scale in (1, 4, 16, side)
-    )
-    with torch.no_grad():
+    noise = noise_of(seed)
+    pixels = structured(noise, 2, int(np.max(model.visual.image_size)))
+    with statistics_of_inputs(model, noise):
         model.eval().visual(pixels)
-    for hook in hooks:
-        hook.remove()

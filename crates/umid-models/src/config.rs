@@ -11,9 +11,9 @@ pub use crate::nn::relative::RelativePositionsConfig;
 pub use crate::nn::rotary::{FirstAxis, RotaryConfig};
 pub use crate::nn::vit_block::{BranchNorm, Perceptron, Projections, VitBlockConfig};
 pub use crate::towers::{
-    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, Head, HtsatConfig,
+    BertConfig, ClipTextConfig, Cnn14Config, EncoderPooling, FusionConfig, HtsatConfig,
     InputConfig, M2m100Config, Pooling, QueriesRead, ResnetConfig, T5Config, TextAttention,
-    TextConfig, TextHead, TransformerConfig, VitConfig, VitPooling,
+    TextConfig, TextHead, TransformerConfig, VitConfig, VitHead, VitPooling,
 };
 // Of timm.
 pub use crate::towers::{

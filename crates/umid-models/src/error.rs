@@ -174,7 +174,7 @@ pub enum ModelError {
     },
     /// The configuration describes an architecture that this crate does not know.
     #[error(
-        "{path} describes {found}, which is not supported; supported are CLIP models with a ViT image tower in the Hugging Face or the OpenCLIP layout, with a ResNet image tower in the OpenCLIP layout, and CLAP models in the Hugging Face or the LAION-CLAP layout"
+        "{path} describes {found}, which is not supported; docs/models.md lists the CLIP and CLAP models that are, use one of them"
     )]
     UnsupportedArchitecture {
         /// The configuration file.

@@ -16,6 +16,8 @@ use umid_models::{FrontEnd, Input, InputTower, Model, default_device, parse_devi
 /// As for CLIP (`parity.rs`).
 const EMBEDDING_TOLERANCE: f32 = 1e-4;
 const GRADIENT_TOLERANCE: f32 = 1e-4;
+/// The same of embeddings that begin at a file, whose samples are resampled in f32 by the reference.
+const FILE_TOLERANCE: f32 = 1e-3;
 /// Largest difference of a log-mel above the floor, in decibels.
 const DECIBEL_TOLERANCE: f32 = 1e-3;
 /// Decibels of the floor, and what counts as above it.
@@ -181,6 +183,8 @@ fn cases() -> Vec<Case> {
         "clap-laion-pann",
         "clap-msclap-2022",
         "clap-msclap-2023",
+        "clap-openclip-htsat",
+        "clap-openclip-fused",
     ];
     names.into_iter().map(|name| Case::load(&fixtures().join(name))).collect()
 }
@@ -265,6 +269,46 @@ fn clips_embed_as_their_log_mels_do() {
         let found: Vec<f32> = found.into_iter().collect();
         case.assert_rows(name, &found, EMBEDDING_TOLERANCE);
     }
+}
+
+/// From the file to the embedding, through a change of the rate and a mean of channels. Of a long
+/// clip that is not fused the first part is heard.
+#[test]
+fn files_of_another_rate_embed_as_open_clip_embeds_them() {
+    const RATE: u32 = 44_100;
+    let with_rate = |case: &&Case| case.has("other_rate_embeds");
+    let cases: Vec<Case> = cases().into_iter().filter(|case| with_rate(&case)).collect();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inputs: Vec<Input> = (case.indices("other_rate_clips").into_iter())
+            .map(|clip| {
+                let file = case.list("clips")[clip]["file"].as_str().expect("file");
+                let wav = std::fs::read(fixtures().join("clap-clips").join(file)).expect(file);
+                let path = folder.path().join(file);
+                std::fs::write(&path, stereo(&wav, RATE)).expect(file);
+                case.model.front_end.open(&path).unwrap_or_else(|e| panic!("{file}: {e}"))
+            })
+            .collect();
+        let found = case.model.embed_inputs(&inputs).expect("embeddings");
+        let found: Vec<f32> = found.into_iter().collect();
+        case.assert_rows("other_rate_embeds", &found, FILE_TOLERANCE);
+    }
+}
+
+/// A WAV file of 16 bits and one channel as one of another rate and two channels alike.
+fn stereo(mono: &[u8], rate: u32) -> Vec<u8> {
+    const HEADER: usize = 44;
+    let mut wav = mono[..HEADER].to_vec();
+    let len = 2 * (mono.len() - HEADER) as u32;
+    for (at, value) in [(4, len + 36), (24, rate), (28, 4 * rate), (40, len)] {
+        wav[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+    // Two channels, so four bytes per frame.
+    wav[22] = 2;
+    wav[32] = 4;
+    wav.extend(mono[HEADER..].chunks_exact(2).flat_map(|sample| sample.repeat(2)));
+    wav
 }
 
 #[test]

@@ -13,24 +13,25 @@ const QUERIES: usize = 5;
 /// An architecture that no release of timm has.
 const UNKNOWN: &str = "unknown_architecture";
 
-/// A copy of a fixture whose configuration names an image tower of another package.
-fn with_unknown_image_tower(to: &Path) {
+/// A copy of a fixture whose configuration has another input tower.
+fn with_tower(from: &str, to: &Path, key: &str, tower: Value) {
     std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(fixture("openclip-gelu")).unwrap() {
+    for entry in std::fs::read_dir(fixture(from)).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
     }
     let path = to.join("open_clip_config.json");
     let mut config = json_file(&path);
-    config["model_cfg"]["vision_cfg"] = json!({ "timm_model_name": UNKNOWN, "image_size": 32 });
+    config["model_cfg"][key] = tower;
     std::fs::write(path, config.to_string()).unwrap();
 }
 
-/// Names to ask about, and such a model.
+/// Names to ask about, and a model whose configuration names an image tower of another package.
 fn bench() -> Bench {
     let mut bench = Bench::new(QUERIES);
     bench.model = bench.path("model");
-    with_unknown_image_tower(&bench.model);
+    let tower = json!({ "timm_model_name": UNKNOWN, "image_size": 32 });
+    with_tower("openclip-gelu", &bench.model, "vision_cfg", tower);
     bench
 }
 
@@ -101,4 +102,29 @@ fn what_needs_the_input_tower_is_refused_with_the_reason() {
     );
     let inspected = succeed(umid().arg("inspect").arg(&asked.model));
     assert!(String::from_utf8_lossy(&inspected.stdout).contains(UNKNOWN));
+}
+
+#[test]
+fn a_model_of_sounds_without_its_audio_tower_is_audited_too() {
+    const REASON: &str = "`whisper`, is not known here";
+    let mut asked = Bench::new(QUERIES);
+    asked.model = asked.path("model");
+    let tower = json!({ "model_type": "whisper", "model_name": "tiny" });
+    with_tower("clap-openclip-htsat", &asked.model, "audio_cfg", tower);
+    succeed(&mut asked.audit("alone"));
+    let whole = Bench { model: fixture("clap-openclip-htsat"), ..Bench::new(QUERIES) };
+    succeed(&mut whole.audit_with("whole", 0, 5));
+    let alone = calibrated(&asked, "alone");
+    assert!(alone.len() == QUERIES && alone.iter().all(|reading| reading["p_value"].is_f64()));
+    assert_eq!(alone, calibrated(&whole, "whole"));
+    let run = json_file(&asked.path("alone").join("run.json"));
+    assert!(run["model"]["text_alone"].as_str().unwrap().contains(REASON), "{run}");
+
+    let sound = fixture("clap-clips/chord.wav");
+    let embed =
+        output(umid().args(["embed", "--model"]).arg(&asked.model).arg("--audio").arg(sound));
+    assert_refused(&embed, REASON);
+    let inspected = succeed(umid().arg("inspect").arg(&asked.model));
+    let said = String::from_utf8_lossy(&inspected.stdout).into_owned();
+    assert!(said.contains("audio tower   none") && said.contains(REASON), "{said}");
 }

@@ -1,5 +1,6 @@
 //! What the packages with CLAPs of their own share: names of the audio towers' tensors, which all have
-//! from HTS-AT and PANN, and sizes that follow from the tensors' shapes.
+//! from HTS-AT and PANN, which of these towers are known here, and sizes that follow from the tensors'
+//! shapes.
 
 use serde_json::Value;
 
@@ -112,13 +113,38 @@ impl Shapes<'_> {
         self.has("conv_block1.conv1.weight")
     }
 
+    /// Why the audio encoder cannot be used, if it is of a kind that is not known here. The text
+    /// tower can be used without it.
+    pub(super) fn unknown(&self) -> Option<String> {
+        let in_channels = |name: &str| self.axis(&self.of_encoder(name), 1).unwrap_or(0);
+        let found = if self.is_cnn14() {
+            if self.has("mel_conv1d.0.weight") || self.has("mel_conv2d.0.weight") {
+                "a Cnn14 that fuses features"
+            } else if in_channels("conv_block1.conv1.weight") != 1 {
+                "a Cnn14 that reads several log-mels as channels"
+            } else if !self.has("conv_block6.conv1.weight") {
+                "PANN's Cnn6 or Cnn10"
+            } else {
+                return None;
+            }
+        } else if self.has("patch_embed.proj.weight") {
+            let fuses = self.fuses() || self.has("mel_conv1d.0.weight");
+            let by_attention = self.has("patch_embed.fusion_model.local_att.0.weight")
+                && !self.has("patch_embed.fusion_model.local_att2.0.weight");
+            if fuses && !by_attention {
+                "an HTSAT that fuses features in another way than `aff_2d`"
+            } else if in_channels("patch_embed.proj.weight") != 1 {
+                "an HTSAT that reads several log-mels as channels"
+            } else {
+                return None;
+            }
+        } else {
+            "neither an HTSAT nor a Cnn14"
+        };
+        Some(format!("its audio tower is not known here: it is {found}"))
+    }
+
     pub(super) fn cnn14(&self, frames: usize, projection: ProjectionConfig) -> Result<Cnn14Config> {
-        if self.has("mel_conv1d.0.weight") || self.has("mel_conv2d.0.weight") {
-            return Err(self.section.unsupported("a Cnn14 that fuses features".to_owned()));
-        }
-        if !self.has("conv_block6.conv1.weight") {
-            return Err(self.section.unsupported("PANN's Cnn6 or Cnn10".to_owned()));
-        }
         let mut widths = [0; CNN14_BLOCKS];
         for (i, width) in widths.iter_mut().enumerate() {
             let name = self.of_encoder(&format!("conv_block{}.conv2.weight", i + 1));

@@ -10,7 +10,7 @@ use super::clip::{CONFIG, POSITION_IDS, text};
 use super::{Family, Names, Opened, as_described, check};
 use crate::Result;
 use crate::checkpoint::{Found, Naming, Section};
-use crate::config::{Head, ModelConfig, TextConfig};
+use crate::config::{ModelConfig, TextConfig, TextHead};
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextRules, TokenizerFiles};
@@ -38,7 +38,7 @@ impl Family for ClipText {
         let embedding_dim = if names.iter().any(|name| name == PROJECTION) {
             section.count_or("projection_dim", 512)?
         } else {
-            tower.head = Head::None;
+            tower.head = TextHead::None;
             tower.transformer.width
         };
         let config = ModelConfig { embedding_dim, text: TextConfig::Clip(tower), input: None };

@@ -6,6 +6,9 @@
 //! shapes do not say has the values of every published model unless a `model_config.json` beside
 //! the weights, in the form of the package's own model configurations, says otherwise. The
 //! tokenizer is roberta-base's, whose `tokenizer.json` is to be put there too.
+//!
+//! The package has further towers, with which no checkpoint was published. A model with another
+//! audio tower opens with its text tower alone; one with another text tower is refused.
 
 use serde_json::{Value, json};
 
@@ -17,8 +20,8 @@ use crate::config::{
     Activation, BertConfig, Cnn14Config, EncoderPooling, InputConfig, ModelConfig,
     ProjectionConfig, TextConfig,
 };
-use crate::front_end::FrontEnd;
 use crate::front_end::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
+use crate::front_end::{FrontEnd, Modality};
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::{ROBERTA, TextRules, TokenizerFiles};
@@ -35,6 +38,8 @@ const PROJECTION: ProjectionConfig = ProjectionConfig::Perceptron(Activation::Re
 /// Buffers, and heads that embeddings do not pass through.
 const UNUSED: [&str; 3] =
     ["audio_transform.", "text_transform.", "text_branch.embeddings.position_ids"];
+/// What the names of its projection's tensors begin with.
+const AUDIO_PROJECTION: &str = "audio_projection.";
 /// Tensors of text towers that the package has too, and that no published checkpoint has.
 const OTHER_TEXT_TOWERS: [(&str, &str); 2] =
     [("text_branch.resblocks.0.ln_1.weight", "CLIP's"), ("text_branch.shared.weight", "BART's")];
@@ -63,7 +68,7 @@ impl Family for LaionClap {
             files.push(config_path.clone());
             Section::read(&config_path)?
         } else {
-            Section::empty(&config_path)
+            Section::empty(found.given())
         };
         let weights = self.weights(found)?;
         let mut checkpoint = found.open(&weights, Vec::new())?;
@@ -76,12 +81,17 @@ impl Family for LaionClap {
         Shapes::discard_unused(&mut checkpoint, AUDIO);
         let shapes = Shapes { section: &given, checkpoint: &checkpoint, encoder: AUDIO };
         let mut description = Description { given: &given, shapes, defaulted: Vec::new() };
-        let (config, log_mel) = description.config()?;
+        let (config, front_end) = description.config()?;
         let defaulted = description.defaulted;
         check(&config, given.path(), &[])?;
         checkpoint.defaulted(defaulted);
-        let front_end = FrontEnd::Audio(log_mel);
-        let (names, provenance) = (Names::of_both(stored_name), Provenance::default());
+        if config.input.is_none() {
+            checkpoint.leave(AUDIO);
+            checkpoint.leave(AUDIO_PROJECTION);
+        }
+        let provenance =
+            if found.has(CONFIG) { Provenance::default() } else { provenance(&config, &front_end) };
+        let names = Names::of_both(stored_name);
         let texts = TextRules::of(TokenizerFiles::BroughtAlong(&ROBERTA));
         Ok(Opened { config, front_end, checkpoint, names, texts, files, provenance })
     }
@@ -130,11 +140,20 @@ struct Description<'a> {
 }
 
 impl Description<'_> {
-    fn config(&mut self) -> Result<(ModelConfig, LogMel)> {
+    fn config(&mut self) -> Result<(ModelConfig, FrontEnd)> {
+        let embedding_dim = self.shapes.axis("audio_projection.0.weight", 0)?;
+        let (input, front_end) = if let Some(reason) = self.shapes.unknown() {
+            (None, FrontEnd::Absent { modality: Modality::Audio, reason })
+        } else {
+            let (input, log_mel) = self.audio()?;
+            (Some(input), FrontEnd::Audio(log_mel))
+        };
+        let text = TextConfig::Bert(self.text()?);
+        Ok((ModelConfig { embedding_dim, text, input }, front_end))
+    }
+
+    fn audio(&mut self) -> Result<(InputConfig, LogMel)> {
         let shapes = &self.shapes;
-        if self.given.optional_flag("enable_fusion")? == Some(true) && shapes.is_cnn14() {
-            return Err(self.given.unsupported("a Cnn14 that fuses features".to_owned()));
-        }
         let log_mel = LogMel::new(self.front_end(shapes.mel_bins()?, shapes.fuses())?)?;
         let frames = log_mel.frames();
         let input = if shapes.is_cnn14() {
@@ -145,15 +164,14 @@ impl Description<'_> {
             self.defaulted.extend(given.into_defaulted());
             InputConfig::Htsat(htsat)
         };
-        let embedding_dim = shapes.axis("audio_projection.0.weight", 0)?;
-        let text = TextConfig::Bert(self.text()?);
-        Ok((ModelConfig { embedding_dim, text, input: Some(input) }, log_mel))
+        Ok((input, log_mel))
     }
 
     fn text(&mut self) -> Result<BertConfig> {
         for (tensor, tower) in OTHER_TEXT_TOWERS {
             if self.shapes.checkpoint.shape(tensor).is_ok() {
-                return Err(self.given.unsupported(format!("laion_clap with {tower} text tower")));
+                let found = format!("a model of laion_clap with {tower} text tower");
+                return Err(self.given.unsupported(found));
             }
         }
         let mut given = self.part("roberta")?;
@@ -161,7 +179,8 @@ impl Description<'_> {
             self.shapes.bert("text_branch.", PADDING_ID + 1, EncoderPooling::Pooler, PROJECTION)?;
         // RoBERTa has one.
         if text.token_types > 1 {
-            return Err(self.given.unsupported("laion_clap with BERT's text tower".to_owned()));
+            let found = "a model of laion_clap with BERT's text tower";
+            return Err(self.given.unsupported(found.to_owned()));
         }
         // The package cuts every text to the same length, which its configurations say too.
         let longest = self.part("text_cfg")?.optional_count("context_length")?;
@@ -203,6 +222,24 @@ impl Description<'_> {
             Ok(Section::empty(self.given.path()))
         }
     }
+}
+
+/// What is not read of weights that come without a configuration.
+fn provenance(config: &ModelConfig, front_end: &FrontEnd) -> Provenance {
+    let mut provenance = Provenance::default();
+    provenance.inferred.push(format!("sizes: {}", config.architecture()));
+    let why = "as in every published model; no file says it";
+    if let FrontEnd::Audio(log_mel) = front_end {
+        let LogMelParams { sample_rate, samples, .. } = log_mel.params();
+        let seconds = samples / sample_rate;
+        provenance.assumed.push(format!("sound: {seconds} s at {sample_rate} Hz ({why})"));
+    }
+    if let TextConfig::Bert(text) = &config.text {
+        let (heads, cut) = (text.heads, config.text.context());
+        provenance.assumed.push(format!("attention heads of the text tower: {heads} ({why})"));
+        provenance.assumed.push(format!("texts: cut to {cut} tokens ({why})"));
+    }
+    provenance
 }
 
 /// Parts of names, as the towers have them (Hugging Face's) and as `laion_clap` has them.

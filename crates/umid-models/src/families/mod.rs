@@ -33,7 +33,7 @@ use crate::{ModelError, Result};
 
 /// Every family, in the order in which they are asked: a directory with complete files of two
 /// layouts, as the LAION repositories have, is read in the Hugging Face layout.
-pub(crate) const FAMILIES: [&dyn Family; 11] = [
+pub(crate) const FAMILIES: [&dyn Family; 12] = [
     &clip::Clip,
     &clip_text::ClipText,
     &bert_clip::ChineseClip,
@@ -42,6 +42,7 @@ pub(crate) const FAMILIES: [&dyn Family; 11] = [
     &siglip::Siglip,
     &clap::Clap,
     &open_clip::OpenClip,
+    &open_clip::OpenClipClap,
     &laion_clap::LaionClap,
     &msclap::Msclap,
     &open_clip::Bare,

@@ -32,8 +32,8 @@ use super::{Family, Names, Opened, check};
 use crate::Result;
 use crate::checkpoint::{Found, Section, View, WeightFiles};
 use crate::config::{
-    Activation, BertConfig, ClipTextConfig, EncoderPooling, Head, InputConfig, ModelConfig,
-    Pooling, ProjectionConfig, TextAttention, TextConfig, TransformerConfig,
+    Activation, BertConfig, ClipTextConfig, EncoderPooling, InputConfig, ModelConfig, Pooling,
+    ProjectionConfig, TextAttention, TextConfig, TextHead, TransformerConfig,
 };
 use crate::front_end::FrontEnd;
 use crate::front_end::audio::{
@@ -89,6 +89,9 @@ impl Family for Msclap {
         let shapes = Shapes { section: &given, checkpoint: &checkpoint, encoder };
         let log_mel = LogMel::new(front_end(shapes.mel_bins()?, shapes.is_cnn14()))?;
         let (frames, projection) = (log_mel.frames(), ProjectionConfig::Residual);
+        if let Some(reason) = shapes.unknown() {
+            return Err(given.unsupported(format!("a model of msclap: {reason}")));
+        }
         let input = if shapes.is_cnn14() {
             InputConfig::Cnn14(shapes.cnn14(frames, projection)?)
         } else {
@@ -158,7 +161,7 @@ fn gpt2(shapes: &Shapes) -> Result<ClipTextConfig> {
         context: shapes.axis(&table("wpe"), 0)?,
         attention: TextAttention::Causal,
         pooling: Pooling::LastByCountWithout(PADDING_ID),
-        head: Head::Projection(ProjectionConfig::Residual),
+        head: TextHead::Network(ProjectionConfig::Residual),
         transformer: TransformerConfig {
             width,
             layers: shapes.count(block),

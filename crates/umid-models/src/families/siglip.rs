@@ -16,8 +16,8 @@ use super::{Family, Names, Opened, as_described, checked, image_processor};
 use crate::Result;
 use crate::checkpoint::{Found, Section, View};
 use crate::config::{
-    Activation, ClipTextConfig, Head, InputConfig, ModelConfig, Pooling, TextAttention, TextConfig,
-    VitConfig, VitPooling,
+    Activation, ClipTextConfig, InputConfig, ModelConfig, Pooling, TextAttention, TextConfig,
+    TextHead, VitConfig, VitHead, VitPooling,
 };
 use crate::front_end::{FrontEnd, Modality};
 use crate::provenance::Provenance;
@@ -94,7 +94,7 @@ fn read_config(path: &std::path::Path, flexible: bool) -> Result<(ModelConfig, V
         context: text.count_or("max_position_embeddings", 64)?,
         attention: TextAttention::Bidirectional,
         pooling: Pooling::Last,
-        head: Head::LinearWithBias,
+        head: TextHead::LinearWithBias,
         transformer,
     };
     let input = if flexible { None } else { Some(InputConfig::Vit(vit(&mut vision)?)) };
@@ -116,6 +116,6 @@ fn vit(vision: &mut Section) -> Result<VitConfig> {
         pre_norm: false,
         transformer: transformer(vision, DEFAULTS, Activation::GeluTanh, EPSILON)?,
         pooling: VitPooling::Probe,
-        head: Head::None,
+        head: VitHead::None,
     })
 }

@@ -14,12 +14,12 @@ use burn::nn::LayerNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::text_head::{HeadLayers, TextHead};
 use super::{
     Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, TransformerConfig, embedded,
 };
 use crate::Result;
 use crate::nn::block::{Attend, Transformer, rows_at};
-use crate::nn::projection::{Projection, ProjectionConfig};
 use crate::nn::visit::{self, Visitor};
 
 /// Where the tower's tensors are in the Hugging Face layout.
@@ -39,7 +39,7 @@ pub struct ClipTextConfig {
     /// How the pooled position is found in a sequence.
     pub pooling: Pooling,
     /// What takes the pooled state to the joint space.
-    pub head: Head,
+    pub head: TextHead,
     /// The residual blocks.
     pub transformer: TransformerConfig,
 }
@@ -103,20 +103,6 @@ impl Pooling {
     }
 }
 
-/// What takes the pooled state, after the last norm, to the joint space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Head {
-    /// A matrix.
-    Linear,
-    /// A matrix and a bias.
-    LinearWithBias,
-    /// Nothing: the joint space is as wide as the tower.
-    None,
-    /// A small network.
-    Projection(ProjectionConfig),
-}
-
 impl ClipTextConfig {
     /// The tower of CLIP itself: causal, with a matrix for its head.
     pub fn clip(
@@ -125,7 +111,7 @@ impl ClipTextConfig {
         pooling: Pooling,
         transformer: TransformerConfig,
     ) -> Self {
-        let (attention, head) = (TextAttention::Causal, Head::Linear);
+        let (attention, head) = (TextAttention::Causal, TextHead::Linear);
         Self { vocabulary, context, attention, pooling, head, transformer }
     }
 
@@ -134,7 +120,7 @@ impl ClipTextConfig {
     pub(crate) fn is_clip(&self) -> bool {
         self.reads_no_padding()
             && self.pooling != Pooling::First
-            && self.head == Head::Linear
+            && self.head == TextHead::Linear
             && !self.transformer.layer_scale
     }
 
@@ -155,23 +141,14 @@ impl TextConfigOf for ClipTextConfig {
             TextAttention::ClassToken { .. } => (Attend::Masked, 1),
         };
         let positions = self.context + class_tokens;
-        let matrix = matches!(self.head, Head::Linear | Head::LinearWithBias);
-        let network = match self.head {
-            Head::Projection(config) => Some(Projection::new(width, embedding_dim, config, device)),
-            Head::Linear | Head::LinearWithBias | Head::None => None,
-        };
-        let projection = matrix.then(|| visit::empty([width, embedding_dim], device));
-        let bias =
-            (self.head == Head::LinearWithBias).then(|| visit::empty([embedding_dim], device));
+        let epsilon = self.transformer.layer_norm_epsilon;
         ClipText {
             token_embedding: visit::empty([self.vocabulary, width], device),
             class_embedding: (class_tokens > 0).then(|| visit::empty([width], device)),
             position_embedding: visit::empty([positions, width], device),
             encoder: Transformer::new(self.transformer.blocks(attend), device),
-            final_layer_norm: visit::layer_norm(width, self.transformer.layer_norm_epsilon, device),
-            text_projection: projection,
-            text_projection_bias: bias,
-            network,
+            final_layer_norm: visit::layer_norm(width, epsilon, device),
+            head: HeadLayers::new(self.head, width, embedding_dim, epsilon, device),
             pooling: self.pooling,
             attention: self.attention,
         }
@@ -196,11 +173,7 @@ impl TextConfigOf for ClipTextConfig {
             let expected = format!("an id below the vocabulary's size of {}", self.vocabulary);
             return Err(Invalid::new("eos_token_id", &eos, expected));
         }
-        if self.head == Head::None && self.transformer.width != embedding_dim {
-            let expected = format!("{embedding_dim}, as it has no projection to that width");
-            return Err(Invalid::new("width of the text tower", &self.transformer.width, expected));
-        }
-        Ok(())
+        self.head.check(self.transformer.width, embedding_dim)
     }
 }
 
@@ -213,12 +186,7 @@ pub struct ClipText {
     position_embedding: Param<Tensor<2>>,
     encoder: Transformer,
     final_layer_norm: LayerNorm,
-    /// `[width, embedding_dim]`.
-    text_projection: Option<Param<Tensor<2>>>,
-    /// `[embedding_dim]`.
-    text_projection_bias: Option<Param<Tensor<1>>>,
-    /// In place of both.
-    network: Option<Projection>,
+    head: HeadLayers,
     #[module(skip)]
     pooling: Pooling,
     #[module(skip)]
@@ -238,16 +206,7 @@ impl TextModule for ClipText {
         visitor
             .transformer(&mut self.encoder, &|layer| format!("{PREFIX}.encoder.layers.{layer}"))?;
         visitor.norm(&format!("{PREFIX}.final_layer_norm"), &mut self.final_layer_norm)?;
-        if let Some(projection) = &mut self.text_projection {
-            visitor.transposed("text_projection.weight", projection)?;
-        }
-        if let Some(bias) = &mut self.text_projection_bias {
-            visitor.plain("text_projection.bias", bias)?;
-        }
-        match &mut self.network {
-            Some(network) => network.describe(visitor, "text_projection"),
-            None => Ok(()),
-        }
+        self.head.describe(visitor)
     }
 
     /// A causal tower that is read before any padding is given sequences without it; every other
@@ -257,7 +216,10 @@ impl TextModule for ClipText {
             TextAttention::ClassToken { causal, padding } => self.read_class(ids, causal, padding),
             TextAttention::Causal | TextAttention::Bidirectional => self.read_token(ids),
         };
-        let (embedding, response) = self.embed(state.clone());
+        let centred = state.clone() - state.clone().mean_dim(1);
+        let undivided = centred * self.final_layer_norm.gamma.val().unsqueeze_dim(0);
+        let normed = self.final_layer_norm.forward(state.clone());
+        let (embedding, response) = self.head.embed(normed, undivided);
         TextOutput { embedding, state, response }
     }
 }
@@ -292,30 +254,6 @@ impl ClipText {
         let [batch, tokens, width] = hidden.dims();
         let positions = self.position_embedding.val().narrow(0, 0, tokens);
         (hidden + positions.unsqueeze_dim(0)).reshape([batch * tokens, width])
-    }
-
-    /// The embedding, and the response: without the last norm's division and the head's bias.
-    ///
-    /// # Shapes
-    ///
-    /// - state: `[batch, width]`
-    /// - output: `[batch, embedding_dim]`, twice
-    fn embed(&self, state: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-        if let Some(network) = &self.network {
-            return network.forward_with_response(self.final_layer_norm.forward(state));
-        }
-        let project = |hidden: Tensor<2>| match &self.text_projection {
-            Some(projection) => hidden.matmul(projection.val()),
-            None => hidden,
-        };
-        let embedding = project(self.final_layer_norm.forward(state.clone()));
-        let embedding = match &self.text_projection_bias {
-            Some(bias) => embedding + bias.val().unsqueeze_dim(0),
-            None => embedding,
-        };
-        let centred = state.clone() - state.mean_dim(1);
-        let gain = self.final_layer_norm.gamma.val().unsqueeze_dim(0);
-        (embedding, project(centred * gain))
     }
 }
 

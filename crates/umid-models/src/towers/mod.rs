@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
 pub use bert::{Bert, BertConfig, EncoderPooling};
-pub use clip_text::{ClipText, ClipTextConfig, Head, Pooling, TextAttention};
+pub use clip_text::{ClipText, ClipTextConfig, Pooling, TextAttention};
 pub use cnn14::{Cnn14, Cnn14Config};
 pub use convnext::{ConvNext, ConvNextConfig};
 pub use fastvit::{FastVit, FastVitConfig, FastVitStageConfig, Mixer};
@@ -36,7 +36,7 @@ pub use resnet::{Resnet, ResnetConfig};
 pub use t5::{T5, T5Config};
 pub use text_head::TextHead;
 pub use timm_vit::{LearntPositions, PatchStem, TimmVit, TimmVitConfig, VitPool};
-pub use vit::{QueriesRead, Vit, VitConfig, VitPooling};
+pub use vit::{QueriesRead, Vit, VitConfig, VitHead, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;
@@ -168,7 +168,6 @@ macro_rules! text_towers {
 
         /// The text tower of a model.
         #[derive(Module, Debug)]
-        #[expect(clippy::large_enum_variant, reason = "a model has one of them")]
         pub enum TextTower { $($(#[$doc])* $variant($tower)),+ }
 
         impl TextConfig {

@@ -22,6 +22,8 @@ pub enum TextHead {
     None,
     /// A linear layer.
     Linear,
+    /// A linear layer with a bias.
+    LinearWithBias,
     /// Two linear layers with a GELU between them, the inner width halfway between the outer ones.
     Perceptron,
     /// The small network of a CLAP.
@@ -62,17 +64,18 @@ impl HeadLayers {
         device: &Device,
     ) -> Self {
         let inner = match kind {
-            TextHead::None | TextHead::Linear | TextHead::Network(_) => None,
             TextHead::Perceptron => Some(width.midpoint(embedding_dim)),
             TextHead::Transformed(inner) => Some(inner),
+            _ => None,
         };
         let transformed = matches!(kind, TextHead::Transformed(_));
+        let biased = kind == TextHead::LinearWithBias;
         let before_last = inner.unwrap_or(width);
         Self {
             norm: transformed.then(|| visit::layer_norm(width, epsilon, device)),
             inner: inner.map(|inner| visit::linear(width, inner, transformed, device)),
             last: (!matches!(kind, TextHead::None | TextHead::Network(_)))
-                .then(|| visit::linear(before_last, embedding_dim, false, device)),
+                .then(|| visit::linear(before_last, embedding_dim, biased, device)),
             network: match kind {
                 TextHead::Network(config) => {
                     Some(Projection::new(width, embedding_dim, config, device))
@@ -130,7 +133,13 @@ impl HeadLayers {
                 let embedding = last(Activation::Gelu.apply(inner.forward(pooled)));
                 (embedding.clone(), embedding)
             }
-            (_, None) => (last(pooled), last(undivided)),
+            (_, None) => {
+                let response = match &self.last {
+                    Some(last) => undivided.matmul(last.weight.val()),
+                    None => undivided,
+                };
+                (last(pooled), response)
+            }
         }
     }
 }

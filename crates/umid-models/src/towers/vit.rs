@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use umid_core::InputTower;
 
 use super::{
-    Head, InputConfigOf, InputModule, Invalid, TransformerConfig, block_multiplications,
-    kept_per_token, within,
+    InputConfigOf, InputModule, Invalid, TransformerConfig, block_multiplications, kept_per_token,
+    within,
 };
 use crate::Result;
 use crate::nn::block::{Attend, Transformer};
@@ -49,7 +49,17 @@ pub struct VitConfig {
     /// How the tokens become one vector.
     pub pooling: VitPooling,
     /// What takes that vector to the joint space.
-    pub head: Head,
+    pub head: VitHead,
+}
+
+/// What takes the vector that the tokens become to the joint space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VitHead {
+    /// A matrix.
+    Linear,
+    /// Nothing: the joint space is as wide as the vector.
+    None,
 }
 
 /// How the tokens after the last block become one vector. All but [`VitPooling::MeanNormed`] and
@@ -110,7 +120,7 @@ impl VitConfig {
             pre_norm: true,
             transformer,
             pooling: VitPooling::ClassToken,
-            head: Head::Linear,
+            head: VitHead::Linear,
         }
     }
 
@@ -170,9 +180,7 @@ impl InputConfigOf for VitConfig {
         let norm = |width| visit::layer_norm(width, self.transformer.layer_norm_epsilon, device);
         let pooled = self.pooled_width(embedding_dim);
         let projection =
-            (self.head != Head::None).then(|| visit::empty([pooled, embedding_dim], device));
-        let bias =
-            (self.head == Head::LinearWithBias).then(|| visit::empty([embedding_dim], device));
+            (self.head == VitHead::Linear).then(|| visit::empty([pooled, embedding_dim], device));
         let queries = self.queries(embedding_dim).into_iter();
         let pooler = self.pooling == VitPooling::Pooler;
         Vit {
@@ -186,7 +194,6 @@ impl InputConfigOf for VitConfig {
             pooler: pooler.then(|| visit::linear(width, width, true, device)),
             queries: queries.map(|queries| Queries::new(queries, device)).collect(),
             visual_projection: projection,
-            visual_projection_bias: bias,
             pooling: self.pooling,
             image_size: self.image_size,
             patch_size: patch,
@@ -259,8 +266,6 @@ pub struct Vit {
     queries: Vec<Queries>,
     /// `[width, embedding_dim]`.
     visual_projection: Option<Param<Tensor<2>>>,
-    /// `[embedding_dim]`.
-    visual_projection_bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
     pooling: VitPooling,
     image_size: usize,
@@ -304,11 +309,8 @@ impl InputModule for Vit {
         for (name, queries) in QUERIES.iter().zip(&mut self.queries) {
             queries.describe(visitor, &format!("{PREFIX}.{name}"))?;
         }
-        if let Some(projection) = &mut self.visual_projection {
-            visitor.transposed("visual_projection.weight", projection)?;
-        }
-        match &mut self.visual_projection_bias {
-            Some(bias) => visitor.plain("visual_projection.bias", bias),
+        match &mut self.visual_projection {
+            Some(projection) => visitor.transposed("visual_projection.weight", projection),
             None => Ok(()),
         }
     }
@@ -338,13 +340,9 @@ impl InputTower for Vit {
             }
             _ => self.pooled(self.encoder.forward(hidden, batch), batch),
         };
-        let embedding = match &self.visual_projection {
+        match &self.visual_projection {
             Some(projection) => pooled.matmul(projection.val()),
             None => pooled,
-        };
-        match &self.visual_projection_bias {
-            Some(bias) => embedding + bias.val().unsqueeze_dim(0),
-            None => embedding,
         }
     }
 }

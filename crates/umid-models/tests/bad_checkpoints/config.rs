@@ -116,7 +116,7 @@ fn a_residual_image_tower_of_no_shape() {
 fn unknown_architecture() {
     let blip = Checkpoint::copy(HF);
     blip.edit_json("config.json", |config| config["model_type"] = json!("blip"));
-    let supported = "supported are CLIP models with a ViT image tower";
+    let supported = "not supported; docs/models.md lists";
     assert_variant!(refused(&blip, &["`blip`", supported]), UnsupportedArchitecture);
 
     let named = "text tower `roberta-base`";

@@ -1,6 +1,7 @@
 //! Every way a checkpoint directory can be bad: which error it is, that the message names
 //! what is wrong, and that it says what to do.
 
+mod clap;
 #[path = "../common/mod.rs"]
 mod common;
 mod config;

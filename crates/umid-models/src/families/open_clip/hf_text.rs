@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    Activation, BertConfig, EncoderPooling, M2m100Config, T5Config, TextConfig, TextHead,
+    Activation, BertConfig, EncoderPooling, M2m100Config, ProjectionConfig, T5Config, TextConfig,
+    TextHead,
 };
 use crate::{ModelError, Result};
 
@@ -46,12 +47,14 @@ pub(super) fn read(
     let context = text.count_or("context_length", 77)?;
     text.optional_flag("hf_model_pretrained")?;
     text.optional_flag("output_tokens")?;
+    overridden(text)?;
     let head = match text.optional_text("hf_proj_type")? {
         None | Some("mlp") => TextHead::Perceptron,
         Some("linear") => TextHead::Linear,
         Some("none") => TextHead::None,
+        Some("clap_mlp") => TextHead::Network(ProjectionConfig::Perceptron(Activation::Relu)),
         Some(other) => {
-            let expected = "`mlp`, `linear` or `none`";
+            let expected = "`mlp`, `linear`, `clap_mlp` or `none`";
             return Err(text.invalid("hf_proj_type", &Value::from(other), expected));
         }
     };
@@ -78,6 +81,20 @@ pub(super) fn read(
         tower.m2m100(context, without_pooler, head).map(TextConfig::M2m100)
     } else {
         Err(text.unsupported(format!("the text tower `{}` of transformers", tower.name)))
+    }
+}
+
+/// Refuses values that open_clip would put in place of those of the text model's own configuration,
+/// but for dropout, which is training's.
+fn overridden(text: &Section) -> Result<()> {
+    const KEY: &str = "hf_model_config";
+    if text.get(KEY).is_none() {
+        return Ok(());
+    }
+    let given = text.section(KEY)?;
+    match given.entries().find(|(key, _)| !key.contains("dropout")) {
+        Some((key, found)) => Err(given.invalid(key, found, "no key but those of dropout")),
+        None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! calls `custom_text`; which, the file says.
 
 mod bare;
+mod clap;
 mod config;
 mod hf_text;
 mod names;
@@ -17,6 +18,7 @@ mod vision;
 use serde_json::{Value, json};
 
 pub(super) use self::bare::Bare;
+pub(super) use self::clap::OpenClipClap;
 use self::config::{Read, read_config};
 use self::names::{names, stored_name};
 use self::preprocess::read_preprocess;
@@ -55,7 +57,7 @@ impl Family for OpenClip {
     }
 
     fn recognises(&self, found: &Found) -> bool {
-        found.has(CONFIG) && !found.is_of_transformers()
+        found.has(CONFIG) && !found.is_of_transformers() && !clap::hears(found)
     }
 
     fn weights(&self, found: &Found) -> Result<WeightFiles> {

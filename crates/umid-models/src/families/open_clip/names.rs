@@ -2,7 +2,7 @@
 
 use super::hf_text;
 use crate::checkpoint::{Checkpoint, Naming, View};
-use crate::config::{ClipTextConfig, Head, InputConfig, ModelConfig, TextConfig};
+use crate::config::{ClipTextConfig, InputConfig, ModelConfig, TextConfig, TextHead};
 use crate::families::{Names, as_described};
 
 /// What names of the text tower begin with in a model that open_clip calls `custom_text`.
@@ -52,15 +52,17 @@ pub(super) fn names(config: &ModelConfig, checkpoint: &Checkpoint) -> Names {
         }
         _ => stored_name,
     };
-    let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));
-    Names { text: text_names(&config.text, below_text), input }
+    Names { text: text_names(&config.text, checkpoint), input }
 }
 
-fn text_names(text: &TextConfig, below_text: bool) -> Naming {
+/// What open_clip calls the tensors of a text tower.
+pub(super) fn text_names(text: &TextConfig, checkpoint: &Checkpoint) -> Naming {
+    let below_text = checkpoint.names().iter().any(|name| name.starts_with(TEXT));
     if !matches!(text, TextConfig::Clip(_)) {
         return of_transformers;
     }
-    let bias = matches!(text, TextConfig::Clip(ClipTextConfig { head: Head::LinearWithBias, .. }));
+    let bias =
+        matches!(text, TextConfig::Clip(ClipTextConfig { head: TextHead::LinearWithBias, .. }));
     match (below_text, bias) {
         (false, false) => stored_name,
         (false, true) => with_bias,
@@ -75,8 +77,15 @@ fn in_text((name, view): (String, View)) -> (String, View) {
 
 /// A text tower of transformers, under the names that it has there.
 fn of_transformers(name: &str) -> (String, View) {
-    let stored = name.replacen("text_model.", hf_text::TOWER, 1);
-    (stored.replacen("text_projection.", hf_text::PROJECTION, 1), View::Whole)
+    // A CLAP's projection has numbers where its description has names.
+    let parts = [
+        ("text_model.", hf_text::TOWER),
+        ("text_projection.", hf_text::PROJECTION),
+        ("proj.linear1.", "proj.0."),
+        ("proj.linear2.", "proj.2."),
+    ];
+    let replace = |name: String, (from, to): &(&str, &str)| name.replacen(from, to, 1);
+    (parts.iter().fold(name.to_owned(), replace), View::Whole)
 }
 
 /// As [`stored_name`], of a text projection that is a layer with a bias.

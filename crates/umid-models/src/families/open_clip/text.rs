@@ -10,7 +10,7 @@ use super::hf_text;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, Section};
 use crate::config::{
-    Activation, ClipTextConfig, Head, Pooling, TextAttention, TextConfig, TransformerConfig,
+    Activation, ClipTextConfig, Pooling, TextAttention, TextConfig, TextHead, TransformerConfig,
 };
 use crate::tokenizer::{Clean, Padding, Separators, TextRules, TokenizerFiles, Words};
 
@@ -21,6 +21,10 @@ pub(super) fn read(
     checkpoint: &Checkpoint,
     assumed: &mut Vec<String>,
 ) -> Result<TextConfig> {
+    // open_clip 4 has a second text tower of its own, texts without padding, and other tokenizers.
+    let (none, off) = (Value::from(""), Value::from(false));
+    plain(text, &[("text_arch", Value::from("clip")), ("variable_text", off)])?;
+    plain(text, &[("tokenizer_type", none)])?;
     if text.get("hf_model_name").is_some() {
         return hf_text::read(text, checkpoint, assumed);
     }
@@ -85,11 +89,11 @@ fn pooling(text: &Section) -> Result<Pooling> {
     Ok(if class_token { Pooling::Last } else { pooling })
 }
 
-fn head(text: &Section) -> Result<Head> {
+fn head(text: &Section) -> Result<TextHead> {
     let bias = text.optional_flag("proj_bias")?.unwrap_or(false);
     match text.optional_text("proj_type")? {
-        None | Some("linear") => Ok(if bias { Head::LinearWithBias } else { Head::Linear }),
-        Some("none") => Ok(Head::None),
+        None | Some("linear") => Ok(if bias { TextHead::LinearWithBias } else { TextHead::Linear }),
+        Some("none") => Ok(TextHead::None),
         Some(other) => Err(text.invalid("proj_type", &Value::from(other), "`linear` or `none`")),
     }
 }
