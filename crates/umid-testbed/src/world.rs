@@ -79,7 +79,7 @@ pub struct WorldParams {
     /// Side of every photo.
     pub image_size: ImageSize,
     /// What makes the world like a web crawl; without it, all members are shown equally often
-    /// under a few captions. It takes a plain label and own pairings.
+    /// under a few captions. Its members are those of the first group, or of neither.
     pub crawl: Option<CrawlParams>,
 }
 
@@ -123,6 +123,14 @@ impl WorldParams {
         }
         let Some(crawl) = &self.crawl else { return Ok(()) };
         crawl.check()?;
+        if self.pairing != Pairing::Own {
+            let (parameter, expected) = ("pairing", "the wrong pairs of its own");
+            return Err(Error::CrawlTakes { parameter, expected });
+        }
+        if !matches!(self.label, LabelAssignment::Plain | LabelAssignment::Neither) {
+            let (parameter, expected) = ("label", "the label plain or neither");
+            return Err(Error::CrawlTakes { parameter, expected });
+        }
         for (parameter, found, valid, expected) in [
             ("members", self.members, self.members == crawl.members(), "those of the crawl"),
             ("public", self.public, self.public > 0, "at least 1 in a crawl"),
