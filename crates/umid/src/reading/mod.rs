@@ -8,6 +8,7 @@ pub(crate) mod computed;
 pub(crate) mod form;
 pub mod inversion_signals;
 pub(crate) mod invisible;
+pub mod known_members;
 pub(crate) mod lengths;
 pub mod names;
 pub(crate) mod options;
