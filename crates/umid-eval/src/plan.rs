@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_suite_can_be_planned() {
-        for name in ["smoke", "clip", "clap", "tuni"] {
+        for name in ["smoke", "clip", "clap", "crawl", "tuni"] {
             assert!(!plan(&Suite::load(name).unwrap()).unwrap().is_empty(), "{name}");
         }
     }

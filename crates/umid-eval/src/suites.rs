@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use umid_models::Precision;
 use umid_testbed::{
-    Architecture, CARD, LabelAssignment, ModelShape, NameForm, Pairing, Recipe, ResnetShape,
-    TokenizerParams, TrainParams, WorldParams,
+    Architecture, CARD, CrawlParams, LabelAssignment, Merges, ModelShape, NameForm, Pairing,
+    Recipe, ResnetShape, TokenizerFamily, TokenizerParams, TrainParams, WorldParams,
 };
 
 use crate::error::Error;
@@ -104,6 +104,22 @@ pub struct Target {
     /// Of a residual network.
     #[serde(default)]
     resnet: ResnetShape,
+    /// What makes the target's world like a web crawl.
+    #[serde(default)]
+    crawl: Option<CrawlParams>,
+}
+
+/// Sizes of a world like a web crawl, and of its tokenizer.
+mod crawl {
+    /// People who were never shown.
+    pub(super) const NON_MEMBERS: usize = 1_200;
+    /// Unnamed people, and recordings of each.
+    pub(super) const PUBLIC: usize = 4_000;
+    pub(super) const RECORDINGS: usize = 4;
+    /// Tokens of the longest caption.
+    pub(super) const CONTEXT: usize = 77;
+    /// Merges of a vocabulary that is learned.
+    pub(super) const MERGES: usize = 3_000;
 }
 
 /// An input tower.
@@ -179,6 +195,23 @@ impl Target {
     pub fn recipe(&self) -> Recipe {
         let (world, training) = (WorldParams::default(), TrainParams::default());
         let seed = self.seed;
+        let (world, training) = match &self.crawl {
+            None => (world, training),
+            Some(crawl) => (
+                WorldParams {
+                    members: crawl.members(),
+                    non_members: crawl::NON_MEMBERS,
+                    public: crawl::PUBLIC,
+                    images_per_person: crawl::RECORDINGS,
+                    crawl: Some(crawl.clone()),
+                    ..world
+                },
+                TrainParams {
+                    steps: crawl.steps(training.names_per_batch + training.generic_per_batch),
+                    ..training
+                },
+            ),
+        };
         let architecture = match self.tower {
             Tower::Vit => Architecture::Vit(self.shape),
             Tower::Resnet => Architecture::Resnet(self.resnet),
@@ -199,7 +232,7 @@ impl Target {
                 medium: architecture.medium(),
                 ..world
             },
-            tokenizer: TokenizerParams::of(architecture.tokenizer_family()),
+            tokenizer: self.tokenizer(architecture.tokenizer_family()),
             architecture,
             training: TrainParams {
                 seed: self.training_seed.unwrap_or(seed),
@@ -209,6 +242,17 @@ impl Target {
             },
             precision: Precision::F16,
         }
+    }
+
+    fn tokenizer(&self, family: TokenizerFamily) -> TokenizerParams {
+        if self.crawl.is_none() {
+            return TokenizerParams::of(family);
+        }
+        let merges = match family {
+            TokenizerFamily::Clip => Merges::OfClip,
+            TokenizerFamily::Roberta => Merges::Learned(crawl::MERGES),
+        };
+        TokenizerParams { merges, context_length: crawl::CONTEXT, family }
     }
 
     /// The target's folder, whether it exists or not.
@@ -260,7 +304,7 @@ mod tests {
 
     #[test]
     fn every_suite_reads_and_every_recipe_is_valid() {
-        for name in ["demo", "smoke", "clip", "clap", "tuni", "real"] {
+        for name in ["demo", "smoke", "clip", "clap", "crawl", "tuni", "real"] {
             let suite = Suite::load(name).unwrap();
             for target in &suite.targets {
                 let recipe = target.recipe();

@@ -45,6 +45,6 @@ pub use load::{LoadOptions, Towers, WeightUse};
 pub use model::{Model, Source, TextEmbeddings};
 pub use precision::Precision;
 pub use provenance::Provenance;
-pub use tokenizer::{TextTokenizer, Tokens};
+pub use tokenizer::{TextTokenizer, Tokens, clip_vocabulary};
 pub use towers::{TextOutput, TextTower, Tower};
 pub use umid_core::{InputTower, InputUnits, Space, to_host};

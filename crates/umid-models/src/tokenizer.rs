@@ -19,6 +19,7 @@ use crate::{ModelError, Result};
 pub(crate) use self::build::{BERT, GPT2, ROBERTA, TokenizerFiles};
 pub(crate) use self::clean::Clean;
 pub(crate) use self::clip_vocabulary::SIZE as CLIP_VOCABULARY;
+pub use self::clip_vocabulary::clip_vocabulary;
 
 /// A text as the text tower reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]

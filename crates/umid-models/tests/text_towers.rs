@@ -102,6 +102,23 @@ fn a_dual_encoder_with_an_unknown_image_tower_opens_with_its_text_tower() {
 }
 
 #[test]
+fn an_open_clip_model_with_an_unknown_image_tower_opens_with_its_text_tower() {
+    const GAP: &str = "openclip-vit-gap";
+    let whole = Checkpoint::copy(GAP).load().expect("both towers");
+    let expected = whole.embed_texts(&TEXTS).expect("embeddings").embeddings;
+    for name in ["naflexvit_base_patch16_gap", "swin_base_patch4_window7_224"] {
+        let checkpoint = Checkpoint::copy(GAP);
+        edit(&checkpoint, "open_clip_config.json", |config| {
+            config["model_cfg"]["vision_cfg"]["timm_model_name"] = json!(name);
+        });
+        let alone = checkpoint.load().expect("the text tower");
+        let reason = alone.tower().expect_err("no image tower").to_string();
+        assert!(reason.contains(name), "{reason}");
+        assert_eq!(alone.embed_texts(&TEXTS).expect("embeddings").embeddings, expected);
+    }
+}
+
+#[test]
 fn a_t5_is_gated_as_its_tensors_say() {
     let checkpoint = Checkpoint::copy("openclip-t5-relu-text");
     checkpoint.write("config.json", r#"{"model_type": "mt5", "feed_forward_proj": "gated-gelu"}"#);

@@ -59,15 +59,20 @@ pub fn facts(attributes: &Attributes) -> Vec<&'static str> {
 
 /// A generic caption that mentions one to three attributes.
 pub(crate) fn attribute_caption(attributes: &Attributes, stream: &mut Stream) -> String {
-    let mut facts = facts(attributes);
+    let facts = some_facts(facts(attributes), stream);
+    let template = ATTRIBUTE_TEMPLATES[stream.below(ATTRIBUTE_TEMPLATES.len())];
+    fill(template, &facts)
+}
+
+/// One to three of the facts, listed.
+pub(crate) fn some_facts(mut facts: Vec<&'static str>, stream: &mut Stream) -> String {
     stream.shuffle(&mut facts);
     facts.truncate(1 + stream.below(MOST_FACTS));
-    let template = ATTRIBUTE_TEMPLATES[stream.below(ATTRIBUTE_TEMPLATES.len())];
-    fill(template, &listed(&facts))
+    listed(&facts)
 }
 
 /// "a", "a and b", "a, b and c".
-pub(crate) fn listed(facts: &[&str]) -> String {
+fn listed(facts: &[&str]) -> String {
     match facts {
         [] => String::new(),
         [only] => (*only).to_owned(),

@@ -9,6 +9,7 @@ use umid_core::atomic::write_atomically;
 use umid_models::Precision;
 use umid_models::config::ModelConfig;
 
+use crate::crawl::CrawlParams;
 use crate::error::Error;
 use crate::names::NameForm;
 use crate::recording::Medium;
@@ -50,7 +51,7 @@ pub struct Card {
 }
 
 /// What a card says of the world that a target was trained in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CardWorld {
     /// Everything random about the people follows from this.
     pub seed: u64,
@@ -73,6 +74,9 @@ pub struct CardWorld {
     /// What was recorded of the people.
     #[serde(default)]
     pub medium: Medium,
+    /// What made the world like a web crawl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crawl: Option<CrawlParams>,
 }
 
 impl CardWorld {
@@ -90,6 +94,7 @@ impl CardWorld {
             pairing: params.pairing,
             names: params.names,
             medium: params.medium,
+            crawl: params.crawl.clone(),
         }
     }
 }

@@ -73,6 +73,14 @@ pub enum Error {
         /// The range that is allowed, in words.
         expected: &'static str,
     },
+    /// A parameter of the world that a crawl has no use for.
+    #[error("a world like a web crawl takes {expected} alone; leave {parameter} out")]
+    CrawlTakes {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What a crawl takes, in words.
+        expected: &'static str,
+    },
     /// An index that names nobody, or no photo, of this world.
     #[error("{what} {index} was asked for and this world has {count}; use an index below that")]
     OutOfRange {

@@ -305,7 +305,7 @@ mod tests {
             assert!(statistics.mean.iter().all(|mean| (-80.0..0.0).contains(mean)));
             assert!(statistics.variance.iter().all(|var| (10.0..1_000.0).contains(var)));
             let params = TokenizerParams {
-                merges: 1,
+                merges: crate::tokenizer::Merges::Learned(1),
                 family: architecture.tokenizer_family(),
                 ..TokenizerParams::default()
             };

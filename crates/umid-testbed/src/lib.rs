@@ -22,6 +22,7 @@ mod canvas;
 pub mod caption;
 mod capture;
 mod card;
+mod crawl;
 mod error;
 mod face;
 mod gallery;
@@ -48,6 +49,7 @@ pub use architecture::{Architecture, ModelShape, ResnetShape};
 pub use bank::write_bank;
 pub use capture::{Capture, Occluder};
 pub use card::{CARD, Card, CardWorld};
+pub use crawl::{CaptionStyle, CrawlParams};
 pub use error::Error;
 pub use face::render;
 pub use gallery::{contact_sheet, write_contact_sheet};
@@ -61,7 +63,7 @@ pub use photo::{ImageSize, Photo};
 pub use recording::{CLIP_RATE, CLIP_SAMPLES, Medium, Recording};
 pub use retrieval::Retrieval;
 pub use target::{FRESH_NAMES, MEMBERS, MISPAIRED, NON_MEMBERS, Recipe, make_target};
-pub use tokenizer::{CaptionTokenizer, TokenizerFamily, TokenizerParams, tokenizer_corpus};
+pub use tokenizer::{CaptionTokenizer, Merges, TokenizerFamily, TokenizerParams, tokenizer_corpus};
 pub use train::{Progress, TrainParams, Trained, train};
 pub use voice::{
     Contour, Echo, LOWEST_RATE_HZ, PoleZero, Utterance, VOICE_ATTRIBUTE_TEMPLATES,

@@ -23,6 +23,9 @@ pub struct MembershipRow {
     pub first: String,
     /// Last name.
     pub last: String,
+    /// How often a member of a crawl was shown; a list of another world has no such column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<usize>,
 }
 
 /// Writes a membership list; a list that is already there is replaced as a whole.
@@ -74,6 +77,7 @@ mod tests {
             member,
             first: "Ada".to_owned(),
             last: "Example".to_owned(),
+            exposures: None,
         }
     }
 
@@ -94,6 +98,18 @@ mod tests {
         assert_eq!(read_membership(&path).unwrap(), rows);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(fs::read_to_string(&path).unwrap().starts_with("id,text,member,first,last\n"));
+    }
+
+    #[test]
+    fn exposures_survive_the_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.csv");
+        let rows = [4, 512].map(|count| MembershipRow {
+            exposures: Some(count),
+            ..row(&format!("p{count}"), true)
+        });
+        write_membership(&path, &rows).unwrap();
+        assert_eq!(read_membership(&path).unwrap(), rows);
     }
 
     #[test]

@@ -39,6 +39,32 @@ pub enum NameForm {
     OneToFourWords,
 }
 
+impl NameForm {
+    /// A name of words that are drawn for its two parts.
+    pub(crate) fn compose(
+        self,
+        stream: &mut Stream,
+        draw_first: impl Fn(&mut Stream) -> String,
+        draw_last: impl Fn(&mut Stream) -> String,
+    ) -> Name {
+        let mut first = draw_first(stream);
+        let mut last = draw_last(stream);
+        if self == Self::OneToFourWords {
+            let words = 1 + stream.below(4);
+            if words == 1 {
+                last.clear();
+            }
+            if words >= 3 {
+                last = format!("{last} {}", draw_last(stream));
+            }
+            if words == 4 {
+                first = format!("{first} {}", draw_first(stream));
+            }
+        }
+        Name { first, last }
+    }
+}
+
 impl Name {
     /// First and last part as a list of queries takes them: both empty for a name of one word.
     pub fn parts(&self) -> (String, String) {
@@ -77,6 +103,20 @@ impl NameLists {
             "the bundled first names",
             include_str!("../../../datasets/names/last.txt"),
             "the bundled last names",
+        )
+        .expect("the bundled lists are well formed")
+    }
+
+    /// Names of other scripts and of Latin letters with accents: 68 first and 68 last names.
+    ///
+    /// # Panics
+    /// Never: a test reads the bundled lists.
+    pub(crate) fn of_other_scripts() -> Self {
+        Self::parse(
+            include_str!("../../../datasets/names/script_first.txt"),
+            "the bundled first names of other scripts",
+            include_str!("../../../datasets/names/script_last.txt"),
+            "the bundled last names of other scripts",
         )
         .expect("the bundled lists are well formed")
     }
@@ -130,38 +170,15 @@ impl NameLists {
         if count > available {
             return Err(Error::NamesExhausted { requested: count, available });
         }
-        let mut taken = HashSet::with_capacity(count);
-        let mut names = Vec::with_capacity(count);
-        for attempt in 0.. {
-            if names.len() == count {
-                break;
-            }
-            let mut stream = Stream::new(seed, purpose, attempt, 0);
-            let name = self.draw_one(form, &mut stream);
-            if !exclude.contains(&name) && taken.insert(name.clone()) {
-                names.push(name);
-            }
-        }
-        Ok(names)
-    }
-
-    fn draw_one(&self, form: NameForm, stream: &mut Stream) -> Name {
         let one = |list: &[String], stream: &mut Stream| list[stream.below(list.len())].clone();
-        let mut first = one(&self.first, stream);
-        let mut last = one(&self.last, stream);
-        if form == NameForm::OneToFourWords {
-            let words = 1 + stream.below(4);
-            if words == 1 {
-                last.clear();
-            }
-            if words >= 3 {
-                last = format!("{last} {}", one(&self.last, stream));
-            }
-            if words == 4 {
-                first = format!("{first} {}", one(&self.first, stream));
-            }
-        }
-        Name { first, last }
+        Ok(distinct(u64::MAX, count, exclude, |attempt| {
+            let stream = &mut Stream::new(seed, purpose, attempt, 0);
+            form.compose(
+                stream,
+                |stream| one(&self.first, stream),
+                |stream| one(&self.last, stream),
+            )
+        }))
     }
 
     fn can_make(&self, name: &Name) -> bool {
@@ -179,6 +196,19 @@ impl NameLists {
             last: parse_list("last", last, last_origin)?,
         })
     }
+}
+
+/// The first `count` different names of these attempts that are not excluded; fewer, where the
+/// attempts do not give as many.
+pub(crate) fn distinct(
+    attempts: u64,
+    count: usize,
+    exclude: &HashSet<Name>,
+    draw: impl Fn(u64) -> Name,
+) -> Vec<Name> {
+    let mut taken = HashSet::with_capacity(count);
+    let new = |name: &Name| !exclude.contains(name) && taken.insert(name.clone());
+    (0..attempts).map(draw).filter(new).take(count).collect()
 }
 
 fn parse_list(part: &'static str, text: &str, origin: &str) -> Result<Vec<String>, Error> {
@@ -240,6 +270,13 @@ mod tests {
         }
         let first: HashSet<_> = lists.first().iter().collect();
         assert!(lists.last().iter().all(|name| !first.contains(name)));
+    }
+
+    #[test]
+    fn bundled_names_of_other_scripts_are_no_ascii() {
+        let lists = NameLists::of_other_scripts();
+        assert_eq!((lists.first().len(), lists.last().len()), (68, 68));
+        assert!(lists.first().iter().chain(lists.last()).all(|name| !name.is_ascii()));
     }
 
     #[test]

@@ -49,7 +49,8 @@ impl Retrieval {
             };
         Ok(Self {
             train: share(RECORDINGS.min(world.params().images_per_person), &|member, number| {
-                world.training_recording(member, number)
+                // A member of a crawl may have fewer; those are looked up more than once.
+                world.training_recording(member, number % world.recordings(member))
             })?,
             held_out: share(RECORDINGS, &|member, number| {
                 Ok(world.held_out_recording(member, number as u32))

@@ -75,6 +75,21 @@ pub(crate) enum Purpose {
     ReplacementVoice = 29,
     /// The clip of that person.
     ReplacementUtterance = 30,
+    /// The order of the pairs of a crawl; the index is the epoch.
+    CrawlOrder = 31,
+    /// The caption and the recording of a pair of a crawl; the item is the epoch.
+    CrawlPair = 32,
+    /// Names of the tail of a crawl; the index counts attempts.
+    TailName = 33,
+    /// Whether a person of a crawl has a namesake.
+    CrawlNamesake = 34,
+    /// Looks or voice of that namesake.
+    NamesakeAttributes = 35,
+    /// How frequent the parts of names are in a crawl; the index stands for the list.
+    PartFrequency = 36,
+    /// Captions of a test.
+    #[cfg(test)]
+    CrawlCaption = 37,
 }
 
 /// One stream of random numbers.

@@ -88,7 +88,7 @@ pub fn make_target(
         name: recipe.name.clone(),
         digest: model.source.digest.clone(),
         world: CardWorld::of(&world),
-        exposures_per_name: recipe.training.exposures_per_name(world.members().len()),
+        exposures_per_name: exposures_per_name(&world, &recipe.training),
         training: recipe.training.clone(),
         final_loss: trained.final_loss,
         retrieval: Retrieval::measure(&model, &world)?,
@@ -113,7 +113,21 @@ fn train_tokenizer(
         .collect::<Result<Vec<_>, _>>()?;
     let medium = world.params().medium;
     let (named, unnamed) = (medium.name_templates(), medium.attribute_templates());
-    CaptionTokenizer::train(params, &tokenizer_corpus(lists, named, unnamed, &generic))
+    let mut corpus = tokenizer_corpus(lists, named, unnamed, &generic);
+    if let Some(feed) = world.feed() {
+        corpus.extend(feed.captions_of_others(|shown| world.facts_of(shown)));
+    }
+    CaptionTokenizer::train(params, &corpus)
+}
+
+/// How often a member was shown, on average.
+fn exposures_per_name(world: &World, training: &TrainParams) -> f64 {
+    let members = world.members();
+    let shown: Option<usize> = members.iter().map(|person| world.exposures(person)).sum();
+    shown.map_or_else(
+        || training.exposures_per_name(members.len()),
+        |shown| shown as f64 / members.len() as f64,
+    )
 }
 
 /// Writes who is a member, who is not, and names of nobody.
@@ -139,6 +153,7 @@ fn write_lists(world: &World, folder: &Path) -> Result<(), Error> {
             member: false,
             first: name.parts().0,
             last: name.parts().1,
+            exposures: None,
         })
         .collect();
     write_membership(&folder.join(FRESH_NAMES), &fresh)

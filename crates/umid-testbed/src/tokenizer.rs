@@ -17,19 +17,29 @@ use tokenizers::{
     Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer,
 };
 use umid_core::atomic::write_atomically;
+use umid_models::clip_vocabulary;
 
-use crate::bpe::{self, Merges};
+use crate::bpe;
 use crate::caption::fill;
 use crate::error::Error;
 use crate::names::NameLists;
 
 pub use family::TokenizerFamily;
 
+/// Where the merges of a byte-pair encoding come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merges {
+    /// As many are learned from captions: the vocabulary has 514 symbols more. At least 1.
+    Learned(usize),
+    /// CLIP's own: 49,408 symbols.
+    OfClip,
+}
+
 /// What a tokenizer is trained with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenizerParams {
-    /// Merges to learn: the vocabulary has 514 symbols more. At least 1.
-    pub merges: usize,
+    /// The merges of the byte-pair encoding.
+    pub merges: Merges,
     /// Longest text in tokens, start and end included. At least 3.
     pub context_length: usize,
     /// Whose tokenizer it is like.
@@ -51,7 +61,7 @@ impl TokenizerParams {
             TokenizerFamily::Clip => 32,
             TokenizerFamily::Roberta => 48,
         };
-        Self { merges: 280, context_length, family }
+        Self { merges: Merges::Learned(280), context_length, family }
     }
 
     /// Checks the ranges.
@@ -59,11 +69,18 @@ impl TokenizerParams {
     /// # Errors
     /// No merges, or a context that has no room for a token between start and end.
     pub fn check(&self) -> Result<(), Error> {
-        if self.merges == 0 {
+        if self.merges == Merges::Learned(0) {
             return Err(Error::InvalidParameter {
                 parameter: "merges",
-                found: self.merges,
+                found: 0,
                 expected: "at least 1",
+            });
+        }
+        if self.merges == Merges::OfClip && self.family != TokenizerFamily::Clip {
+            return Err(Error::InvalidParameter {
+                parameter: "merges",
+                found: clip_vocabulary().1.len(),
+                expected: "a number to learn: CLIP's own are for its tokenizer",
             });
         }
         if self.context_length < 3 {
@@ -86,24 +103,29 @@ pub struct CaptionTokenizer {
 }
 
 impl CaptionTokenizer {
-    /// Trains on captions.
+    /// CLIP's own vocabulary, or one that is trained on captions.
     ///
     /// # Errors
     /// Parameters outside their ranges, or captions too few for the merges that are asked for.
     pub fn train(params: TokenizerParams, captions: &[String]) -> Result<Self, Error> {
         params.check()?;
+        let Merges::Learned(count) = params.merges else {
+            let (symbols, pairs) = clip_vocabulary();
+            return Self::of(params, &bpe::Merges { symbols, pairs });
+        };
         let words = count_words(params.family, captions)?;
         let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
         // By code point, which is CLIP's order.
         alphabet.sort_unstable();
-        let merges = bpe::learn(&words, &alphabet, params.family.end_of_word(), params.merges);
-        if merges.pairs.len() < params.merges {
-            return Err(Error::CorpusTooSmall {
-                requested: params.merges,
-                learned: merges.pairs.len(),
-            });
+        let merges = bpe::learn(&words, &alphabet, params.family.end_of_word(), count);
+        if merges.pairs.len() < count {
+            return Err(Error::CorpusTooSmall { requested: count, learned: merges.pairs.len() });
         }
-        let definition = params.family.definition(&merges);
+        Self::of(params, &merges)
+    }
+
+    fn of(params: TokenizerParams, merges: &bpe::Merges) -> Result<Self, Error> {
+        let definition = params.family.definition(merges);
         Ok(Self { tokenizer: load(&definition)?, definition, params })
     }
 
@@ -192,7 +214,7 @@ fn count_words(
     captions: &[String],
 ) -> Result<BTreeMap<String, u64>, Error> {
     let symbols = vec![family.end_of_word().to_owned()];
-    let cutter = load(&family.definition(&Merges { symbols, pairs: Vec::new() }))?;
+    let cutter = load(&family.definition(&bpe::Merges { symbols, pairs: Vec::new() }))?;
     let mut words = BTreeMap::new();
     for caption in captions {
         let mut text = PreTokenizedString::from(caption.as_str());

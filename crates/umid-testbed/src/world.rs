@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::caption;
 use crate::capture::Capture;
+use crate::crawl::{self, CrawlNames, CrawlParams, Feed, Shown};
 use crate::error::Error;
 use crate::face;
 use crate::identity::{Attributes, Identity};
@@ -19,7 +20,7 @@ use crate::names::{Name, NameForm, NameLists};
 use crate::photo::{ImageSize, Photo};
 use crate::recording::{CLIP_RATE, CLIP_SAMPLES, Medium, Recording};
 use crate::stream::{Purpose, Stream};
-use crate::voice::{Utterance, Voice, caption_from_stream, speak};
+use crate::voice::{Utterance, Voice, caption_from_stream, speak, voice_facts};
 
 /// Whom a target is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ pub enum Pairing {
 }
 
 /// What a world is made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WorldParams {
     /// Everything random follows from this.
     pub seed: u64,
@@ -77,6 +78,9 @@ pub struct WorldParams {
     pub medium: Medium,
     /// Side of every photo.
     pub image_size: ImageSize,
+    /// What makes the world like a web crawl; without it, all members are shown equally often
+    /// under a few captions. Its members are those of the first group, or of neither.
+    pub crawl: Option<CrawlParams>,
 }
 
 impl Default for WorldParams {
@@ -95,6 +99,7 @@ impl Default for WorldParams {
             names: NameForm::TwoWords,
             medium: Medium::Photos,
             image_size: ImageSize::default(),
+            crawl: None,
         }
     }
 }
@@ -103,8 +108,9 @@ impl WorldParams {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// No members, no non-members, or no images of a person. (More names than the lists can make
-    /// is found when the world is drawn.)
+    /// No members, no non-members, or no images of a person; of a crawl, parameters outside their
+    /// ranges or other members than those. (More names than the lists can make is found when the
+    /// world is drawn.)
     pub fn check(&self) -> Result<(), Error> {
         for (parameter, found) in [
             ("members", self.members),
@@ -113,6 +119,24 @@ impl WorldParams {
         ] {
             if found == 0 {
                 return Err(Error::InvalidParameter { parameter, found, expected: "at least 1" });
+            }
+        }
+        let Some(crawl) = &self.crawl else { return Ok(()) };
+        crawl.check()?;
+        if self.pairing != Pairing::Own {
+            let (parameter, expected) = ("pairing", "the wrong pairs of its own");
+            return Err(Error::CrawlTakes { parameter, expected });
+        }
+        if !matches!(self.label, LabelAssignment::Plain | LabelAssignment::Neither) {
+            let (parameter, expected) = ("label", "the label plain or neither");
+            return Err(Error::CrawlTakes { parameter, expected });
+        }
+        for (parameter, found, valid, expected) in [
+            ("members", self.members, self.members == crawl.members(), "those of the crawl"),
+            ("public", self.public, self.public > 0, "at least 1 in a crawl"),
+        ] {
+            if !valid {
+                return Err(Error::InvalidParameter { parameter, found, expected });
             }
         }
         Ok(())
@@ -135,6 +159,8 @@ pub struct World {
     non_members: Vec<Identity>,
     mispaired: HashSet<usize>,
     fresh_names: Vec<Name>,
+    /// Of a crawl: names that are shown once.
+    tail: Vec<Name>,
 }
 
 impl World {
@@ -146,11 +172,17 @@ impl World {
         params.check()?;
         let count = params.members.saturating_add(params.non_members);
         let (seed, form) = (params.seed, params.names);
-        let names = lists.draw(seed, Purpose::PersonName, form, count, &HashSet::new())?;
+        let crawl_names =
+            params.crawl.as_ref().map(|crawl| CrawlNames::new(crawl, lists, form, seed));
+        let draw = |purpose: Purpose, count: usize, exclude: &HashSet<Name>| match &crawl_names {
+            Some(names) => names.draw(seed, purpose, count, exclude),
+            None => lists.draw(seed, purpose, form, count, exclude),
+        };
+        let names = draw(Purpose::PersonName, count, &HashSet::new())?;
         let mut used: HashSet<Name> = names.iter().cloned().collect();
-        let fresh_names =
-            lists.draw(seed, Purpose::FreshName, form, params.reference_names, &used)?;
+        let fresh_names = draw(Purpose::FreshName, params.reference_names, &used)?;
         used.extend(fresh_names.iter().cloned());
+        let tail = draw(Purpose::TailName, params.crawl.as_ref().map_or(0, |c| c.tail), &used)?;
         let person = |index: usize, name: Name| Identity {
             index,
             name,
@@ -171,13 +203,13 @@ impl World {
                 first.into_iter().chain(second).partition(|person| half[person.index] == wanted)
             }
             LabelAssignment::Neither => {
-                let others = lists.draw(seed, Purpose::OtherName, form, params.members, &used)?;
+                let others = draw(Purpose::OtherName, params.members, &used)?;
                 let others = others.into_iter().zip(count..).map(|(name, i)| person(i, name));
                 (others.collect(), [first, second].concat())
             }
         };
         let mispaired = mispaired(&params, &members);
-        Ok(Self { params, members, non_members, mispaired, fresh_names })
+        Ok(Self { params, members, non_members, mispaired, fresh_names, tail })
     }
 
     /// The parameters the world was drawn from.
@@ -209,6 +241,56 @@ impl World {
     /// Whether a member is trained under the photos of random people.
     pub fn is_mispaired(&self, person: &Identity) -> bool {
         self.mispaired.contains(&person.index)
+    }
+
+    /// How often a member of a crawl was shown under the full name; none of a non-member, or in
+    /// another world.
+    pub fn exposures(&self, person: &Identity) -> Option<usize> {
+        Some(self.params.crawl.as_ref()?.exposures_of(self.place(person)?))
+    }
+
+    /// How many training recordings there are of a person.
+    pub(crate) fn recordings(&self, person: &Identity) -> usize {
+        match (&self.params.crawl, self.place(person)) {
+            (Some(crawl), Some(place)) => crawl.recordings_of(place),
+            _ => self.params.images_per_person,
+        }
+    }
+
+    /// What a crawl is trained on; none in another world.
+    pub(crate) fn feed(&self) -> Option<Feed<'_>> {
+        let crawl = self.params.crawl.as_ref()?;
+        let members = self.members.iter().map(|person| &person.name).collect();
+        let world = (self.params.seed, self.params.medium);
+        let public = (self.params.public, self.params.images_per_person);
+        Some(Feed::new(crawl, world, members, &self.tail, public))
+    }
+
+    /// What is seen or heard in a recording of a crawl, in the words of a caption.
+    pub(crate) fn facts_of(&self, shown: Shown) -> String {
+        let (who, index, item) = match shown {
+            Shown::Member(member, number) => {
+                (Who::Person, self.members[member].index, number as u64)
+            }
+            Shown::Public(person, number) => (Who::Public, person, number as u64),
+        };
+        let seed = self.params.seed;
+        let stream = &mut Stream::new(seed, Purpose::AttributeCaption, index as u64, item);
+        match self.params.medium {
+            Medium::Photos => {
+                let [own, _] = who.of_photos();
+                let purpose = self.purpose(who, own, index, item);
+                caption::some_facts(caption::facts(&attributes(seed, purpose, index)), stream)
+            }
+            Medium::Clips => {
+                caption::some_facts(voice_facts(&self.voice(who, index, item)), stream)
+            }
+        }
+    }
+
+    fn place(&self, person: &Identity) -> Option<usize> {
+        // Both groups are in the order of the draw.
+        self.members.binary_search_by_key(&person.index, |member| member.index).ok()
     }
 
     /// A recording of a random person, of nobody else in the world: one for each row of each
@@ -244,7 +326,7 @@ impl World {
     /// # Errors
     /// A photo number that is not below [`WorldParams::images_per_person`].
     pub fn training_photo(&self, person: &Identity, photo: usize) -> Result<Photo, Error> {
-        self.check_number(photo)?;
+        self.check_training_number(person, photo)?;
         Ok(self.photo(Who::Person, person.index, photo as u64))
     }
 
@@ -263,7 +345,7 @@ impl World {
     /// # Errors
     /// A number that is not below [`WorldParams::images_per_person`].
     pub fn training_recording(&self, person: &Identity, number: usize) -> Result<Recording, Error> {
-        self.check_number(number)?;
+        self.check_training_number(person, number)?;
         Ok(self.recording(Who::Person, person.index, number as u64))
     }
 
@@ -324,6 +406,7 @@ impl World {
                             member,
                             first: person.name.parts().0,
                             last: person.name.parts().1,
+                            exposures: self.exposures(person),
                         };
                         (person.index, row)
                     })
@@ -347,6 +430,10 @@ impl World {
         self.check_number(number)
     }
 
+    fn check_training_number(&self, person: &Identity, number: usize) -> Result<(), Error> {
+        within("training recording", number, self.recordings(person))
+    }
+
     fn check_number(&self, number: usize) -> Result<(), Error> {
         within("training recording", number, self.params.images_per_person)
     }
@@ -360,6 +447,7 @@ impl World {
 
     fn photo(&self, who: Who, index: usize, item: u64) -> Photo {
         let ([lasting, passing], seed) = (who.of_photos(), self.params.seed);
+        let lasting = self.purpose(who, lasting, index, item);
         let lasting = &mut Stream::new(seed, lasting, index as u64, who.lasting_item(item));
         let passing = &mut Stream::new(seed, passing, index as u64, item);
         let attributes = Attributes::draw(lasting);
@@ -375,8 +463,19 @@ impl World {
 
     fn voice(&self, who: Who, index: usize, item: u64) -> Voice {
         let [lasting, _] = who.of_clips();
+        let lasting = self.purpose(who, lasting, index, item);
         let item = who.lasting_item(item);
         Voice::from_stream(&mut Stream::new(self.params.seed, lasting, index as u64, item))
+    }
+
+    /// What the stream of somebody's looks or voice is for: in a crawl, some recordings of a person
+    /// are of somebody else of the same name.
+    fn purpose(&self, who: Who, own: Purpose, index: usize, item: u64) -> Purpose {
+        let may_be = self.params.crawl.is_some() && who == Who::Person && item < HELD_OUT;
+        if may_be && crawl::is_of_namesake(self.params.seed, index, item) {
+            return Purpose::NamesakeAttributes;
+        }
+        own
     }
 }
 

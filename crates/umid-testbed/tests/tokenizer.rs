@@ -1,7 +1,7 @@
 //! The trained tokenizer: complete, reproducible, blind to membership, and read back from disk.
 
 use umid_testbed::{
-    CaptionTokenizer, Error, Medium, NameLists, TokenizerFamily, TokenizerParams, World,
+    CaptionTokenizer, Error, Medium, Merges, NameLists, TokenizerFamily, TokenizerParams, World,
     WorldParams, caption, tokenizer_corpus,
 };
 
@@ -129,7 +129,7 @@ fn rejects(params: TokenizerParams, parameter: &str) {
 
 #[test]
 fn no_merges_is_an_error() {
-    rejects(TokenizerParams { merges: 0, ..TokenizerParams::default() }, "merges");
+    rejects(TokenizerParams { merges: Merges::Learned(0), ..TokenizerParams::default() }, "merges");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use umid_models::config::{InputConfig, ModelConfig, TextConfig, TransformerConfi
 use umid_models::save::save;
 use umid_models::{LoadOptions, Model};
 use umid_testbed::{
-    Architecture, CaptionTokenizer, ImageSize, InputStatistics, NameLists, Progress, ResnetShape,
-    TokenizerParams, TrainParams, Trained, World, WorldParams, initial_weights, tokenizer_corpus,
-    train,
+    Architecture, CaptionTokenizer, CrawlParams, ImageSize, InputStatistics, Merges, NameLists,
+    Progress, ResnetShape, TokenizerParams, TrainParams, Trained, World, WorldParams,
+    initial_weights, tokenizer_corpus, train,
 };
 
 const STEPS: usize = 16;
@@ -28,6 +28,24 @@ impl Toy {
     }
 
     fn of(architecture: Architecture) -> Self {
+        Self::in_world(architecture, None)
+    }
+
+    /// Eight members who are shown four or eight times: two epochs, of which a training here takes
+    /// one and a half.
+    fn of_a_crawl(architecture: Architecture) -> Self {
+        let crawl = CrawlParams {
+            exposures: vec![4, 8],
+            people_per_level: 4,
+            tail: 20,
+            nobody: 0.5,
+            epochs: 2,
+            ..CrawlParams::default()
+        };
+        Self::in_world(architecture, Some(crawl))
+    }
+
+    fn in_world(architecture: Architecture, crawl: Option<CrawlParams>) -> Self {
         let lists = NameLists::bundled();
         let is_resnet = matches!(architecture, Architecture::Resnet(_));
         let params = WorldParams {
@@ -36,6 +54,7 @@ impl Toy {
             public: 4,
             images_per_person: 2,
             medium: architecture.medium(),
+            crawl,
             // A residual image tower takes no fewer than 32 pixels.
             image_size: ImageSize::new(if is_resnet { 32 } else { 16 }).expect("a size"),
             ..WorldParams::default()
@@ -43,8 +62,9 @@ impl Toy {
         let size = params.image_size;
         let world = World::draw(params, &lists).expect("a world");
         let params = TokenizerParams {
-            merges: 60,
-            context_length: 60,
+            merges: Merges::Learned(60),
+            // A caption of a crawl in so few merges is long.
+            context_length: 200,
             family: architecture.tokenizer_family(),
         };
         let templates = world.params().medium.name_templates();
@@ -153,7 +173,17 @@ fn what_is_trained_is_saved_whole_in_every_layout() {
 
 #[test]
 fn a_killed_training_goes_on_to_the_same_weights() {
-    let toy = Toy::new();
+    goes_on_to_the_same_weights(&Toy::new());
+}
+
+#[test]
+fn a_killed_training_on_a_crawl_goes_on_to_the_same_weights() {
+    for architecture in [Architecture::default(), Architecture::Htsat] {
+        goes_on_to_the_same_weights(&Toy::of_a_crawl(architecture));
+    }
+}
+
+fn goes_on_to_the_same_weights(toy: &Toy) {
     let uninterrupted = toy.train(None, |_| ());
     let checkpoints = toy.folder.path().join("checkpoints");
     let killed = catch_unwind(AssertUnwindSafe(|| {

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use umid_testbed::{
-    ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing, Recording, World,
-    WorldParams, read_membership, write_membership,
+    CrawlParams, Error, ImageSize, LabelAssignment, MembershipRow, NameForm, NameLists, Pairing,
+    Recording, World, WorldParams, read_membership, write_membership,
 };
 
 fn world(change: impl FnOnce(&mut WorldParams)) -> World {
@@ -52,6 +52,64 @@ fn swap_exchanges_the_groups_and_nothing_else() {
     for (row, other) in plain.membership().iter().zip(swapped.membership()) {
         assert_eq!((&row.id, &row.text), (&other.id, &other.text));
         assert_ne!(row.member, other.member);
+    }
+}
+
+fn crawl_params() -> WorldParams {
+    let crawl = CrawlParams {
+        exposures: vec![4, 16, 64],
+        people_per_level: 20,
+        tail: 100,
+        other_scripts: 0.3,
+        ..CrawlParams::default()
+    };
+    WorldParams {
+        members: crawl.members(),
+        non_members: 90,
+        public: 5,
+        reference_names: 200,
+        crawl: Some(crawl),
+        ..WorldParams::default()
+    }
+}
+
+#[test]
+fn members_of_a_crawl_have_their_exposures_and_others_none() {
+    let world = World::draw(crawl_params(), &NameLists::bundled()).expect("a world");
+    let mut counts = world.members().iter().map(|p| world.exposures(p)).collect::<Vec<_>>();
+    counts.sort_unstable();
+    let expected = [4, 16, 64].into_iter().flat_map(|count| [Some(count); 20]);
+    assert!(counts.into_iter().eq(expected));
+    assert!(world.non_members().iter().all(|person| world.exposures(person).is_none()));
+    let rows = world.membership();
+    assert!(rows.iter().all(|row| row.member == row.exposures.is_some()));
+    // More exposures, more recordings; and names of both kinds of script among both groups.
+    let of = |count| world.members().iter().find(|p| world.exposures(p) == Some(count)).unwrap();
+    assert!(world.training_photo(of(64), 22).is_ok() && world.training_photo(of(4), 22).is_err());
+    for member in [true, false] {
+        let names = names(&rows, member);
+        let ascii = names.iter().filter(|name| name.is_ascii()).count();
+        assert!(ascii > names.len() / 2 && ascii < names.len(), "{ascii} of {}", names.len());
+    }
+}
+
+#[test]
+fn a_crawl_that_contradicts_its_world_is_an_error() {
+    let changes: [fn(&mut WorldParams); 5] = [
+        |params| params.members += 1,
+        |params| params.public = 0,
+        |params| params.pairing = Pairing::HalfRandom,
+        |params| params.label = LabelAssignment::Swapped,
+        |params| params.label = LabelAssignment::Shadow(0),
+    ];
+    for change in changes {
+        let mut params = crawl_params();
+        change(&mut params);
+        let error = World::draw(params, &NameLists::bundled()).unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidParameter { .. } | Error::CrawlTakes { .. }),
+            "{error}"
+        );
     }
 }
 

@@ -16,7 +16,7 @@ use umid_models::{
     Filter, FrontEnd, ImageConvention, Modality, OPENAI_MEAN, OPENAI_STD, Preprocess, Resize,
 };
 use umid_testbed::{
-    CaptionTokenizer, InputStatistics, NameLists, TokenizerFamily, TokenizerParams, World,
+    CaptionTokenizer, InputStatistics, Merges, NameLists, TokenizerFamily, TokenizerParams, World,
     WorldParams, initial_weights,
 };
 
@@ -149,7 +149,8 @@ impl Timed {
             }
         };
         let captions = ["a photo of a photo".to_owned()];
-        let params = TokenizerParams { merges: 1, context_length: CONTEXT, family };
+        let params =
+            TokenizerParams { merges: Merges::Learned(1), context_length: CONTEXT, family };
         let tokenizer = CaptionTokenizer::train(params, &captions)?;
         let medium = match front_end.modality() {
             Modality::Image => umid_testbed::Medium::Photos,

@@ -184,7 +184,10 @@ impl Bootstrap {
     }
 
     /// One value per resample, each from its own stream.
-    fn replicates<T>(&self, mut replicate: impl FnMut(&mut ChaCha8Rng) -> T) -> Result<Vec<T>> {
+    pub(super) fn replicates<T>(
+        &self,
+        mut replicate: impl FnMut(&mut ChaCha8Rng) -> T,
+    ) -> Result<Vec<T>> {
         if self.resamples == 0 {
             return Err(DetectError::Argument {
                 argument: "resamples",
@@ -203,7 +206,7 @@ impl Bootstrap {
 }
 
 /// How many are set among `flags.len()` flags that are drawn with replacement.
-fn draw_flags(flags: &[bool], rng: &mut ChaCha8Rng) -> usize {
+pub(super) fn draw_flags(flags: &[bool], rng: &mut ChaCha8Rng) -> usize {
     (0..flags.len()).filter(|_| flags[rng.random_range(0..flags.len())]).count()
 }
 

@@ -8,6 +8,7 @@
 mod binomial;
 mod bootstrap;
 mod decisions;
+mod dose_response;
 mod interval;
 mod ranked;
 mod roc;
@@ -15,5 +16,6 @@ mod roc;
 pub use binomial::{realised_false_positive_rate, share_interval};
 pub use bootstrap::{Bootstrap, ClassScores};
 pub use decisions::{balanced_accuracy, precision, recall};
+pub use dose_response::{Dose, HalfDetected};
 pub use interval::Interval;
 pub use roc::{RocPoint, auc, roc_curve, tpr_at_fpr};

@@ -5,6 +5,7 @@ mod confound;
 mod controls;
 mod cost;
 mod decisions;
+mod dose_response;
 mod effectiveness;
 mod exposure;
 mod output;
@@ -24,6 +25,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         effectiveness::section,
         decisions::section,
         exposure::section,
+        dose_response::section,
         confound::section,
         controls::section,
         ablations::section,

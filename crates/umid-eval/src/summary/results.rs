@@ -1,6 +1,6 @@
 //! What was measured, by target, method and reading, with the metrics that tables are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use umid_detect::{Bootstrap, ClassScores, Interval, realised_false_positive_rate};
@@ -189,6 +189,49 @@ impl<'a> Results<'a> {
         Ok(self.bootstrap.auc(&members, &non_members)?)
     }
 
+    /// Members of a crawl that were shown so often, against all non-members.
+    pub fn auc_at(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        exposures: usize,
+    ) -> Result<Interval, Gap> {
+        let scores = &self.column(target, which, Group::Member)?.scores;
+        let members = scores.iter().zip(Names::of(target)?.exposures);
+        let members = members.filter(|(_, count)| *count == exposures);
+        let members: Vec<f64> = members.filter_map(|(score, _)| *score).collect();
+        let non_members = self.column(target, which, Group::NonMember)?.present();
+        if members.is_empty() {
+            return Err(Gap::NotAsked);
+        }
+        Ok(self.bootstrap.auc(&members, &non_members)?)
+    }
+
+    /// The p-values of members and of non-members; none of a name without one.
+    pub fn p_values(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+    ) -> Result<[Vec<Option<f64>>; 2], Gap> {
+        let of = |group| {
+            let column = self.column(target, which, group)?;
+            column.p_values.clone().ok_or(Gap::NotAsked)
+        };
+        Ok([of(Group::Member)?, of(Group::NonMember)?])
+    }
+
+    /// The p-values of a crawl's non-members, each with how often members with the same first and
+    /// with the same last part were shown.
+    pub fn part_exposures(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+    ) -> Result<Vec<(f64, [usize; 2])>, Gap> {
+        let [_, p_values] = self.p_values(target, which)?;
+        let shown = Names::of(target)?.part_exposures;
+        Ok(p_values.into_iter().zip(shown).filter_map(|(p, shown)| Some((p?, shown))).collect())
+    }
+
     /// The first reading's area less the second's, over the names that both score.
     pub fn difference(
         &self,
@@ -265,6 +308,10 @@ impl<'a> Results<'a> {
 pub struct Names {
     pub members: Vec<String>,
     pub non_members: Vec<String>,
+    /// Of a crawl: how often each member was shown.
+    pub exposures: Vec<usize>,
+    /// Of a crawl: how often members with a non-member's first and last part were shown.
+    part_exposures: Vec<[usize; 2]>,
 }
 
 impl Names {
@@ -274,9 +321,24 @@ impl Names {
             .map_err(|error| Gap::Failed(error.to_string()))?;
         let (members, non_members) = world.groups();
         let paired = members.iter().filter(|person| !world.is_mispaired(person));
+        let exposures: Vec<usize> =
+            members.iter().filter_map(|person| world.exposures(person)).collect();
+        let mut shown: [HashMap<&str, usize>; 2] = Default::default();
+        for (person, count) in members.iter().zip(&exposures) {
+            let parts = [&person.name.first, &person.name.last];
+            for (shown, part) in shown.iter_mut().zip(parts) {
+                *shown.entry(part.as_str()).or_default() += count;
+            }
+        }
+        let part_exposures = non_members.iter().map(|person| {
+            let of = |place: usize, part: &str| shown[place].get(part).copied().unwrap_or(0);
+            [of(0, &person.name.first), of(1, &person.name.last)]
+        });
         Ok(Self {
+            part_exposures: part_exposures.collect(),
             members: paired.map(|person| person.name.to_string()).collect(),
             non_members: non_members.iter().map(|person| person.name.to_string()).collect(),
+            exposures,
         })
     }
 }

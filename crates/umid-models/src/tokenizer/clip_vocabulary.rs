@@ -34,6 +34,14 @@ const ENDS: [&[u8]; 9] = [
     &[0x90, 0x80, 0x80],
 ];
 
+/// CLIP's own vocabulary: its tokens in the order of their ids, without the two special tokens that
+/// come last, and the pairs of tokens that are merged, most frequent first.
+pub fn clip_vocabulary() -> (Vec<String>, Vec<(String, String)>) {
+    let Vocabulary { mut tokens, merges } = Vocabulary::of_clip();
+    tokens.truncate(SIZE - 2);
+    (tokens, merges)
+}
+
 /// The tokens in the order of their ids, and the pairs that are merged, most frequent first.
 pub(super) struct Vocabulary {
     pub(super) tokens: Vec<String>,

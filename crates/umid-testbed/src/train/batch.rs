@@ -11,18 +11,23 @@ use umid_models::FrontEnd;
 
 use super::TrainParams;
 use crate::caption::fill;
+use crate::crawl::{Feed, Shown};
 use crate::error::Error;
 use crate::stream::{Purpose, Stream};
 use crate::tokenizer::{CaptionTokenizer, TokenizerFamily};
 use crate::world::World;
+
+/// Captions of a crawl are padded to a multiple of this many tokens.
+const LENGTH_STEP: usize = 8;
 
 /// One batch on the host.
 #[derive(Debug, PartialEq)]
 pub(super) struct Batch {
     /// `[batch, channels, height, width]`.
     pub inputs: Vec<f32>,
-    /// Token ids of the captions: `batch` sequences. CLIP's are of one length: end tokens fill up
-    /// what is shorter, as attention looks backwards, so nothing behind the first of them counts.
+    /// Token ids of the captions: `batch` sequences. CLIP's are of one length, those of a crawl of
+    /// few lengths: end tokens fill up what is shorter, as attention looks backwards, so nothing
+    /// behind the first of them counts.
     pub ids: Vec<Vec<u32>>,
 }
 
@@ -34,6 +39,16 @@ pub(super) struct Batches<'a> {
     front_end: &'a FrontEnd,
     /// Inputs that were made already: a clip takes longer to make than to learn from.
     made: RefCell<HashMap<Source, Rc<[f32]>>>,
+    /// The pairs of a crawl.
+    feed: Option<Feed<'a>>,
+    order: RefCell<Order>,
+}
+
+/// The order of a crawl's pairs in one epoch.
+#[derive(Default)]
+struct Order {
+    epoch: usize,
+    pairs: Vec<usize>,
 }
 
 /// Of whom a training input is, and which of theirs.
@@ -50,12 +65,17 @@ impl<'a> Batches<'a> {
         params: &'a TrainParams,
         front_end: &'a FrontEnd,
     ) -> Self {
-        Self { world, tokenizer, params, front_end, made: RefCell::default() }
+        let (made, feed, order) = (RefCell::default(), world.feed(), RefCell::default());
+        Self { world, tokenizer, params, front_end, made, feed, order }
     }
 
     /// The batch of a step, from 0: distinct members, each with one of their recordings and one of
-    /// the name templates, then public people under captions of what is seen or heard of them.
+    /// the name templates, then public people under captions of what is seen or heard of them; of a
+    /// crawl, the next of its pairs.
     pub(super) fn draw(&self, step: usize) -> Result<Batch, Error> {
+        if let Some(feed) = &self.feed {
+            return self.next_of(feed, step);
+        }
         let mut stream = Stream::new(self.params.seed, Purpose::TrainingBatch, step as u64, 0);
         let images = self.world.params().images_per_person;
         let templates = self.world.params().medium.name_templates();
@@ -79,6 +99,26 @@ impl<'a> Batches<'a> {
             let number = stream.below(images);
             let caption = self.world.public_caption(person, number)?;
             rows.push(&self.input(Source::Public(person, number))?, &caption)?;
+        }
+        Ok(rows.finish())
+    }
+
+    fn next_of(&self, feed: &Feed<'_>, step: usize) -> Result<Batch, Error> {
+        let mut order = self.order.borrow_mut();
+        let batch = self.params.names_per_batch + self.params.generic_per_batch;
+        let mut rows = Rows::new(self);
+        for position in step * batch..(step + 1) * batch {
+            let epoch = position / feed.len();
+            if order.epoch != epoch || order.pairs.is_empty() {
+                *order = Order { epoch, pairs: feed.order(epoch) };
+            }
+            let index = order.pairs[position % feed.len()];
+            let (shown, caption) = feed.pair(index, epoch, |shown| self.world.facts_of(shown));
+            let source = match shown {
+                Shown::Member(member, number) => Source::Member(member, number),
+                Shown::Public(person, number) => Source::Public(person, number),
+            };
+            rows.push(&self.input(source)?, &caption)?;
         }
         Ok(rows.finish())
     }
@@ -126,7 +166,15 @@ impl<'a> Rows<'a> {
         if self.batches.tokenizer.family() == TokenizerFamily::Clip {
             let longest = self.ids.iter().map(Vec::len).max().unwrap_or(0);
             let end = self.batches.tokenizer.end_id();
-            self.ids.iter_mut().for_each(|ids| ids.resize(longest, end));
+            for ids in &mut self.ids {
+                // Captions of a crawl differ much in length; padding all to the longest would
+                // double the work.
+                let padded = match self.batches.feed {
+                    Some(_) => ids.len().next_multiple_of(LENGTH_STEP),
+                    None => longest,
+                };
+                ids.resize(padded, end);
+            }
         }
         Batch { inputs: self.inputs, ids: self.ids }
     }
@@ -138,7 +186,7 @@ mod tests {
     use crate::architecture::Architecture;
     use crate::caption::NAME_TEMPLATES;
     use crate::names::NameLists;
-    use crate::tokenizer::{TokenizerParams, tokenizer_corpus};
+    use crate::tokenizer::{Merges, TokenizerParams, tokenizer_corpus};
     use crate::world::{Pairing, WorldParams};
 
     fn batch(pairing: Pairing) -> (Batch, Vec<bool>) {
@@ -152,8 +200,11 @@ mod tests {
             ..WorldParams::default()
         };
         let world = World::draw(params, &lists).expect("a world");
-        let merges =
-            TokenizerParams { merges: 20, context_length: 77, ..TokenizerParams::default() };
+        let merges = TokenizerParams {
+            merges: Merges::Learned(20),
+            context_length: 77,
+            ..TokenizerParams::default()
+        };
         let corpus = tokenizer_corpus(&lists, &NAME_TEMPLATES, &[], &[]);
         let tokenizer = CaptionTokenizer::train(merges, &corpus).expect("a tokenizer");
         let params =

@@ -1,7 +1,7 @@
 //! Captions of clips: of named people by template, of unnamed speakers by how they sound.
 
 use super::traits::{Contour, Voice};
-use crate::caption::{MOST_FACTS, fill, listed};
+use crate::caption::{fill, some_facts};
 use crate::stream::{Purpose, Stream};
 
 /// The captions under which a named person's clips are trained. Evaluation uses the same six: a
@@ -48,11 +48,9 @@ pub fn voice_caption(voice: &Voice, seed: u64, speaker: u64, caption: u64) -> St
 }
 
 pub(crate) fn caption_from_stream(voice: &Voice, stream: &mut Stream) -> String {
-    let mut facts = voice_facts(voice);
-    stream.shuffle(&mut facts);
-    facts.truncate(1 + stream.below(MOST_FACTS));
+    let facts = some_facts(voice_facts(voice), stream);
     let template = VOICE_ATTRIBUTE_TEMPLATES[stream.below(VOICE_ATTRIBUTE_TEMPLATES.len())];
-    fill(template, &listed(&facts))
+    fill(template, &facts)
 }
 
 /// Thirds of the range of fundamentals, about.
@@ -98,7 +96,7 @@ fn outside(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caption::{ATTRIBUTE_TEMPLATES, NAME_TEMPLATES, SLOT};
+    use crate::caption::{ATTRIBUTE_TEMPLATES, MOST_FACTS, NAME_TEMPLATES, SLOT};
 
     #[test]
     fn every_template_has_one_slot_and_none_is_a_face_s() {
