@@ -18,12 +18,11 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::{Query, names_digest};
 use crate::reading::bank::{fingerprint, load_bank};
+use crate::reading::calibrated_reader::{Anchors, CalibratedReader};
 use crate::reading::computed::ComputedBy;
 use crate::reading::form::Form;
 use crate::reading::known_members::KnownMembers;
-use crate::reading::reference_fit::{
-    Anchors, CalibratedReader, MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals,
-};
+use crate::reading::reference_fit::{MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
 use crate::record::{CalibratedReading, FittedScore, PaperReading};
 

@@ -4,6 +4,7 @@
 
 pub mod auditor;
 pub(crate) mod bank;
+pub(crate) mod calibrated_reader;
 pub(crate) mod computed;
 pub(crate) mod form;
 pub mod inversion_signals;
