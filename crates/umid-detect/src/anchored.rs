@@ -444,6 +444,16 @@ mod tests {
     }
 
     #[test]
+    fn the_fit_converges_where_plain_newton_steps_overshoot() {
+        // A ratio of this kind has neither mean nor variance.
+        for world in 0..30 {
+            let heavy = rows(40, 300 + world, |_, value| 30.0 / value);
+            let score = fit(&reference(400 + world), &heavy);
+            assert!(score.is_ok(), "world {world}: {score:?}");
+        }
+    }
+
+    #[test]
     fn too_few_rows_are_refused() {
         let fewer = known(2)[..MIN_KNOWN_MEMBERS - 1].to_vec();
         assert!(matches!(

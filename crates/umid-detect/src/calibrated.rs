@@ -424,9 +424,21 @@ mod tests {
         let at_least = scores.filter(|calibration| *calibration >= whole.score).count();
         assert_eq!(whole.calibration_n, 40);
         assert!((whole.p_value - (1 + at_least) as f64 / 41.0).abs() < 1e-12);
-        // Without the last signal all rows are compared, by the other three.
-        let three = test.test(&[Some(0.5), Some(0.9), Some(-0.1), None]).expect("valid");
-        assert_eq!((three.calibration_n, three.signals_used.len()), (60, 3));
+        // Without the last signal all rows are compared, by the other three. What the last one adds
+        // is the same for all rows where it has the same value in all rows.
+        let without_last = |row: &[Option<f64>]| {
+            let mut values: Vec<f64> = row.iter().copied().map(Option::unwrap_or_default).collect();
+            values[3] = 0.0;
+            score.score(&values)
+        };
+        for shift in [-1.5, -1.0, -0.5, 0.0, 0.5] {
+            let query = [Some(0.5 + shift), Some(0.9 + shift), Some(-0.1 + shift), None];
+            let three = test.test(&query).expect("valid");
+            assert_eq!((three.calibration_n, three.signals_used.len()), (60, 3));
+            let scores = calibration.iter().map(|&row| without_last(&reference[row]));
+            let at_least = scores.filter(|one| *one >= without_last(&query)).count();
+            assert!((three.p_value - (1 + at_least) as f64 / 61.0).abs() < 1e-12, "{shift}");
+        }
         assert!(matches!(test.test(&[None; 4]), Err(DetectError::NoSignal { .. })));
     }
 
