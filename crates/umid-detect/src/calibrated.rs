@@ -10,9 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::anchored::AnchoredScore;
 use crate::conformal::ConformalCalibration;
 use crate::error::{DetectError, Result};
-use crate::signed_z::{SignalWeight, SignedZ, check_rows, present};
+use crate::signed_z::{SignalWeight, SignedZ, check_row, check_rows, present};
 use crate::split::Split;
 
 /// Calibration rows below which a p-value is refused: one more than the 19 with which a p-value
@@ -37,15 +38,42 @@ pub const MIN_CALIBRATION_ROWS: usize = 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedTest {
-    score: SignedZ,
+    score: Score,
     calibration: Vec<Vec<Option<f64>>>,
+}
+
+/// What a row is ranked by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Score {
+    /// Fixed signs and weights.
+    Signed(SignedZ),
+    /// Signs and weights fitted on known members.
+    Anchored(AnchoredScore),
+}
+
+impl Score {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Signed(score) => score.names(),
+            Self::Anchored(score) => score.names(),
+        }
+    }
+
+    /// The score by exactly the signals in `used`, which the checked row has.
+    fn of(&self, row: &[Option<f64>], used: &[bool]) -> f64 {
+        match self {
+            Self::Signed(score) => score.score_of(row, used),
+            Self::Anchored(score) => score.score_of(row, used),
+        }
+    }
 }
 
 /// A query's score and its p-value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedScore {
-    /// Weighted mean of z-scores; higher is more member-like. Scores made of different signals
-    /// differ in spread: compare p-values across queries.
+    /// Weighted mean of z-scores, or the log-odds of a score fitted on known members; higher is
+    /// more member-like. Scores made of different signals differ in spread: compare p-values across
+    /// queries.
     pub score: f64,
     /// Probability that a text which is not a member scores at least this high.
     pub p_value: f64,
@@ -65,19 +93,32 @@ impl CalibratedTest {
     /// As [`SignedZ::fit`]; when the split names a row that the reference lacks or a row twice; and
     /// when the calibration part has fewer than [`MIN_CALIBRATION_ROWS`] rows.
     pub fn fit(signals: &[SignalWeight], rows: &[Vec<Option<f64>>], split: &Split) -> Result<Self> {
-        split.check(rows.len())?;
-        if split.calibration.len() < MIN_CALIBRATION_ROWS {
-            return Err(DetectError::TooFewRows {
-                algorithm: "calibrated test (calibration part)",
-                needed: MIN_CALIBRATION_ROWS,
-                found: split.calibration.len(),
-            });
-        }
+        check_split(split, rows.len())?;
         // Checked here as well, so that an error names a row by its place in the reference.
         check_rows(signals, rows)?;
-        let part = |part: &[usize]| part.iter().map(|&row| rows[row].clone()).collect::<Vec<_>>();
-        let score = SignedZ::fit(signals, &part(&split.fit))?;
-        Ok(Self { score, calibration: part(&split.calibration) })
+        let score = Score::Signed(SignedZ::fit(signals, &part(rows, &split.fit))?);
+        Ok(Self { score, calibration: part(rows, &split.calibration) })
+    }
+
+    /// [`Self::fit`] by a score that tells known members from the fit part of the reference. The
+    /// calibration part takes no part in it, so the p-values of non-members hold whatever is known
+    /// of members; a known member must not be tested, nor be a row of the reference.
+    ///
+    /// # Errors
+    /// As [`AnchoredScore::fit`]; when the split names a row that the reference lacks or a row
+    /// twice; and when the calibration part has fewer than [`MIN_CALIBRATION_ROWS`] rows.
+    pub fn fit_anchored(
+        signals: &[&str],
+        rows: &[Vec<Option<f64>>],
+        split: &Split,
+        known: &[Vec<Option<f64>>],
+    ) -> Result<Self> {
+        check_split(split, rows.len())?;
+        for (index, row) in rows.iter().enumerate() {
+            check_row(signals, index, row)?;
+        }
+        let score = AnchoredScore::fit(signals, &part(rows, &split.fit), known)?;
+        Ok(Self { score: Score::Anchored(score), calibration: part(rows, &split.calibration) })
     }
 
     /// Tests one query.
@@ -86,32 +127,63 @@ impl CalibratedTest {
     /// When the query has another number of entries, a value is not finite, it has no signal, or
     /// fewer than [`MIN_CALIBRATION_ROWS`] calibration rows have all the signals that it has.
     pub fn test(&self, query: &[Option<f64>]) -> Result<CalibratedScore> {
-        let scored = self.score.score(query)?;
-        let calibration = self.calibration_for(&present(query))?;
+        let names = self.score.names();
+        check_row(&names, 0, query)?;
+        let used = present(query);
+        let of_used = |used: &[bool]| -> Vec<String> {
+            let names = names.iter().zip(used).filter(|(_, used)| **used);
+            names.map(|(name, _)| (*name).to_owned()).collect()
+        };
+        if !used.contains(&true) {
+            return Err(DetectError::NoSignal { expected: of_used(&vec![true; names.len()]) });
+        }
+        let calibration = self.calibration_for(&used, || of_used(&used))?;
+        let score = self.score.of(query, &used);
         Ok(CalibratedScore {
-            p_value: calibration.p_value(scored.score)?,
-            score: scored.score,
-            signals_used: scored.signals_used,
+            p_value: calibration.p_value(score)?,
+            score,
+            signals_used: of_used(&used),
             calibration_n: calibration.size(),
         })
     }
 
     /// Scores of the calibration rows by exactly these signals.
-    fn calibration_for(&self, used: &[bool]) -> Result<ConformalCalibration> {
+    fn calibration_for(
+        &self,
+        used: &[bool],
+        names: impl Fn() -> Vec<String>,
+    ) -> Result<ConformalCalibration> {
         let complete = self
             .calibration
             .iter()
             .filter(|row| row.iter().zip(used).all(|(value, used)| value.is_some() || !used));
-        let scores: Vec<f64> = complete.map(|row| self.score.score_of(row, used)).collect();
+        let scores: Vec<f64> = complete.map(|row| self.score.of(row, used)).collect();
         if scores.len() < MIN_CALIBRATION_ROWS {
             return Err(DetectError::CalibrationTooSmall {
-                signals: self.score.names_of(used),
+                signals: names(),
                 needed: MIN_CALIBRATION_ROWS,
                 found: scores.len(),
             });
         }
         ConformalCalibration::new(scores)
     }
+}
+
+/// Checks a split against a reference of this many rows, and that its rows can calibrate.
+fn check_split(split: &Split, rows: usize) -> Result<()> {
+    split.check(rows)?;
+    if split.calibration.len() < MIN_CALIBRATION_ROWS {
+        return Err(DetectError::TooFewRows {
+            algorithm: "calibrated test (calibration part)",
+            needed: MIN_CALIBRATION_ROWS,
+            found: split.calibration.len(),
+        });
+    }
+    Ok(())
+}
+
+fn part(rows: &[Vec<Option<f64>>], part: &[usize]) -> Vec<Vec<Option<f64>>> {
+    part.iter().map(|&row| rows[row].clone()).collect()
 }
 
 #[cfg(test)]
@@ -277,6 +349,119 @@ mod tests {
         let read: CalibratedTest = serde_json::from_str(&text).expect("what was written");
         assert_eq!(test, read);
         let query = [Some(0.123), Some(-1.7)];
+        assert_eq!(test.test(&query).expect("valid"), read.test(&query).expect("valid"));
+    }
+
+    /// Four signals, so that a fit on the calibration rows would show.
+    const ANCHORED: [&str; 4] = ["a", "b", "c", "d"];
+
+    fn wide_rows(n: usize, shift: f64, seed: u64) -> Vec<Vec<Option<f64>>> {
+        let drawn = gaussian(n, ANCHORED.len(), seed);
+        drawn.rows().into_iter().map(|r| r.iter().map(|v| Some(v + shift)).collect()).collect()
+    }
+
+    fn anchored(rows: &[Vec<Option<f64>>], known: &[Vec<Option<f64>>]) -> Result<CalibratedTest> {
+        CalibratedTest::fit_anchored(&ANCHORED, rows, &split(rows.len()), known)
+    }
+
+    #[test]
+    fn exchangeable_queries_are_rejected_at_the_nominal_rate_by_a_score_fitted_on_known_members() {
+        // Each world draws its own reference, known members and one query that is like the
+        // reference.
+        const WORLDS: u64 = 3000;
+        let rejected = (0..WORLDS).filter(|&world| {
+            let mut all = wide_rows(61, 0.0, 50_000 + world);
+            let query = all.pop().expect("61 rows");
+            let known = wide_rows(30, 0.7, 90_000 + world);
+            let split = Split::new(all.len(), DEFAULT_FIT_FRACTION, world).expect("60 rows");
+            let test =
+                CalibratedTest::fit_anchored(&ANCHORED, &all, &split, &known).expect("valid");
+            test.test(&query).expect("valid").p_value <= 0.1
+        });
+        let rate = rejected.count() as f64 / WORLDS as f64;
+        // 40 calibration rows: P(p <= 0.1) is exactly 4/41; four standard errors are 0.022.
+        assert!((rate - 4.0 / 41.0).abs() < 0.022, "rate {rate}");
+    }
+
+    #[test]
+    fn calibration_rows_do_not_move_the_score_fitted_on_known_members_and_fit_rows_do() {
+        let (reference, known) = (wide_rows(90, 0.0, 1), wide_rows(40, 1.0, 2));
+        let query = [Some(0.5), Some(0.4), Some(-0.2), Some(1.1)];
+        let bits = |reference: &[Vec<Option<f64>>], known: &[Vec<Option<f64>>]| {
+            let test = anchored(reference, known).expect("valid");
+            test.test(&query).expect("valid").score.to_bits()
+        };
+        let before = bits(&reference, &known);
+        let fit = split(90).fit;
+        for row in 0..90 {
+            let mut changed = reference.clone();
+            changed[row][2] = Some(6.0);
+            let in_fit_part = fit.binary_search(&row).is_ok();
+            assert_eq!(bits(&changed, &known) != before, in_fit_part, "row {row}");
+        }
+        let mut changed = known.clone();
+        changed[11][0] = Some(6.0);
+        assert_ne!(bits(&reference, &changed), before);
+    }
+
+    #[test]
+    fn a_p_value_of_the_score_fitted_on_known_members_is_a_rank_among_the_calibration_rows() {
+        let mut reference = wide_rows(90, 0.0, 3);
+        let known = wide_rows(40, 1.0, 4);
+        let Split { fit, calibration } = split(90);
+        for &row in &calibration[..20] {
+            reference[row][3] = None;
+        }
+        let test = anchored(&reference, &known).expect("valid");
+        let fit: Vec<_> = fit.iter().map(|&row| reference[row].clone()).collect();
+        let score = AnchoredScore::fit(&ANCHORED, &fit, &known).expect("valid");
+        let values = [0.5, 0.9, -0.1, 0.6];
+        let whole = test.test(&values.map(Some)).expect("valid");
+        assert_eq!(whole.score.to_bits(), score.score(&values).to_bits());
+        let scores = calibration[20..]
+            .iter()
+            .map(|&row| score.score(&reference[row].iter().copied().flatten().collect::<Vec<_>>()));
+        let at_least = scores.filter(|calibration| *calibration >= whole.score).count();
+        assert_eq!(whole.calibration_n, 40);
+        assert!((whole.p_value - (1 + at_least) as f64 / 41.0).abs() < 1e-12);
+        // Without the last signal all rows are compared, by the other three. What the last one adds
+        // is the same for all rows where it has the same value in all rows.
+        let without_last = |row: &[Option<f64>]| {
+            let mut values: Vec<f64> = row.iter().copied().map(Option::unwrap_or_default).collect();
+            values[3] = 0.0;
+            score.score(&values)
+        };
+        for shift in [-1.5, -1.0, -0.5, 0.0, 0.5] {
+            let query = [Some(0.5 + shift), Some(0.9 + shift), Some(-0.1 + shift), None];
+            let three = test.test(&query).expect("valid");
+            assert_eq!((three.calibration_n, three.signals_used.len()), (60, 3));
+            let scores = calibration.iter().map(|&row| without_last(&reference[row]));
+            let at_least = scores.filter(|one| *one >= without_last(&query)).count();
+            assert!((three.p_value - (1 + at_least) as f64 / 61.0).abs() < 1e-12, "{shift}");
+        }
+        assert!(matches!(test.test(&[None; 4]), Err(DetectError::NoSignal { .. })));
+    }
+
+    #[test]
+    fn a_test_fitted_on_known_members_refuses_bad_rows_and_is_saved_exactly() {
+        let (reference, known) = (wide_rows(90, 0.0, 5), wide_rows(40, 1.0, 6));
+        let Split { fit, calibration } = split(90);
+        for bad in [fit[5], calibration[5]] {
+            let mut reference = reference.clone();
+            reference[bad][1] = Some(f64::NAN);
+            let result = anchored(&reference, &known);
+            assert!(
+                matches!(result, Err(DetectError::NonFiniteSignal { row, .. }) if row == bad),
+                "{result:?}"
+            );
+        }
+        assert!(anchored(&reference[..29], &known).is_err());
+        let test = anchored(&reference, &known).expect("valid");
+        let mut query = [Some(0.1), Some(0.2), Some(0.3), Some(f64::NAN)];
+        assert!(test.test(&query).is_err());
+        query[3] = Some(0.4);
+        let text = serde_json::to_string(&test).expect("serialisable");
+        let read: CalibratedTest = serde_json::from_str(&text).expect("what was written");
         assert_eq!(test.test(&query).expect("valid"), read.test(&query).expect("valid"));
     }
 }

@@ -47,6 +47,18 @@ pub enum DetectError {
         found: usize,
     },
 
+    /// Too few known members to fit a score on.
+    #[error(
+        "{found} known members, at least {needed} are needed to fit a score on them; add known \
+         members or test by the default score"
+    )]
+    TooFewKnownMembers {
+        /// Known members needed.
+        needed: usize,
+        /// Known members given.
+        found: usize,
+    },
+
     /// The records have no column.
     #[error("the records have no column; give at least one signal per row")]
     NoColumns,

@@ -5,8 +5,9 @@
 //!
 //! - **the paper's**: an [`Ensemble`] of detectors fitted on a reference of non-members votes
 //!   (UMID, arXiv 2603.14222);
-//! - **the calibrated one**: a [`CalibratedTest`] turns a signed score into a conformal p-value, and
-//!   [`benjamini_hochberg`] controls the false discovery rate over a run.
+//! - **the calibrated one**: a [`CalibratedTest`] turns a signed score, or one that is fitted on known
+//!   members ([`AnchoredScore`]), into a conformal p-value, and [`benjamini_hochberg`] controls the
+//!   false discovery rate over a run.
 //!
 //! # Invariants
 //! - Every score is higher for rows that are more member-like; for a detector, that is more
@@ -28,6 +29,7 @@
 //! [`linfa::ParamGuard`] into `ValidParams`, fitted through [`linfa::traits::Fit`] into a model that
 //! implements [`Detector`]. An [`Ensemble`] takes any detector of this form.
 
+mod anchored;
 #[cfg(feature = "autoencoder")]
 mod autoencoder;
 mod calibrated;
@@ -50,6 +52,7 @@ mod streams;
 #[cfg(test)]
 mod testing;
 
+pub use anchored::{AnchoredAuc, AnchoredScore, MIN_ANCHORED_AUC, MIN_KNOWN_MEMBERS, anchored_auc};
 #[cfg(feature = "autoencoder")]
 pub use autoencoder::{Autoencoder, AutoencoderParams, AutoencoderValidParams};
 pub use calibrated::{CalibratedScore, CalibratedTest, MIN_CALIBRATION_ROWS};

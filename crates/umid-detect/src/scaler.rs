@@ -10,7 +10,7 @@
 use ndarray::{Array1, Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{DetectError, Result};
 use crate::records::{check_queries, check_reference};
 
 /// Column means and scales of a reference.
@@ -87,15 +87,28 @@ impl Moments {
         Self { count, mean, standard_deviation: variance.max(0.0).sqrt() }
     }
 
+    /// [`Self::of`] a named signal, which must vary.
+    pub(crate) fn of_varying(signal: &str, values: &[f64]) -> Result<Self> {
+        let moments = Self::of(values);
+        if moments.standard_deviation.is_finite() && !moments.is_constant() {
+            return Ok(moments);
+        }
+        Err(DetectError::DegenerateSignal {
+            signal: signal.to_owned(),
+            present: values.len(),
+            standard_deviation: moments.standard_deviation,
+        })
+    }
+
     /// True when the deviation is no larger than the rounding error of computing it.
-    pub(crate) fn is_constant(&self) -> bool {
+    fn is_constant(&self) -> bool {
         let n = self.count as f64;
         let variance = self.standard_deviation.powi(2);
         let bound = n * f64::EPSILON * variance + (n * self.mean * f64::EPSILON).powi(2);
         variance <= bound
     }
 
-    fn scale_or_one(&self) -> f64 {
+    pub(crate) fn scale_or_one(&self) -> f64 {
         if self.is_constant() { 1.0 } else { self.standard_deviation }
     }
 }
@@ -103,7 +116,6 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::DetectError;
     use ndarray::array;
 
     #[test]

@@ -109,7 +109,7 @@ impl SignedZ {
         self.signals.iter().map(|signal| signal.name.as_str()).collect()
     }
 
-    pub(crate) fn names_of(&self, used: &[bool]) -> Vec<String> {
+    fn names_of(&self, used: &[bool]) -> Vec<String> {
         let chosen = self.signals.iter().zip(used).filter(|(_, used)| **used);
         chosen.map(|(signal, _)| signal.name.clone()).collect()
     }
@@ -138,15 +138,7 @@ impl Standardised {
                 found: present.len(),
             });
         }
-        let moments = Moments::of(present);
-        let varies = moments.standard_deviation.is_finite() && !moments.is_constant();
-        if !varies {
-            return Err(DetectError::DegenerateSignal {
-                signal: signal.name.clone(),
-                present: present.len(),
-                standard_deviation: moments.standard_deviation,
-            });
-        }
+        let moments = Moments::of_varying(&signal.name, present)?;
         Ok(Self {
             name: signal.name.clone(),
             weight: signal.weight,
@@ -186,7 +178,7 @@ fn check_signals(signals: &[SignalWeight]) -> Result<()> {
     Ok(())
 }
 
-fn check_row(names: &[&str], index: usize, row: &[Option<f64>]) -> Result<()> {
+pub(crate) fn check_row(names: &[&str], index: usize, row: &[Option<f64>]) -> Result<()> {
     if row.len() != names.len() {
         return Err(DetectError::SignalCount {
             row: index,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use umid_detect::Split;
+use umid_detect::{MIN_ANCHORED_AUC, Split};
 use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
@@ -28,7 +28,8 @@ pub use crate::reading::options::{AuditOptions, DEFAULT_ALPHA, DEFAULT_MIN_VOTES
 use crate::reading::reference_fit::most_ranked_among;
 use crate::reading::text_signals::CHUNK;
 use crate::record::{
-    Counts, ModelInfo, Parameters, QueryRecord, ReferenceInfo, RunInfo, SCHEMA_VERSION,
+    Counts, FittedScore, KnownMembersInfo, ModelInfo, Parameters, QueryRecord, ReferenceInfo,
+    RunInfo, SCHEMA_VERSION,
 };
 use crate::reference::ReferenceTexts;
 use crate::report::{Preview, Report, Table, render};
@@ -126,9 +127,15 @@ fn complete(
             reference.signals = signals;
         }
         info.calibrated_reference.signals = calibrated;
+        if let Some(known) = &mut info.known_members {
+            known.scores = auditor.fitted_scores(&queries.queries);
+        }
     })?;
     let overview = Overview::read(store.info(), store.records()?)?;
-    let warnings = run_warnings(model, &auditor, queries, options, &overview);
+    let mut warnings = run_warnings(model, &auditor, queries, options, &overview);
+    warnings.extend(
+        store.info().known_members.as_ref().map(known_members_warnings).unwrap_or_default(),
+    );
     store.update_info(|info| info.warnings = warnings)?;
     let q_values = overview.q_values(options.false_discovery_rate)?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
@@ -211,7 +218,16 @@ fn run_warnings(
              reading are left out; the calibrated reading needs the text tower only"
         ));
     }
-    let untested = overview.names() - overview.tested();
+    let known = options.known_members.as_ref();
+    let asked = known.map_or(0, |known| known.among(&queries.queries));
+    if asked > 0 {
+        warnings.push(format!(
+            "{asked} of {} names are known members; they have no calibrated verdict and are left \
+             out of the false discovery rate",
+            overview.names()
+        ));
+    }
+    let untested = overview.names() - overview.tested() - asked;
     if untested > 0 {
         warnings.push(format!(
             "{untested} of {} names have no calibrated verdict and are left out of the false \
@@ -227,6 +243,22 @@ fn run_warnings(
         ));
     }
     warnings
+}
+
+/// Where the scores that were fitted on known members have no power.
+fn known_members_warnings(known: &KnownMembersInfo) -> Vec<String> {
+    // So that a NaN is told too.
+    let has_power = |score: &&FittedScore| score.cross_validated_auc >= MIN_ANCHORED_AUC;
+    let powerless = known.scores.iter().filter(|score| !has_power(score));
+    let warning = |score: &FittedScore| {
+        format!(
+            "the known members that are names of {} are not told from the reference \
+             (cross-validated AUC {:.2}): the score fitted on them has no power here; give other \
+             known members, or none for the default score",
+            score.form, score.cross_validated_auc
+        )
+    };
+    powerless.map(warning).collect()
 }
 
 /// Inverted images of the queries with the smallest p-values and of some gibberish.
@@ -334,6 +366,12 @@ fn run_info(
         paper_reference: inversion
             .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
         calibrated_reference: info(&options.calibrated_reference, calibrating),
+        known_members: options.known_members.as_ref().map(|known| KnownMembersInfo {
+            count: known.names().len(),
+            digest: known.digest(),
+            asked: known.among(&queries.queries),
+            scores: Vec::new(),
+        }),
         queries_digest: queries_digest(&queries.queries),
         counts: Counts { queries: queries.queries.len(), done: 0 },
         wall_s: BTreeMap::new(),

@@ -120,6 +120,21 @@ pub enum AuditError {
         ask: usize,
     },
 
+    /// Too few known members to fit a score on.
+    #[error(
+        "of {count} known members, {found} are names of one form that the reference can rank, and \
+         at least {needed} are needed to fit a score; give more known members with as many words \
+         in each part as the queries have, or none"
+    )]
+    KnownMembers {
+        /// Different names that were given.
+        count: usize,
+        /// The most of them that are of one form.
+        found: usize,
+        /// The fewest that a score is fitted on.
+        needed: usize,
+    },
+
     /// A directory that is no bank.
     #[error("the bank {} cannot be used: {reason}", path.display())]
     Bank {

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use umid::AuditError;
 use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
 use umid::cache::ReferenceCache;
+use umid::known_members::KnownMembers;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
@@ -43,6 +44,14 @@ pub(crate) struct Args {
     /// reading [default: names:600]; repeatable
     #[arg(long, value_name = "SPEC")]
     reference: Vec<ReferenceSpec>,
+    /// Names that are known to be in the training data, read as --queries is: the calibrated score
+    /// is fitted on them against the part of the reference that sets scales, and the rest of the
+    /// reference gives the p-values. At least 30 with as many words in each part as the queries
+    /// have, each of which costs as much as a query without inversions; names of other forms keep
+    /// the default score. A query that is among them gets no verdict. If all are famous, the score
+    /// looks for names that were seen very often
+    #[arg(long, value_name = "FILE")]
+    known_members: Option<PathBuf>,
     /// Treat every name as one unit: no siblings
     #[arg(long)]
     no_split: bool,
@@ -123,7 +132,7 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
         (Some(first), Some(last)) => Siblings::from_files(first, last).map_err(AuditError::from)?,
         _ => Siblings::bundled(args.siblings).map_err(AuditError::from)?,
     };
-    Ok(AuditOptions {
+    let options = AuditOptions {
         templates,
         inversion: args.inversion.params(args.seed, model)?,
         siblings,
@@ -135,7 +144,10 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
         cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
         previews: args.previews,
         ..AuditOptions::new(modality, args.seed, paper, calibrated)?
-    })
+    };
+    let Some(path) = &args.known_members else { return Ok(options) };
+    let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
+    Ok(options.with_known_members(KnownMembers::from_file(path, QueryOptions { parts })?))
 }
 
 /// The texts of both readings.
@@ -183,10 +195,22 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
         parameters.alpha,
         tested as f64 * parameters.alpha
     );
-    if tested < names {
+    let known = summary.run.known_members.as_ref();
+    for score in known.iter().flat_map(|known| &known.scores) {
+        println!(
+            "score:      fitted on {} known members that are names of {} (cross-validated AUC {:.2} \
+             against the reference)",
+            score.known_members, score.form, score.cross_validated_auc
+        );
+    }
+    let asked = known.map_or(0, |known| known.asked);
+    if asked > 0 {
+        println!("no verdict: {asked} of {names} names, which are known members themselves");
+    }
+    if tested + asked < names {
         println!(
             "no verdict: {} of {names} names, of a form that the reference lacks",
-            names - tested
+            names - tested - asked
         );
     }
     match summary.overview.votes() {
@@ -221,6 +245,7 @@ fn summary_json(summary: &AuditSummary) -> serde_json::Value {
         "detected_at_alpha": overview.detected(),
         "voted_members": overview.votes().map(|votes| votes.members),
         "text_alone": summary.run.model.text_alone,
+        "known_members": summary.run.known_members,
         "warnings": summary.run.warnings,
         "report": summary.report.display().to_string(),
     })

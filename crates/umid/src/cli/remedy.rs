@@ -14,6 +14,9 @@ pub(crate) fn remedy(error: &AuditError) -> Option<&'static str> {
         AuditError::CalibrationNames { .. } => {
             "--reference names:30 or more, or --reference file:PATH with more names"
         }
+        AuditError::KnownMembers { .. } => {
+            "a longer list with --known-members FILE, or none for the default score"
+        }
         AuditError::TextTooLongForModel { .. } => {
             "another --template, shorter names with --reference file:PATH, shorter parts with \
              --sibling-first and --sibling-last, or --no-split"

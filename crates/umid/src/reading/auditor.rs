@@ -4,9 +4,9 @@
 //! Data flows one way: names to embeddings to inversions to signals; the references' signals
 //! fit the readers; each name is then read by them. Nothing is fitted on a name under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use umid_detect::Split;
+use umid_detect::{MIN_KNOWN_MEMBERS, Split};
 use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
 use umid_models::{Model, Tower};
 use umid_signals::{Bank, Basis, SignalRow, TextReader};
@@ -16,15 +16,15 @@ use crate::cache::{CacheKey, Lookup, ReferenceCache};
 use crate::error::AuditError;
 use crate::inversion_signals;
 use crate::progress::Progress;
-use crate::queries::Query;
+use crate::queries::{Query, names_digest};
 use crate::reading::bank::{fingerprint, load_bank};
+use crate::reading::calibrated_reader::{Anchors, CalibratedReader};
 use crate::reading::computed::ComputedBy;
 use crate::reading::form::Form;
-use crate::reading::reference_fit::{
-    CalibratedReader, MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals,
-};
+use crate::reading::known_members::KnownMembers;
+use crate::reading::reference_fit::{MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
-use crate::record::{CalibratedReading, PaperReading};
+use crate::record::{CalibratedReading, FittedScore, PaperReading};
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,8 @@ pub struct Reading {
     pub signals: SignalRow,
     /// The ensemble's vote; `None` without inversions, or where they failed.
     pub paper: Option<PaperReading>,
-    /// The calibrated test's result; `None` if the reference has too few names of this form.
+    /// The calibrated test's result; `None` if the reference has too few names of this form, or for
+    /// a known member that scores were fitted on.
     pub calibrated: Option<CalibratedReading>,
     /// What a reader must know about this name.
     pub warnings: Vec<String>,
@@ -100,7 +101,7 @@ impl<'a> Auditor<'a> {
             model,
             options,
             &ComputedBy::texts(model),
-            &("calibrated", bank, &split.fit),
+            &("calibrated", &bank, &split.fit),
             names,
         );
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
@@ -116,12 +117,27 @@ impl<'a> Auditor<'a> {
             }
             Ok(ReferenceSignals { rows })
         })?;
+        let known_signals = options.known_members.as_ref().map(|known| {
+            // Some signals compare with the names that set scales, and with the bank.
+            let neighbours: Vec<Query> = neighbours.iter().copied().cloned().collect();
+            let parameters = ("known members", &bank, names_digest(&neighbours));
+            let by = ComputedBy::texts(model);
+            let key = cache_key(model, options, &by, &parameters, known.names());
+            cached(&options.cache, &key, &mut cache_warnings, || {
+                known_signals(known, &text, progress)
+            })
+        });
+        let known_signals = known_signals.transpose()?;
+        let anchors = options.known_members.as_ref().zip(known_signals.as_ref());
+        let anchors =
+            anchors.map(|(known, signals)| Anchors { known, signals, seed: options.seed });
         let calibrated = CalibratedReader::fit(
             &calibrated_signals,
             names,
             split,
             &options.score,
             &options.one_part_score,
+            anchors.as_ref(),
             options.alpha,
         )?;
         let paper = match &options.inversion {
@@ -165,8 +181,16 @@ impl<'a> Auditor<'a> {
         mut warnings: Vec<String>,
     ) -> Result<Reading, AuditError> {
         let form = Form::of(name);
-        let calibrated = self.calibrated.read(form, &signals)?;
-        if calibrated.is_none() {
+        let known_members = self.options.known_members.as_ref();
+        let is_known = known_members.is_some_and(|known| known.contains(name));
+        let calibrated = if is_known { None } else { self.calibrated.read(form, &signals)? };
+        if is_known {
+            warnings.push(
+                "no calibrated verdict: this name is one of the known members that scores were \
+                 fitted on, so there is nothing to test"
+                    .to_owned(),
+            );
+        } else if calibrated.is_none() {
             warnings.push(format!(
                 "no calibrated verdict: the reference has fewer than {MIN_NAMES_OF_A_FORM} names \
                  of {form}, so this name cannot be ranked among names like it; give a file of \
@@ -178,6 +202,13 @@ impl<'a> Auditor<'a> {
                  the score rests on weaker signals"
                     .to_owned(),
             );
+        }
+        let by_default = calibrated.as_ref().is_some_and(|read| read.known_members.is_none());
+        if known_members.is_some() && by_default {
+            warnings.push(format!(
+                "fewer than {MIN_KNOWN_MEMBERS} known members are names of {form}, so this name is \
+                 ranked by the default score"
+            ));
         }
         let paper = match &self.paper {
             None => None,
@@ -215,9 +246,16 @@ impl<'a> Auditor<'a> {
         (paper, self.calibrated_signals.by_name())
     }
 
+    /// The scores that were fitted on known members and that serve some of these names.
+    pub(crate) fn fitted_scores(&self, names: &[Query]) -> Vec<FittedScore> {
+        let forms: BTreeSet<Form> = names.iter().map(Form::of).collect();
+        forms.into_iter().filter_map(|form| self.calibrated.fitted_score(form).cloned()).collect()
+    }
+
     /// What must be said about the references as a whole.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.options.calibrated_reference.warnings.clone();
+        warnings.extend(self.options.known_members.iter().flat_map(|k| k.warnings().to_vec()));
         if self.paper.is_some() {
             warnings.extend(self.options.paper_reference.warnings.clone());
         }
@@ -263,6 +301,22 @@ impl Paper {
     ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
         Ok(Inverter::new(model.tower()?, &self.space, self.params.clone(), model.device())?)
     }
+}
+
+/// Reads known members as queries are read, without inversions.
+fn known_signals(
+    known: &KnownMembers,
+    text: &TextReader<'_, TextTower<'_>>,
+    progress: &dyn Progress,
+) -> Result<ReferenceSignals, AuditError> {
+    progress.stage("known members", known.names().len());
+    let mut rows = Vec::with_capacity(known.names().len());
+    for chunk in known.names().chunks(CHUNK) {
+        let chunk: Vec<&Query> = chunk.iter().collect();
+        rows.extend(chunk_signals(text, None, &chunk)?.0);
+        progress.advance(chunk.len());
+    }
+    Ok(ReferenceSignals { rows })
 }
 
 /// Without the signals that compare with the calibrated reference or the bank, so that one

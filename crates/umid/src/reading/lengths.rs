@@ -6,6 +6,7 @@ use umid_signals::full_name;
 use crate::audit::AuditOptions;
 use crate::error::AuditError;
 use crate::queries::Query;
+use crate::reading::known_members::KnownMembers;
 use crate::shown::shown;
 use crate::templates::Templates;
 
@@ -33,7 +34,21 @@ pub(crate) fn check_lengths(
             });
         }
     }
+    for name in known_members(options) {
+        if let Some(tokens) = too_long(model, &options.templates, &name.text)? {
+            return Err(AuditError::TextTooLongForModel {
+                what: format!("the known member `{}`", shown(&name.text)),
+                tokens,
+                context,
+                remedy: "or leave the name out",
+            });
+        }
+    }
     check_sibling_lengths(model, options, queries)
+}
+
+fn known_members(options: &AuditOptions) -> &[Query] {
+    options.known_members.as_ref().map_or(&[], KnownMembers::names)
 }
 
 /// [`check_lengths`] for the names that siblings make of the queries and of the reference.
@@ -52,7 +67,8 @@ fn check_sibling_lengths(
         Ok(longest.1)
     };
     let (first, last) = (longest(&options.siblings.first)?, longest(&options.siblings.last)?);
-    let names = queries.iter().chain(&options.calibrated_reference.texts);
+    let names =
+        queries.iter().chain(&options.calibrated_reference.texts).chain(known_members(options));
     let relatives =
         names.filter_map(|name| name.parts.as_ref()).flat_map(|(own_first, own_last)| {
             [full_name(own_first, &last), full_name(&first, own_last)]

@@ -4,10 +4,12 @@
 
 pub mod auditor;
 pub(crate) mod bank;
+pub(crate) mod calibrated_reader;
 pub(crate) mod computed;
 pub(crate) mod form;
 pub mod inversion_signals;
 pub(crate) mod invisible;
+pub mod known_members;
 pub(crate) mod lengths;
 pub mod names;
 pub(crate) mod options;

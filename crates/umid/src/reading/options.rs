@@ -10,7 +10,8 @@ use umid_signals::Signal;
 
 use crate::cache::ReferenceCache;
 use crate::error::AuditError;
-use crate::reading::reference_fit::{check_votes, split_names};
+use crate::reading::known_members::KnownMembers;
+use crate::reading::reference_fit::{check_known_members, check_votes, split_names};
 use crate::reference::ReferenceTexts;
 use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
@@ -27,6 +28,9 @@ pub struct AuditOptions {
     pub paper_reference: ReferenceTexts,
     /// Texts of the calibrated reading: plausible names that cannot be members.
     pub calibrated_reference: ReferenceTexts,
+    /// Names that the calibrated score is fitted on; `None` for the default score. Set by
+    /// [`Self::with_known_members`], which takes them out of the reference.
+    pub known_members: Option<KnownMembers>,
     /// Names that siblings of a query are made of.
     pub siblings: Siblings,
     /// Directory of public images or sounds of the model's domain.
@@ -76,6 +80,7 @@ impl AuditOptions {
             inversion: Some(InvertParams { seed, ..InvertParams::default() }),
             paper_reference,
             calibrated_reference,
+            known_members: None,
             siblings: Siblings::bundled(DEFAULT_SIBLINGS)?,
             bank: None,
             score: DEFAULT_SCORE.to_vec(),
@@ -89,6 +94,15 @@ impl AuditOptions {
             ground_truth: None,
             previews: 0,
         })
+    }
+
+    /// These options with a score that is fitted on known members. Names of the calibrated
+    /// reference that are among them are taken out of it, with a warning.
+    #[must_use]
+    pub fn with_known_members(mut self, known: KnownMembers) -> Self {
+        self.calibrated_reference.without(&known);
+        self.known_members = Some(known);
+        self
     }
 
     /// Refuses, before anything is computed, options with which no audit could end, and splits the
@@ -108,7 +122,12 @@ impl AuditOptions {
             }
         }
         check_votes(self.min_votes)?;
-        split_names(&self.calibrated_reference.texts, self.seed)
+        let names = &self.calibrated_reference.texts;
+        let split = split_names(names, self.seed)?;
+        if let Some(known) = &self.known_members {
+            check_known_members(known, names, &split)?;
+        }
+        Ok(split)
     }
 }
 

@@ -21,6 +21,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::queries::{Query, QueryOptions, name_key, names_digest, read_names};
+use crate::reading::known_members::KnownMembers;
 use crate::shown::shown;
 
 pub use error::ReferenceError;
@@ -47,6 +48,21 @@ pub struct ReferenceTexts {
 }
 
 impl ReferenceTexts {
+    /// Takes names that are known members out, and tells how many these were: a reference should
+    /// hold no member.
+    pub(crate) fn without(&mut self, known: &KnownMembers) {
+        let before = self.texts.len();
+        self.texts.retain(|name| !known.contains(name));
+        self.texts = renumbered(std::mem::take(&mut self.texts));
+        let taken = before - self.texts.len();
+        if taken > 0 {
+            self.warnings.push(format!(
+                "{taken} of {before} reference names are known members and were taken out of the \
+                 reference"
+            ));
+        }
+    }
+
     /// BLAKE3 digest, in hex, of texts and parts in order.
     pub fn digest(&self) -> String {
         names_digest(&self.texts)

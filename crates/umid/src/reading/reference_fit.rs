@@ -1,7 +1,8 @@
-//! What the references make of themselves: the fitted ensemble of the paper's reading, the
-//! fitted tests of the calibrated reading, and the signals that the report plots.
+//! What the references make of themselves: the signals that the report plots, the split of the
+//! calibrated reading's names, and the fitted ensemble of the paper's reading. The calibrated
+//! reading's tests are in [`super::calibrated_reader`].
 //!
-//! Both are computed from the reference alone and can be kept in the user's cache.
+//! All of it is computed from the reference alone, and signals can be kept in the user's cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +11,16 @@ use linfa::traits::Fit;
 use ndarray::{Array2, arr2};
 use serde::{Deserialize, Serialize};
 use umid_detect::{
-    CalibratedTest, DetectError, Detector, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, Split,
+    Detector, Ensemble, EnsembleParams, MIN_CALIBRATION_ROWS, MIN_KNOWN_MEMBERS, Split,
 };
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
-use umid_signals::score::oriented;
 use umid_signals::{Signal, SignalRow};
 
 use crate::error::AuditError;
 use crate::queries::Query;
 use crate::reading::form::{self, Form};
-use crate::record::{CalibratedReading, PaperReading};
-use crate::score::weights;
+use crate::reading::known_members::KnownMembers;
+use crate::record::PaperReading;
 
 /// Names of a form below which too few of them calibrate, since a third sets the scales.
 pub(crate) const MIN_NAMES_OF_A_FORM: usize = MIN_CALIBRATION_ROWS * 3 / 2;
@@ -74,8 +74,29 @@ pub(crate) fn most_ranked_among(names: &[Query], split: &Split) -> usize {
 }
 
 /// Forms of names that a reference has names for, were they enough.
-fn forms_served(names: &[Query]) -> BTreeSet<Form> {
+pub(crate) fn forms_served(names: &[Query]) -> BTreeSet<Form> {
     names.iter().map(Form::of).flat_map(|form| [form, form.without_parts()]).collect()
+}
+
+/// Refuses known members that no score could be fitted on.
+///
+/// # Errors
+///
+/// [`AuditError::KnownMembers`].
+pub(crate) fn check_known_members(
+    known: &KnownMembers,
+    names: &[Query],
+    split: &Split,
+) -> Result<(), AuditError> {
+    let ranked =
+        |form: &Form| form::rows_for(*form, names, split).calibration.len() >= MIN_CALIBRATION_ROWS;
+    let of_form = |form| known.of_form(form).len();
+    let found = forms_served(names).into_iter().filter(ranked).map(of_form).max().unwrap_or(0);
+    if found < MIN_KNOWN_MEMBERS {
+        let (count, needed) = (known.names().len(), MIN_KNOWN_MEMBERS);
+        return Err(AuditError::KnownMembers { count, found, needed });
+    }
+    Ok(())
 }
 
 /// Refuses votes that the paper's detectors cannot give.
@@ -149,87 +170,8 @@ fn paper_row(row: &SignalRow) -> Option<[f64; 2]> {
     Some([value(PAPER_SIGNALS[0])?, value(PAPER_SIGNALS[1])?])
 }
 
-/// The calibrated reading: a test for each form of name that the reference has enough names of.
-pub(crate) struct CalibratedReader {
-    tests: BTreeMap<Form, Test>,
-    alpha: f64,
-}
-
-struct Test {
-    score: Vec<(Signal, f64)>,
-    test: CalibratedTest,
-}
-
-impl CalibratedReader {
-    /// Fits each form's test on the reference's names of that form: names with two parts by one
-    /// score, names without by another.
-    ///
-    /// # Errors
-    ///
-    /// Those of the test.
-    pub(crate) fn fit(
-        reference: &ReferenceSignals,
-        names: &[Query],
-        split: &Split,
-        score: &[(Signal, f64)],
-        one_part_score: &[(Signal, f64)],
-        alpha: f64,
-    ) -> Result<Self, AuditError> {
-        let mut tests = BTreeMap::new();
-        for form in forms_served(names) {
-            let rows = form::rows_for(form, names, split);
-            if rows.calibration.len() >= MIN_CALIBRATION_ROWS {
-                let score = if form.has_parts() { score } else { one_part_score };
-                tests.insert(form, Test::fit(reference, score, &rows)?);
-            }
-        }
-        Ok(Self { tests, alpha })
-    }
-
-    /// Tests a query by its row of signals; `None` if the reference has too few names of its
-    /// form.
-    ///
-    /// # Errors
-    ///
-    /// Those of the test.
-    pub(crate) fn read(
-        &self,
-        form: Form,
-        row: &SignalRow,
-    ) -> Result<Option<CalibratedReading>, AuditError> {
-        let Some(Test { score, test }) = self.tests.get(&form) else { return Ok(None) };
-        let outcome = test.test(&oriented(score, row))?;
-        Ok(Some(CalibratedReading {
-            score: outcome.score,
-            p_value: outcome.p_value,
-            signals_used: outcome.signals_used,
-            detected: outcome.p_value <= self.alpha,
-        }))
-    }
-}
-
-impl Test {
-    fn fit(
-        reference: &ReferenceSignals,
-        score: &[(Signal, f64)],
-        split: &Split,
-    ) -> Result<Self, DetectError> {
-        // Signals that names of this form lack altogether (no bank, one template) are not part of
-        // their score.
-        let of_form =
-            || split.fit.iter().chain(&split.calibration).map(|row| &reference.rows[*row]);
-        let is_present =
-            |signal: &Signal| of_form().any(|row| matches!(row.get(signal), Some(Some(_))));
-        let present: Vec<(Signal, f64)> =
-            score.iter().filter(|(signal, _)| is_present(signal)).copied().collect();
-        let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&present, row)).collect();
-        let test = CalibratedTest::fit(&weights(&present), &rows, split)?;
-        Ok(Self { test, score: present })
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use umid_signals::text::{
         INTERACTION, RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED,
         RESPONSE_COHERENCE_CALIBRATED, RESPONSE_INTERACTION, RESPONSE_NORM,
@@ -237,20 +179,18 @@ mod tests {
     };
 
     use super::*;
-    use crate::score::{DEFAULT_SCORE, ONE_PART_SCORE};
 
-    const ALPHA: f64 = 0.05;
-    const SEED: u64 = 3;
+    pub(crate) const SEED: u64 = 3;
 
     /// A name of two words, or of one.
-    fn name(i: usize, has_parts: bool) -> Query {
+    pub(crate) fn name(i: usize, has_parts: bool) -> Query {
         let parts = has_parts.then(|| (format!("A{i}"), format!("B{i}")));
         let text = if has_parts { format!("A{i} B{i}") } else { format!("A{i}") };
         Query { id: i.to_string(), text, parts }
     }
 
     /// A row whose signals are spread over the reference without a pattern.
-    fn row(i: usize, has_parts: bool) -> SignalRow {
+    pub(crate) fn row(i: usize, has_parts: bool) -> SignalRow {
         let value = |shift: usize| ((i * 7919 + shift * 104_729) % 1009) as f64 / 1009.0;
         let of_parts = |shift| has_parts.then(|| value(shift));
         SignalRow::from([
@@ -268,93 +208,12 @@ mod tests {
         ])
     }
 
-    fn reference(count: usize, two_parts: impl Fn(usize) -> bool) -> ReferenceSignals {
+    pub(crate) fn reference(count: usize, two_parts: impl Fn(usize) -> bool) -> ReferenceSignals {
         ReferenceSignals { rows: (0..count).map(|i| row(i, two_parts(i))).collect() }
     }
 
-    fn names(count: usize, two_parts: impl Fn(usize) -> bool) -> Vec<Query> {
+    pub(crate) fn names(count: usize, two_parts: impl Fn(usize) -> bool) -> Vec<Query> {
         (0..count).map(|i| name(i, two_parts(i))).collect()
-    }
-
-    fn calibrated(reference: &ReferenceSignals, names: &[Query]) -> CalibratedReader {
-        let split = split_names(names, SEED).unwrap();
-        let scores = (&DEFAULT_SCORE, &ONE_PART_SCORE);
-        CalibratedReader::fit(reference, names, &split, scores.0, scores.1, ALPHA).unwrap()
-    }
-
-    #[test]
-    fn scales_come_from_the_fit_part_and_p_values_from_the_other() {
-        // A row of the fit part moves the score of a query, one of the calibration part its
-        // p-value alone.
-        let (query, names) = (row(1000, true), names(60, |_| true));
-        let read = |reference: &ReferenceSignals| {
-            calibrated(reference, &names).read(Form::TWO_WORDS, &query).unwrap().unwrap()
-        };
-        let before = read(&reference(60, |_| true));
-        let fit = split_names(&names, SEED).unwrap().fit;
-        for moved in 0..60 {
-            let mut changed = reference(60, |_| true);
-            changed.rows[moved].insert(RESPONSE_INTERACTION.signal(), Some(50.0));
-            let in_fit_part = fit.binary_search(&moved).is_ok();
-            let moves = read(&changed).score.to_bits() != before.score.to_bits();
-            assert_eq!(moves, in_fit_part, "{moved}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_tested_by_the_score_and_the_names_of_its_form() {
-        let has_parts = |i: usize| !i.is_multiple_of(3);
-        let (reference, names) = (reference(120, has_parts), names(120, has_parts));
-        let reader = calibrated(&reference, &names);
-        let one_word = Form::of(&name(1, false));
-        let two = reader.read(Form::TWO_WORDS, &row(1000, true)).unwrap().unwrap();
-        assert!(two.signals_used.contains(&"response_interaction".to_owned()));
-        // No bank: its term is not part of the score.
-        assert_eq!(two.signals_used.len(), 4);
-        let one = reader.read(one_word, &row(1000, false)).unwrap().unwrap();
-        assert_eq!(one.signals_used, ["response_norm", "response_agreement"]);
-        // 40 names of one word, of which 27 calibrate; 80 of two, of which 53 do.
-        for (reading, ranked) in [(&one, 27.0), (&two, 53.0)] {
-            let rank = reading.p_value * (ranked + 1.0);
-            assert!((rank - rank.round()).abs() < 1e-9, "{rank}");
-        }
-        // What names of another form look like does not matter.
-        let mut changed = reference.clone();
-        for (row, name) in changed.rows.iter_mut().zip(&names) {
-            if name.parts.is_some() {
-                let moved = row[&RESPONSE_NORM.signal()].map(|value| 50.0 - 3.0 * value);
-                row.insert(RESPONSE_NORM.signal(), moved);
-            }
-        }
-        let again = calibrated(&changed, &names).read(one_word, &row(1000, false)).unwrap();
-        assert_eq!(again.unwrap(), one);
-        // No reference names of three words: no verdict.
-        let three = Query { text: "A van B".into(), parts: None, ..names[0].clone() };
-        assert_eq!(reader.read(Form::of(&three), &row(1000, false)).unwrap(), None);
-    }
-
-    #[test]
-    fn names_without_parts_are_tested_among_all_of_as_many_words() {
-        let reader = calibrated(&reference(60, |_| true), &names(60, |_| true));
-        let unsplit = Form::TWO_WORDS.without_parts();
-        let reading = reader.read(unsplit, &row(1000, false)).unwrap().unwrap();
-        assert_eq!(reading.signals_used, ["response_norm", "response_agreement"]);
-    }
-
-    #[test]
-    fn names_that_cannot_calibrate_are_refused_before_anything_is_computed() {
-        for count in [2, 3, 29] {
-            let error = split_names(&names(count, |_| true), SEED).unwrap_err();
-            assert!(error.to_string().contains("30 names of one form"), "{error}");
-        }
-        // 20 names of each form.
-        let error = split_names(&names(40, |i| i % 2 == 0), SEED).unwrap_err();
-        assert!(error.to_string().contains("names of one form"), "{error}");
-        // What passes here also fits and reads.
-        for count in [MIN_NAMES_OF_A_FORM, 31, 47] {
-            let reader = calibrated(&reference(count, |_| true), &names(count, |_| true));
-            assert!(reader.read(Form::TWO_WORDS, &row(1000, true)).unwrap().is_some());
-        }
     }
 
     #[test]
@@ -393,5 +252,21 @@ mod tests {
         assert_eq!(columns["text_norm"][2], None);
         assert_eq!(columns["text_norm"][1], signals.rows[1][&TEXT_NORM.signal()]);
         assert!(columns.values().all(|column| column.len() == 3));
+    }
+
+    #[test]
+    fn known_members_of_no_form_that_is_ranked_are_refused() {
+        let names = names(60, |_| true);
+        let split = split_names(&names, SEED).unwrap();
+        let check = |two: usize, one| {
+            let known = (500..500 + two + one).map(|i| name(i, i < 500 + two)).collect();
+            check_known_members(&KnownMembers::new(known), &names, &split)
+        };
+        assert!(check(MIN_KNOWN_MEMBERS, 0).is_ok());
+        let error = check(MIN_KNOWN_MEMBERS - 1, 50).unwrap_err();
+        assert!(
+            matches!(error, AuditError::KnownMembers { count: 79, found: 29, needed: 30 }),
+            "{error}"
+        );
     }
 }

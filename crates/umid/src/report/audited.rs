@@ -62,7 +62,7 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
         ("Templates, the first of which is inverted", list(&p.templates)),
         ("Level of the calibrated test", percent(p.alpha)),
         ("False discovery rate across the run", percent(p.false_discovery_rate)),
-        ("Signals of the score, with weights", weights(run)),
+        ("Signals of the default score, with weights", weights(run)),
     ];
     if p.restarts == 0 {
         rows.push(("Inversions", "none; no paper reading".to_owned()));
@@ -96,13 +96,29 @@ fn reference_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
         )
     };
     let paper = run.paper_reference.as_ref();
-    vec![
+    let mut rows = vec![
         ("Calibrated reading", describe(&run.calibrated_reference)),
         (
             "Paper reading",
             paper.map_or_else(|| missing("the run was made without inversions"), describe),
         ),
-    ]
+    ];
+    if let Some(known) = &run.known_members {
+        let mut value = format!("{} names", count(known.count as u64));
+        for score in &known.scores {
+            let signals: Vec<String> = score.signals.iter().map(|s| escape(&words(s))).collect();
+            value += &format!(
+                "<br>names of {}: {} of them, fitted against {} reference names by {}, each with \
+                 its square",
+                escape(&score.form),
+                count(score.known_members as u64),
+                count(score.reference_names as u64),
+                signals.join(", ")
+            );
+        }
+        rows.push(("Known members", format!("{value}<br>{}", digest(&known.digest))));
+    }
+    rows
 }
 
 fn environment_rows(run: &RunInfo) -> Vec<(&'static str, String)> {

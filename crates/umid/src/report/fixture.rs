@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Report, Table};
 use crate::overview::Overview;
 use crate::record::{
-    CalibratedReading, Counts, ModelInfo, PaperReading, Parameters, QueryRecord, ReferenceInfo,
-    RunInfo, SCHEMA_VERSION,
+    CalibratedReading, Counts, FittedScore, ModelInfo, PaperReading, Parameters, QueryRecord,
+    ReferenceInfo, RunInfo, SCHEMA_VERSION,
 };
 
 const DETECTORS: [&str; 4] =
@@ -80,12 +80,25 @@ pub fn run(reference: usize) -> RunInfo {
             reference,
             0.0,
         ),
+        known_members: None,
         queries_digest: "c0ffee".repeat(10),
         counts: Counts { queries: 0, done: 0 },
         wall_s: [("load", 0.4), ("reference", 12.34), ("queries", 3.0)]
             .map(|(stage, s)| (stage.to_owned(), s))
             .into(),
         warnings: Vec::new(),
+    }
+}
+
+/// A score that was fitted on known members of two words.
+pub fn fitted_score() -> FittedScore {
+    FittedScore {
+        form: "1 + 1 words".to_owned(),
+        known_members: 100,
+        reference_names: 200,
+        signals: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
+        in_sample_auc: 0.95,
+        cross_validated_auc: 0.875,
     }
 }
 
@@ -119,6 +132,7 @@ pub fn records(n: usize, member_every: usize) -> Vec<QueryRecord> {
                     p_value,
                     signals_used: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
                     detected: p_value <= 0.05,
+                    known_members: None,
                 }),
                 warnings: Vec::new(),
             }

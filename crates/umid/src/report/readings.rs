@@ -2,7 +2,7 @@
 //! the truth is known.
 
 use super::findings::{Findings, expected};
-use super::markup::{count, names, percent, probability};
+use super::markup::{count, escape, names, percent, probability};
 use super::{Report, without_inversions};
 use crate::overview::Votes;
 use crate::record::RunInfo;
@@ -40,13 +40,27 @@ fn calibrated_panel(run: &RunInfo, outcome: &Findings) -> String {
          <div><dt>Detected at level {level} a name</dt><dd>{}</dd></div>\n\
          <div><dt>Expected there by chance alone</dt><dd>about {}</dd></div>\n\
          <div><dt>Reference: plausible names</dt><dd>{}</dd></div>\n\
-         <div><dt>Smallest p-value it can give</dt><dd>{}</dd></div>\n</dl>\n\
+         <div><dt>Smallest p-value it can give</dt><dd>{}</dd></div>\n{}</dl>\n\
          <p>{needed}</p>\n</section>\n",
         count(outcome.detected_at_level as u64),
         expected(outcome.expected_at_level),
         count(run.calibrated_reference.count as u64),
         probability(outcome.smallest_p),
+        known_members(run),
     )
+}
+
+/// What the score was fitted on, if it was; empty for the default score.
+fn known_members(run: &RunInfo) -> String {
+    let scores = run.known_members.iter().flat_map(|known| &known.scores);
+    let lines = scores.map(|score| {
+        format!(
+            "<div><dt>Score for names of {}</dt><dd>fitted on {} known members</dd></div>\n",
+            escape(&score.form),
+            count(score.known_members as u64)
+        )
+    });
+    lines.collect()
 }
 
 fn paper_panel(run: &RunInfo, paper: &Votes) -> String {

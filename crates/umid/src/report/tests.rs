@@ -113,6 +113,7 @@ fn numbers_that_do_not_exist_are_never_printed() {
             p_value: f64::NAN,
             signals_used: vec![],
             detected: false,
+            known_members: None,
         });
     }
     let html = page(&run, &records, &[Some(f64::NAN); 4]);

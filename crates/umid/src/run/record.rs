@@ -54,7 +54,8 @@ pub struct PaperReading {
 /// The calibrated test's outcome on one query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedReading {
-    /// Signed weighted mean of z-scores; higher is more member-like.
+    /// Signed weighted mean of z-scores, or the log-odds of a score fitted on known members;
+    /// higher is more member-like.
     pub score: f64,
     /// Conformal p-value of the score: the chance of a score this high for a name that is
     /// exchangeable with the reference.
@@ -63,6 +64,9 @@ pub struct CalibratedReading {
     pub signals_used: Vec<String>,
     /// Whether `p_value` is at most the run's `alpha`. `false` means *not detected*.
     pub detected: bool,
+    /// How many known members the score was fitted on; `None` for the default score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_members: Option<usize>,
 }
 
 /// `run.json`: what was run, on what, and how it went.
@@ -85,6 +89,9 @@ pub struct RunInfo {
     pub paper_reference: Option<ReferenceInfo>,
     /// The reference of the calibrated reading.
     pub calibrated_reference: ReferenceInfo,
+    /// The known members that scores were fitted on; `None` where none were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_members: Option<KnownMembersInfo>,
     /// Digest of the queries file's parsed content (ids and texts, in order).
     pub queries_digest: String,
     /// How many queries were asked and how many are done.
@@ -174,6 +181,36 @@ pub struct ReferenceInfo {
     pub digest: String,
     /// The signals of each reference text, raw, by signal name; for the report's plots.
     pub signals: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// The known members that scores were fitted on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownMembersInfo {
+    /// Number of names, each counted once.
+    pub count: usize,
+    /// Digest of the names in order.
+    pub digest: String,
+    /// Queries that are among them and get no calibrated verdict.
+    pub asked: usize,
+    /// The fitted scores, one for each form of name that has enough known members.
+    pub scores: Vec<FittedScore>,
+}
+
+/// A score that was fitted on known members, for names of one form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FittedScore {
+    /// Words in each part of the names.
+    pub form: String,
+    /// Known members that it was fitted on.
+    pub known_members: usize,
+    /// Reference names that they were set against, none of which gives p-values.
+    pub reference_names: usize,
+    /// The signals that entered, each with its square.
+    pub signals: Vec<String>,
+    /// AUC of the known members against these reference names by the score itself; too good.
+    pub in_sample_auc: f64,
+    /// The same by five-fold cross-validation.
+    pub cross_validated_auc: f64,
 }
 
 /// Progress of the run.

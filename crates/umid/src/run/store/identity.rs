@@ -54,6 +54,7 @@ fn identity(info: &RunInfo) -> Value {
         "queries_digest": info.queries_digest,
         "paper_reference": info.paper_reference.as_ref().map(reference),
         "calibrated_reference": reference(&info.calibrated_reference),
+        "known_members": info.known_members.as_ref().map_or("none", |known| &known.digest),
     })
 }
 
@@ -74,6 +75,7 @@ fn compare(field: &str, stored: &Value, asked: &Value, found: &mut Vec<Differenc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::KnownMembersInfo;
     use crate::store::tests::{info, queries};
 
     fn fields(edit: impl FnOnce(&mut RunInfo)) -> Vec<String> {
@@ -103,6 +105,15 @@ mod tests {
             fields(|i| i.calibrated_reference.digest = "x".into()),
             ["calibrated_reference"]
         );
+        let known = |digest: &str| {
+            Some(KnownMembersInfo {
+                count: 30,
+                digest: digest.to_owned(),
+                asked: 0,
+                scores: vec![],
+            })
+        };
+        assert_eq!(fields(|i| i.known_members = known("k")), ["known_members"]);
         let redacted = |i: &mut RunInfo| {
             i.parameters.redact = true;
             i.queries_digest = "blinded".into();
@@ -123,6 +134,24 @@ mod tests {
             })
             .is_empty()
         );
+    }
+
+    #[test]
+    fn other_known_members_are_another_run_and_what_was_fitted_on_them_is_not_compared() {
+        let with = |digest: &str| {
+            let mut info = info(&queries(2));
+            let digest = digest.to_owned();
+            info.known_members =
+                Some(KnownMembersInfo { count: 30, digest, asked: 0, scores: vec![] });
+            info
+        };
+        let list = Difference::list(&differences(&with("a"), &with("b")));
+        assert_eq!(list, "known_members is \"a\" there and \"b\" here");
+        let list = Difference::list(&differences(&info(&queries(2)), &with("b")));
+        assert_eq!(list, "known_members is \"none\" there and \"b\" here");
+        let mut fitted = with("a");
+        fitted.known_members.as_mut().unwrap().scores.push(crate::report::fixture::fitted_score());
+        assert!(differences(&with("a"), &fitted).is_empty());
     }
 
     #[test]

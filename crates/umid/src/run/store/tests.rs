@@ -44,6 +44,7 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
             p_value: 1.0 / 3.0,
             signals_used: vec!["similarity".to_owned()],
             detected: false,
+            known_members: None,
         }),
         warnings: Vec::new(),
     }
@@ -93,6 +94,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
         unit: None,
         paper_reference: Some(reference("p")),
         calibrated_reference: reference("c"),
+        known_members: None,
         queries_digest: queries_digest(queries),
         counts: Counts { queries: queries.len(), done: 0 },
         wall_s: BTreeMap::new(),
