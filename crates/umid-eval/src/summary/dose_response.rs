@@ -23,6 +23,15 @@ const READINGS: [Which<'_>; 6] = [
     VARIABILITY,
     CSA,
 ];
+/// Signals of the calibrated reading, for the areas alone.
+const SIGNALS: [&str; 6] = [
+    "response_norm",
+    "response_norm_calibrated",
+    "response_agreement",
+    "response_agreement_calibrated",
+    "response_interaction",
+    "response_coherence_calibrated",
+];
 /// Significance levels of a single test.
 const LEVELS: [f64; 2] = [0.05, 0.01];
 /// Non-members by how often others with one of their parts were shown: from, and below.
@@ -69,8 +78,9 @@ fn areas(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table {
         .clone_into(&mut table.question);
     "Members of each number of exposures against all names that were never shown."
         .clone_into(&mut table.plain);
+    let signals = SIGNALS.map(|signal| Which::of("calibrated", signal));
     for (target, _) in targets {
-        for which in READINGS {
+        for which in READINGS.into_iter().chain(signals) {
             if results.reading(target, which).is_err() {
                 continue;
             }
