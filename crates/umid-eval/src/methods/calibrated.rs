@@ -21,9 +21,12 @@ pub static METHOD: Method = Method {
 fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
     let settings: Settings = settings(table)?;
     let probe = Probe::of(subject, &settings)?;
-    let (name, sees) = match settings.bank {
-        0 => ("calibrated", Sees::Text),
-        _ => ("calibrated, bank", Sees::TextAndBank),
+    let sees = if settings.bank == 0 { Sees::Text } else { Sees::TextAndBank };
+    let name = match (settings.bank, settings.known_members) {
+        (0, 0) => "calibrated",
+        (_, 0) => "calibrated, bank",
+        (0, _) => "calibrated, known members",
+        (_, _) => "calibrated, known members, bank",
     };
     let calibrated = columns_of(&probe.groups, |readings| {
         let calibrated = |r: &auditor::Reading| r.calibrated.clone();

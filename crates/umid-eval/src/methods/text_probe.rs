@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use umid::audit::AuditOptions;
 use umid::auditor::{Auditor, Reading};
+use umid::known_members::KnownMembers;
 use umid::progress::Silent;
 use umid::queries::Query;
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
@@ -36,6 +37,9 @@ pub struct Settings {
     pub look: Look,
     /// Templates; empty for those of the training.
     pub templates: Vec<String>,
+    /// Members whom the score is fitted on as known ones; 0 for the default score. They are the
+    /// first of the draw, whose order says nothing else, and no verdict is given on them.
+    pub known_members: usize,
     /// Seed of the reference's split.
     pub seed: u64,
     /// Which texts are read.
@@ -107,6 +111,7 @@ impl Default for Settings {
             bank: 0,
             look: Look::Plain,
             templates: Vec::new(),
+            known_members: 0,
             seed: 0,
             texts: Texts::All,
         }
@@ -168,7 +173,7 @@ impl Probe {
 /// The options of `umid audit` with the defaults of its command line, without inversions.
 fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions> {
     let names = reference(subject, settings)?;
-    Ok(AuditOptions {
+    let options = AuditOptions {
         templates: subject.templates(&settings.templates)?,
         inversion: None,
         siblings: Siblings::bundled(settings.siblings)?,
@@ -178,7 +183,12 @@ fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions
             gibberish(settings.seed, 100)?,
             names,
         )?
-    })
+    };
+    if settings.known_members == 0 {
+        return Ok(options);
+    }
+    let members = subject.groups()[&Group::Member].iter().take(settings.known_members);
+    Ok(options.with_known_members(KnownMembers::new(members.cloned().collect())))
 }
 
 fn reference(subject: &Subject, settings: &Settings) -> crate::Result<ReferenceTexts> {

@@ -15,8 +15,13 @@ use crate::suites::Target;
 use crate::table::{Cell, Column, Table};
 
 /// Readings of the tables.
-const READINGS: [Which<'_>; 6] = [
+const READINGS: [Which<'_>; 8] = [
     CALIBRATED,
+    Which { variant: "known members", ..Which::of("calibrated", "calibrated, known members") },
+    Which {
+        variant: "known members, bank",
+        ..Which::of("calibrated", "calibrated, known members, bank")
+    },
     Which { variant: "bank", ..Which::of("calibrated", "calibrated, bank") },
     PAPER,
     SIMILARITY,
