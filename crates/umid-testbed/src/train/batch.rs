@@ -170,7 +170,7 @@ impl<'a> Rows<'a> {
                 // Captions of a crawl differ much in length; padding all to the longest would
                 // double the work.
                 let padded = match self.batches.feed {
-                    Some(_) => ids.len().next_multiple_of(LENGTH_STEP),
+                    Some(_) => padded_length(ids.len(), self.batches.tokenizer.context_length()),
                     None => longest,
                 };
                 ids.resize(padded, end);
@@ -178,6 +178,11 @@ impl<'a> Rows<'a> {
         }
         Batch { inputs: self.inputs, ids: self.ids }
     }
+}
+
+/// The next multiple of [`LENGTH_STEP`] that the tower takes.
+fn padded_length(tokens: usize, context: usize) -> usize {
+    tokens.next_multiple_of(LENGTH_STEP).min(context)
 }
 
 #[cfg(test)]
@@ -215,6 +220,11 @@ mod tests {
         Stream::new(params.seed, Purpose::TrainingBatch, 0, 0).shuffle(&mut order);
         let mispaired = order.iter().map(|i| world.is_mispaired(&world.members()[*i])).collect();
         (batches.draw(0).expect("a batch"), mispaired)
+    }
+
+    #[test]
+    fn captions_are_padded_no_further_than_the_context() {
+        assert_eq!([8, 9, 72, 73, 77].map(|tokens| padded_length(tokens, 77)), [8, 16, 72, 77, 77]);
     }
 
     #[test]
