@@ -116,7 +116,7 @@ mod crawl {
     /// Unnamed people, and recordings of each.
     pub(super) const PUBLIC: usize = 4_000;
     pub(super) const RECORDINGS: usize = 4;
-    /// Tokens of the longest caption.
+    /// Tokens that captions are cut to.
     pub(super) const CONTEXT: usize = 77;
     /// Merges of a vocabulary that is learned.
     pub(super) const MERGES: usize = 3_000;

@@ -152,9 +152,11 @@ impl<'a> Rows<'a> {
 
     fn push(&mut self, input: &[f32], caption: &str) -> Result<(), Error> {
         let tokenizer = self.batches.tokenizer;
-        let ids = tokenizer.encode(caption)?;
+        let mut ids = tokenizer.encode(caption)?;
         let (found, limit) = (ids.len(), tokenizer.context_length());
-        if found > limit {
+        if self.batches.feed.is_some() {
+            cut(&mut ids, limit);
+        } else if found > limit {
             return Err(Error::CaptionTooLong { caption: caption.to_owned(), found, limit });
         }
         self.inputs.extend_from_slice(input);
@@ -177,6 +179,16 @@ impl<'a> Rows<'a> {
             }
         }
         Batch { inputs: self.inputs, ids: self.ids }
+    }
+}
+
+/// Cuts a caption of a crawl to the context as CLIP does: the end token stays the last one.
+fn cut(ids: &mut Vec<u32>, context: usize) {
+    if ids.len() > context
+        && let Some(end) = ids.pop()
+    {
+        ids.truncate(context - 1);
+        ids.push(end);
     }
 }
 
@@ -220,6 +232,18 @@ mod tests {
         Stream::new(params.seed, Purpose::TrainingBatch, 0, 0).shuffle(&mut order);
         let mispaired = order.iter().map(|i| world.is_mispaired(&world.members()[*i])).collect();
         (batches.draw(0).expect("a batch"), mispaired)
+    }
+
+    #[test]
+    fn a_long_caption_of_a_crawl_is_cut_before_its_end() {
+        let cut_to = |context| {
+            let mut ids = vec![1, 5, 6, 7, 2];
+            cut(&mut ids, context);
+            ids
+        };
+        assert_eq!(cut_to(5), [1, 5, 6, 7, 2]);
+        assert_eq!(cut_to(4), [1, 5, 6, 2]);
+        assert_eq!(cut_to(3), [1, 5, 2]);
     }
 
     #[test]
