@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use umid_detect::share_interval;
 
 use super::results::{
-    CALIBRATED, CSA, Gap, Names, PAPER, Results, SIMILARITY, Which, area_cell, share_cell, standing,
+    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, Which, area_cell, share_cell, standing,
 };
 use crate::page::{Part, Section};
 use crate::record::Group;
@@ -140,7 +140,7 @@ fn strangers(results: &Results<'_>) -> Table {
         .clone_into(&mut table.plain);
     for target in results.targets() {
         let Ok(flagged) = results.flagged_non_members(target, CALIBRATED) else { continue };
-        let Ok(names) = Names::of(target) else { continue };
+        let Ok(names) = results.names(target) else { continue };
         let last = |name: &str| name.split_whitespace().last().map(str::to_lowercase);
         let of_members: HashSet<Option<String>> = names.members.iter().map(|n| last(n)).collect();
         let rate = |shared: bool| {

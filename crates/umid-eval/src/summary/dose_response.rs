@@ -6,8 +6,8 @@ use umid_detect::{Dose, HalfDetected, Interval};
 use umid_testbed::CrawlParams;
 
 use super::results::{
-    CALIBRATED, CSA, Gap, Names, PAPER, Results, SIMILARITY, VARIABILITY, Which, area_cell,
-    share_cell, standing,
+    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, VARIABILITY, Which, area_cell, share_cell,
+    standing,
 };
 use crate::figure::{AreaCurve, CurvePoint, CurveSeries, Label};
 use crate::page::{Part, Section};
@@ -180,8 +180,8 @@ fn decided(
     };
     let detected = |p: &Option<f64>| p.map(|p| p <= at_most);
     let mut by_exposures: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
-    for (p, exposures) in members.iter().zip(Names::of(target)?.exposures) {
-        by_exposures.entry(exposures).or_default().extend(detected(p));
+    for (p, exposures) in members.iter().zip(&results.names(target)?.exposures) {
+        by_exposures.entry(*exposures).or_default().extend(detected(p));
     }
     Ok(Decided {
         members: by_exposures,

@@ -1,7 +1,9 @@
 //! What was measured, by target, method and reading, with the metrics that tables are made of.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::rc::Rc;
 
 use umid_detect::{Bootstrap, ClassScores, Interval, realised_false_positive_rate};
 use umid_testbed::{NameLists, World};
@@ -69,6 +71,8 @@ pub struct Results<'a> {
     targets: Vec<Target>,
     panels: &'a BTreeMap<String, String>,
     bootstrap: Bootstrap,
+    /// By target: a world is drawn once, however many tables ask for its names.
+    names: RefCell<BTreeMap<String, Rc<Names>>>,
 }
 
 impl<'a> Results<'a> {
@@ -80,7 +84,18 @@ impl<'a> Results<'a> {
                 targets.push(planned.target.clone());
             }
         }
-        Self { plan, cells, targets, panels: &suite.panels, bootstrap: Bootstrap::default() }
+        let (panels, bootstrap) = (&suite.panels, Bootstrap::default());
+        Self { plan, cells, targets, panels, bootstrap, names: RefCell::default() }
+    }
+
+    /// The names of a target's groups.
+    pub fn names(&self, target: &Target) -> Result<Rc<Names>, Gap> {
+        if let Some(names) = self.names.borrow().get(&target.name) {
+            return Ok(Rc::clone(names));
+        }
+        let names = Rc::new(Names::of(target)?);
+        self.names.borrow_mut().insert(target.name.clone(), Rc::clone(&names));
+        Ok(names)
     }
 
     /// Targets in the suite's order.
@@ -175,7 +190,7 @@ impl<'a> Results<'a> {
         which: Which<'_>,
         keep: impl Fn(&str) -> bool,
     ) -> Result<Interval, Gap> {
-        let names = Names::of(target)?;
+        let names = self.names(target)?;
         let kept = |group, names: &[String]| -> Result<Vec<f64>, Gap> {
             let scores = &self.column(target, which, group)?.scores;
             let kept = scores.iter().zip(names).filter(|(_, name)| keep(name));
@@ -197,8 +212,9 @@ impl<'a> Results<'a> {
         exposures: usize,
     ) -> Result<Interval, Gap> {
         let scores = &self.column(target, which, Group::Member)?.scores;
-        let members = scores.iter().zip(Names::of(target)?.exposures);
-        let members = members.filter(|(_, count)| *count == exposures);
+        let names = self.names(target)?;
+        let members = scores.iter().zip(&names.exposures);
+        let members = members.filter(|(_, count)| **count == exposures);
         let members: Vec<f64> = members.filter_map(|(score, _)| *score).collect();
         let non_members = self.column(target, which, Group::NonMember)?.present();
         if members.is_empty() {
@@ -228,8 +244,9 @@ impl<'a> Results<'a> {
         which: Which<'_>,
     ) -> Result<Vec<(f64, [usize; 2])>, Gap> {
         let [_, p_values] = self.p_values(target, which)?;
-        let shown = Names::of(target)?.part_exposures;
-        Ok(p_values.into_iter().zip(shown).filter_map(|(p, shown)| Some((p?, shown))).collect())
+        let names = self.names(target)?;
+        let shown = p_values.into_iter().zip(&names.part_exposures);
+        Ok(shown.filter_map(|(p, shown)| Some((p?, *shown))).collect())
     }
 
     /// The first reading's area less the second's, over the names that both score.
@@ -292,10 +309,11 @@ impl<'a> Results<'a> {
         target: &Target,
         which: Which<'_>,
     ) -> Result<Vec<(String, bool)>, Gap> {
-        let names = Names::of(target)?.non_members;
+        let names = self.names(target)?;
         let column = self.column(target, which, Group::NonMember)?;
         let flags = column.flags.as_ref().ok_or(Gap::NotAsked)?;
-        Ok(names.into_iter().zip(flags).filter_map(|(n, f)| Some((n, (*f)?))).collect())
+        let flagged = names.non_members.iter().zip(flags);
+        Ok(flagged.filter_map(|(n, f)| Some((n.clone(), (*f)?))).collect())
     }
 
     /// How resamples are drawn.
@@ -316,7 +334,7 @@ pub struct Names {
 
 impl Names {
     /// Draws the target's world again.
-    pub fn of(target: &Target) -> Result<Self, Gap> {
+    fn of(target: &Target) -> Result<Self, Gap> {
         let world = World::draw(target.recipe().world, &NameLists::bundled())
             .map_err(|error| Gap::Failed(error.to_string()))?;
         let (members, non_members) = world.groups();
