@@ -5,6 +5,8 @@
 //! The swapped world exchanges the groups: what tells them apart in both is training, not
 //! chance.
 
+mod who;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ use crate::photo::{ImageSize, Photo};
 use crate::recording::{CLIP_RATE, CLIP_SAMPLES, Medium, Recording};
 use crate::stream::{Purpose, Stream};
 use crate::voice::{Utterance, Voice, caption_from_stream, speak, voice_facts};
+use who::Who;
 
 /// Whom a target is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -476,46 +479,6 @@ impl World {
             return Purpose::NamesakeAttributes;
         }
         own
-    }
-}
-
-/// Whom a recording is of.
-#[derive(Clone, Copy, PartialEq)]
-enum Who {
-    /// Somebody with a name.
-    Person,
-    /// Somebody without who is trained on.
-    Public,
-    /// Somebody of the bank.
-    Bank,
-    /// Somebody else every time.
-    Random,
-}
-
-impl Who {
-    /// What the streams of a face and of a photo of it are for.
-    fn of_photos(self) -> [Purpose; 2] {
-        match self {
-            Self::Person => [Purpose::PersonAttributes, Purpose::PersonPhoto],
-            Self::Public => [Purpose::PublicAttributes, Purpose::PublicPhoto],
-            Self::Bank => [Purpose::BankAttributes, Purpose::BankPhoto],
-            Self::Random => [Purpose::ReplacementAttributes, Purpose::ReplacementPhoto],
-        }
-    }
-
-    /// What the streams of a voice and of a clip of it are for.
-    fn of_clips(self) -> [Purpose; 2] {
-        match self {
-            Self::Person => [Purpose::PersonVoice, Purpose::PersonUtterance],
-            Self::Public => [Purpose::PublicVoice, Purpose::PublicUtterance],
-            Self::Bank => [Purpose::BankVoice, Purpose::BankUtterance],
-            Self::Random => [Purpose::ReplacementVoice, Purpose::ReplacementUtterance],
-        }
-    }
-
-    /// The item of the stream of what stays with a person.
-    fn lasting_item(self, item: u64) -> u64 {
-        if self == Self::Random { item } else { 0 }
     }
 }
 
