@@ -63,9 +63,11 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
     // `total_cmp` tells the two zeros apart, which are one value.
-    for tied in order.chunk_by(|&i, &j| values[i] == values[j]) {
+    for tied in order.chunk_by(|&i, &j| values[i] >= values[j]) {
         let mean = first as f64 + (tied.len() + 1) as f64 / 2.0;
-        tied.iter().for_each(|&i| ranks[i] = mean);
+        for &i in tied {
+            ranks[i] = mean;
+        }
         first += tied.len();
     }
     ranks

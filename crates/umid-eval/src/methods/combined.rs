@@ -6,7 +6,7 @@ use umid_signals::inversion::{CROSS_TEMPLATE_TRANSFER, SIMILARITY};
 use umid_signals::{Signal, SignalRow};
 
 use super::inversion::{self, calibrated};
-use super::{Method, columns_of, text_probe};
+use super::{Method, Needs, columns_of, text_probe};
 use crate::record::{Cost, Reading, Sees};
 use crate::subject::Subject;
 
@@ -16,6 +16,7 @@ static ADDED: [(Signal, f64); 2] =
 
 /// The default score and inversion.
 pub static METHOD: Method = Method {
+    needs: |_| Needs::Names,
     definition: || format!("2 {DEFAULT_SCORE:?} {ADDED:?}"),
     ..Method::new("combined", "this project", 5.0, measure)
 };

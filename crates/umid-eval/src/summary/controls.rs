@@ -184,7 +184,8 @@ fn words(results: &Results<'_>) -> Table {
      interact, so weaker signals stand in."
         .clone_into(&mut table.plain);
     let mixed = |target: &&crate::suites::Target| {
-        target.recipe().world.names == umid_testbed::NameForm::OneToFourWords
+        let names = target.recipe().map(|recipe| recipe.world.names);
+        names == Some(umid_testbed::NameForm::OneToFourWords)
     };
     for target in results.targets().iter().filter(mixed) {
         for which in READINGS {

@@ -4,11 +4,13 @@ mod ablations;
 mod confound;
 mod controls;
 mod cost;
+mod counts;
 mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
 mod output;
+mod published;
 mod results;
 mod steps;
 mod verdict;
@@ -22,6 +24,8 @@ use super::page::Section;
 pub fn sections(results: &Results<'_>) -> Vec<Section> {
     [
         verdict::section,
+        published::section,
+        counts::section,
         effectiveness::section,
         decisions::section,
         exposure::section,
