@@ -126,12 +126,11 @@ fn differences(
     which: Which<'_>,
     group: Group,
 ) -> Result<Vec<Option<f64>>, Gap> {
-    let control = control(results, target)?;
-    let reading = results.reading(target, which)?;
-    if reading.sees == Sees::NamesOnly {
+    if results.reading(target, which)?.sees == Sees::NamesOnly {
         // Without a model there is nothing to take off.
         return Err(Gap::NotAsked);
     }
+    let control = control(results, target)?;
     let ours = results.column(target, which, group)?;
     let theirs = results.column(control, which, group)?;
     if ours.scores.len() != theirs.scores.len() {
