@@ -13,7 +13,7 @@ use crate::subject::Subject;
 
 /// What `umid audit --no-inversion` says.
 pub static METHOD: Method = Method {
-    definition: || format!("3 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}"),
+    definition: || format!("4 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}"),
     check: Some(|table| settings::<Settings>(table).map(drop)),
     ..Method::new("calibrated", "this project", 60.0, measure)
 };

@@ -159,9 +159,10 @@ impl Probe {
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
         let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
         let latency = latency(&subject.groups()[&Group::NonMember], alone)?;
-        let templates = options.templates.as_slice().len();
+        let (templates, contexts) =
+            (options.templates.as_slice().len(), options.contexts.as_slice().len());
         let cost = Cost {
-            forward: (templates * (1 + 2 * settings.siblings)) as f64,
+            forward: (templates * (1 + 2 * settings.siblings) + contexts) as f64,
             backward: 0.0,
             seconds: Some(seconds),
             latency: Some(latency),

@@ -29,11 +29,12 @@ const READINGS: [Which<'_>; 8] = [
     CSA,
 ];
 /// Signals of the calibrated reading, for the areas alone.
-const SIGNALS: [&str; 6] = [
+const SIGNALS: [&str; 7] = [
     "response_norm",
     "response_norm_calibrated",
     "response_agreement",
     "response_agreement_calibrated",
+    "context_agreement",
     "response_interaction",
     "response_coherence_calibrated",
 ];
