@@ -8,7 +8,7 @@ use umid_signals::Signal;
 use super::inversion::oriented;
 use super::text_probe::{Probe, Settings};
 use super::{Method, columns_of, settings};
-use crate::record::{Column, Reading, Sees};
+use crate::record::{Column, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// What `umid audit --no-inversion` says.
@@ -43,9 +43,11 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     let first = probe.groups.values().flatten().next();
     let has = |signal: &Signal| first.is_some_and(|first| first.signals.contains_key(signal));
     for signal in Signal::all().filter(has) {
-        let groups = columns_of(&probe.groups, |readings| {
+        let mut groups = columns_of(&probe.groups, |readings| {
             Ok(Column::of(readings.iter().map(|r| oriented(&r.signals, signal)).collect()))
         })?;
+        // They are many, and no table asks for their signals.
+        groups.remove(&Group::Stranger);
         readings.push(Reading::new(signal.name(), sees, groups, probe.cost));
     }
     Ok(readings)

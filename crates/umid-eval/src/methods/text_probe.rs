@@ -44,6 +44,8 @@ pub struct Settings {
     pub seed: u64,
     /// Which texts are read.
     pub texts: Texts,
+    /// More names of nobody that are read as a group of their own.
+    pub strangers: usize,
 }
 
 /// Which texts are read.
@@ -114,6 +116,7 @@ impl Default for Settings {
             known_members: 0,
             seed: 0,
             texts: Texts::All,
+            strangers: 0,
         }
     }
 }
@@ -154,6 +157,12 @@ impl Probe {
         for (group, queries) in subject.groups().iter().filter(|(group, _)| wanted(group)) {
             let queries: Vec<&Query> = queries.iter().collect();
             groups.insert(*group, auditor.read(&queries)?);
+            texts += queries.len();
+        }
+        if settings.strangers > 0 {
+            let strangers = subject.strangers(settings.strangers)?;
+            let queries: Vec<&Query> = strangers.iter().collect();
+            groups.insert(Group::Stranger, auditor.read(&queries)?);
             texts += queries.len();
         }
         let seconds = started.elapsed().as_secs_f64() / texts as f64;

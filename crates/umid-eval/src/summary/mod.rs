@@ -8,6 +8,7 @@ mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
+mod low_rates;
 mod output;
 mod results;
 mod steps;
@@ -24,6 +25,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         verdict::section,
         effectiveness::section,
         decisions::section,
+        low_rates::section,
         exposure::section,
         dose_response::section,
         confound::section,

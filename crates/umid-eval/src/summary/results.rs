@@ -158,6 +158,17 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// All readings of a cell; none of one that failed or was not asked for.
+    pub fn readings(&self, target: &Target, method: &str, variant: &str) -> &'a [Reading] {
+        let cell = self.cells.iter().find(|cell| {
+            cell.target == target.name && cell.method == method && cell.variant == variant
+        });
+        match cell.map(|cell| &cell.outcome) {
+            Some(Outcome::Done(readings)) => readings,
+            None | Some(Outcome::Failed(_)) => &[],
+        }
+    }
+
     fn column(&self, target: &Target, which: Which<'_>, group: Group) -> Result<&'a Column, Gap> {
         self.reading(target, which)?.groups.get(&group).ok_or(Gap::NotAsked)
     }
@@ -269,8 +280,19 @@ impl<'a> Results<'a> {
 
     /// Share of members found while at most `rate` of the non-members are flagged.
     pub fn tpr(&self, target: &Target, which: Which<'_>, rate: f64) -> Result<Interval, Gap> {
+        self.tpr_against(target, which, Group::NonMember, rate)
+    }
+
+    /// [`Self::tpr`] with another group for the non-members.
+    pub fn tpr_against(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        non_members: Group,
+        rate: f64,
+    ) -> Result<Interval, Gap> {
         let members = self.column(target, which, Group::Member)?.present();
-        let non_members = self.column(target, which, Group::NonMember)?.present();
+        let non_members = self.column(target, which, non_members)?.present();
         let found = self.bootstrap.tpr_at_fpr(&members, &non_members, rate)?;
         let count = non_members.len();
         found.ok_or_else(|| {
@@ -377,6 +399,11 @@ pub fn area_cell(area: Result<Interval, Gap>) -> Cell {
 /// A share, or why there is none.
 pub fn share_cell(share: Result<Interval, Gap>) -> Cell {
     cell(share, |interval| Cell::Share { interval, digits: 1 })
+}
+
+/// A share that may be as small as one in ten thousand, or why there is none.
+pub fn small_share_cell(share: Result<Interval, Gap>) -> Cell {
+    cell(share, |interval| Cell::Share { interval, digits: 2 })
 }
 
 /// A difference, or why there is none.
