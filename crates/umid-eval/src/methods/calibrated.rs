@@ -24,6 +24,7 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     let sees = if settings.bank == 0 { Sees::Text } else { Sees::TextAndBank };
     let name = match (settings.bank, settings.known_members) {
         (0, 0) => "calibrated",
+        (0, _) if settings.known_members_from > 0 => "calibrated, often shown known members",
         (_, 0) => "calibrated, bank",
         (0, _) => "calibrated, known members",
         (_, _) => "calibrated, known members, bank",

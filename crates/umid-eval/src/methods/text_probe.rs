@@ -40,6 +40,8 @@ pub struct Settings {
     /// Members whom the score is fitted on as known ones; 0 for the default score. They are the
     /// first of the draw, whose order says nothing else, and no verdict is given on them.
     pub known_members: usize,
+    /// How often a known member must have been shown at least, in a world that says.
+    pub known_members_from: usize,
     /// Seed of the reference's split.
     pub seed: u64,
     /// Which texts are read.
@@ -114,6 +116,7 @@ impl Default for Settings {
             look: Look::Plain,
             templates: Vec::new(),
             known_members: 0,
+            known_members_from: 0,
             seed: 0,
             texts: Texts::All,
             strangers: 0,
@@ -197,7 +200,11 @@ fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions
     if settings.known_members == 0 {
         return Ok(options);
     }
-    let members = subject.groups()[&Group::Member].iter().take(settings.known_members);
+    let people = subject.people(Group::Member);
+    let known = people.iter().zip(&subject.groups()[&Group::Member]).filter(|(person, _)| {
+        subject.world.exposures(person).unwrap_or(0) >= settings.known_members_from
+    });
+    let members = known.map(|(_, name)| name).take(settings.known_members);
     Ok(options.with_known_members(KnownMembers::new(members.cloned().collect())))
 }
 

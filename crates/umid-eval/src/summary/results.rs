@@ -64,6 +64,9 @@ pub const VARIABILITY: Which<'_> = Which::of("inversion", "variability");
 pub const CALIBRATED: Which<'_> = Which::of("calibrated", "calibrated");
 pub const CSA: Which<'_> = Which::of("csa", "CSA");
 
+/// The level of tables on whole lists.
+pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
+
 /// All cells of a suite that were asked for.
 pub struct Results<'a> {
     plan: &'a [Planned],
@@ -245,6 +248,20 @@ impl<'a> Results<'a> {
             column.p_values.clone().ok_or(Gap::NotAsked)
         };
         Ok([of(Group::Member)?, of(Group::NonMember)?])
+    }
+
+    /// Whom Benjamini and Hochberg's rule over all members and non-members detects at this false discovery
+    /// rate; none of a name without a p-value.
+    pub fn discoveries(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        rate: f64,
+    ) -> Result<[Vec<Option<bool>>; 2], Gap> {
+        let groups = self.p_values(target, which)?;
+        let all: Vec<f64> = groups.iter().flatten().copied().flatten().collect();
+        let mut found = umid_detect::benjamini_hochberg(&all, rate)?.discoveries.into_iter();
+        Ok(groups.map(|group| group.iter().map(|p| p.and_then(|_| found.next())).collect()))
     }
 
     /// The p-values of a crawl's non-members, each with how often members with the same first and
