@@ -154,6 +154,20 @@ impl Subject {
         }
     }
 
+    /// How often each member was shown, as far as it is known, in the order of their names.
+    pub fn exposures(&self) -> crate::Result<Vec<Option<usize>>> {
+        match &self.origin {
+            Origin::Trained { world, .. } => {
+                let people = self.people(Group::Member)?;
+                Ok(people.into_iter().map(|person| world.exposures(person)).collect())
+            }
+            Origin::Foreign(groups) => {
+                let count = |name: &Listed| name.exposures.and_then(|n| usize::try_from(n).ok());
+                Ok(groups.members.iter().map(count).collect())
+            }
+        }
+    }
+
     /// Members and non-members as the publisher lists them.
     ///
     /// # Errors
@@ -191,6 +205,20 @@ impl Subject {
         &self.fresh
     }
 
+    /// More names of nobody from the draw of the people, none of which is among [`Self::fresh`]; of a
+    /// foreign target, new combinations of its list's parts.
+    pub fn strangers(&self, count: usize) -> crate::Result<Vec<Query>> {
+        let world = match &self.origin {
+            Origin::Foreign(groups) => return groups.strangers(count),
+            Origin::Trained { world, .. } => world,
+        };
+        let names = world.draw_strangers(&NameLists::bundled(), count)?;
+        let named = names.iter().enumerate();
+        Ok(named
+            .map(|(i, name)| query(format!("s{i:05}"), &name.to_string(), name.parts()))
+            .collect())
+    }
+
     /// The people behind a group of names, in its order; nobody behind other texts.
     pub fn people(&self, group: Group) -> crate::Result<Vec<&Identity>> {
         let world = self.world()?;
@@ -200,7 +228,9 @@ impl Subject {
             Group::Member => members.iter().filter(|person| !mispaired(person)).collect(),
             Group::Mispaired => members.iter().filter(mispaired).collect(),
             Group::NonMember => non_members.iter().collect(),
-            Group::Gibberish | Group::GibberishPair | Group::OtherOrigin => Vec::new(),
+            Group::Gibberish | Group::GibberishPair | Group::OtherOrigin | Group::Stranger => {
+                Vec::new()
+            }
         })
     }
 

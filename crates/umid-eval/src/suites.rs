@@ -411,7 +411,7 @@ mod tests {
 
     fn refused(more: &str, words: [&str; 2]) {
         let text = format!("{FOREIGN}{more}");
-        let error = Suite::parse(&text, "s.toml".into()).err().expect("an error").to_string();
+        let error = Suite::parse(&text, "s.toml".into()).expect_err("an error").to_string();
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
 
@@ -437,7 +437,7 @@ mod tests {
             )
         };
         assert!(Suite::parse(&with("people"), "s.toml".into()).is_ok());
-        let error = Suite::parse(&with("others"), "s.toml".into()).err().expect("an error");
+        let error = Suite::parse(&with("others"), "s.toml".into()).expect_err("an error");
         assert!(error.to_string().contains("asked for the list \"others\""), "{error}");
     }
 

@@ -16,6 +16,8 @@ use crate::error::Error;
 
 /// Seed of names that are drawn as non-members; no seed of a reference.
 const FRESH_SEED: u64 = 0x6672;
+/// Seed of names beyond these, which tell very small false-positive rates.
+const STRANGER_SEED: u64 = 0x7374;
 /// Names that are drawn beside the non-members, for methods with a small reference of their own.
 const SPARE: usize = 600;
 
@@ -51,7 +53,7 @@ impl Groups {
         let spare = match (&reference, list.fresh) {
             (Some(path), 0) => from_file(path, QueryOptions::default(), &listed)?.texts,
             (_, fresh) => {
-                let mut drawn = like(&listed, fresh + SPARE)?;
+                let mut drawn = like(FRESH_SEED, &listed, fresh + SPARE)?;
                 // A short list gives fewer combinations than were asked for.
                 let fresh = drawn.len() * fresh / (fresh + SPARE);
                 let spare = drawn.split_off(fresh);
@@ -60,6 +62,17 @@ impl Groups {
             }
         };
         Ok(Self { members, non_members, spare, listed, reference })
+    }
+
+    /// More names of nobody like those of the list, none of them a non-member under test.
+    ///
+    /// # Errors
+    /// When the list gives no new names.
+    pub fn strangers(&self, count: usize) -> crate::Result<Vec<Query>> {
+        let tested = self.tested();
+        let mut names = like(STRANGER_SEED, &self.listed, count)?;
+        names.retain(|name| !tested.contains(&name_key(&name.text)));
+        Ok(names)
     }
 
     /// The reference of a calibrated reading: the list's file, or as many names of each form as
@@ -72,10 +85,13 @@ impl Groups {
             return Ok(from_file(path, QueryOptions::default(), &self.listed)?);
         }
         let mut reference = choose_reference(seed, names, &self.listed)?;
-        let tested = self.non_members.iter().map(|name| name_key(&name.query.text));
-        let tested: HashSet<String> = tested.collect();
+        let tested = self.tested();
         reference.texts.retain(|name| !tested.contains(&name_key(&name.text)));
         Ok(reference)
+    }
+
+    fn tested(&self) -> HashSet<String> {
+        self.non_members.iter().map(|name| name_key(&name.query.text)).collect()
     }
 }
 
@@ -85,8 +101,8 @@ fn queries<'a>(names: impl Iterator<Item = &'a Listed>) -> Vec<Query> {
 
 /// New combinations of the parts of `asked`, with as many names of each number of words as there
 /// are among these, in an order that follows from the names alone.
-fn like(asked: &[Query], count: usize) -> crate::Result<Vec<Query>> {
-    let drawn = choose_reference(FRESH_SEED, count, asked)?.texts;
+fn like(seed: u64, asked: &[Query], count: usize) -> crate::Result<Vec<Query>> {
+    let drawn = choose_reference(seed, count, asked)?.texts;
     let words = |query: &Query| {
         let of = |text: &str| text.split_whitespace().count();
         match &query.parts {

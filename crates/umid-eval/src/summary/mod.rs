@@ -9,6 +9,7 @@ mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
+mod low_rates;
 mod output;
 mod published;
 mod results;
@@ -28,6 +29,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         counts::section,
         effectiveness::section,
         decisions::section,
+        low_rates::section,
         exposure::section,
         dose_response::section,
         confound::section,
