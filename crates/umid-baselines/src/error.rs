@@ -54,9 +54,13 @@ pub enum BaselineError {
         value: f64,
     },
 
-    /// The weights are not there to take a gradient with respect to.
+    /// The weights are not there to take a gradient with respect to, or to drop.
     #[error("the model's weights are frozen; load it with `LoadOptions::trainable`")]
     FrozenModel,
+
+    /// Dropout was asked of a model in which nothing drops.
+    #[error("neither tower of the model has attention that can drop; use another attack")]
+    NothingToDrop,
 
     /// An embedding has length zero, so it has no direction.
     #[error("{array}: row {row} has length zero, so its cosine is undefined; drop the row")]
