@@ -8,7 +8,9 @@ mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
+mod idia;
 mod output;
+mod paper;
 mod results;
 mod steps;
 mod verdict;
@@ -23,7 +25,9 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
     [
         verdict::section,
         effectiveness::section,
+        paper::section,
         decisions::section,
+        idia::section,
         exposure::section,
         dose_response::section,
         confound::section,
