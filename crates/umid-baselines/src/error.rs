@@ -111,6 +111,15 @@ pub enum BaselineError {
         tolerance: f64,
     },
 
+    /// Logistic regression took all its steps.
+    #[error(
+        "logistic regression still moved after {steps} steps; lower `inverse_penalty` or check that both classes are there"
+    )]
+    StepsExhausted {
+        /// Steps taken.
+        steps: usize,
+    },
+
     /// The solver of the logistic regression failed.
     #[error("logistic regression: {0}; lower `inverse_penalty` or rescale the features")]
     Logistic(#[from] linfa_logistic::error::Error),
