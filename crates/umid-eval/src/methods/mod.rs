@@ -1,6 +1,7 @@
 //! The methods of an evaluation. A method is one file with a [`Method`] and one line in
 //! [`METHODS`].
 
+mod acoustic_blind;
 mod aea;
 mod blind;
 mod calibrated;
@@ -36,13 +37,14 @@ use crate::record::{Group, Reading};
 use crate::subject::Subject;
 
 /// Every method, in the order in which tables list them.
-pub static METHODS: [&Method; 18] = [
+pub static METHODS: [&Method; 19] = [
     &inversion::METHOD,
     &calibrated::METHOD,
     &photo_vote::METHOD,
     &combined::METHOD,
     &tuni::METHOD,
     &blind::METHOD,
+    &acoustic_blind::METHOD,
     &csa::METHOD,
     &aea::METHOD,
     &wsa::METHOD,
