@@ -12,8 +12,11 @@ use crate::table::{Cell, Column, Table};
 const FIVE: Which<'_> = Which::of("photo-vote", "five votes");
 const FIVE_KEPT: Which<'_> = Which::of("photo-vote", "five votes, never dropped");
 
-/// The attacks that are compared, from those that see most to those that see only text.
-const ATTACKS: [(&str, Which<'_>); 16] = [
+/// The blind controls, then the attacks that are compared, from those that see most to those that
+/// see only text.
+const ATTACKS: [(&str, Which<'_>); 18] = [
+    ("blind control", Which::of("blind", "blind control")),
+    ("acoustic blind control", Which::of("acoustic-blind", "acoustic blind control")),
     ("CSA", CSA),
     ("AEA", Which::of("aea", "AEA")),
     ("WSA", Which::of("wsa", "WSA")),
