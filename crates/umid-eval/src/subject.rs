@@ -108,6 +108,15 @@ impl Subject {
         &self.fresh
     }
 
+    /// More names of nobody from the draw of the people, none of which is among [`Self::fresh`].
+    pub fn strangers(&self, count: usize) -> crate::Result<Vec<Query>> {
+        let names = self.world.draw_strangers(&NameLists::bundled(), count)?;
+        let named = names.iter().enumerate();
+        Ok(named
+            .map(|(i, name)| query(format!("s{i:05}"), &name.to_string(), name.parts()))
+            .collect())
+    }
+
     /// The people behind a group of names, in its order; nobody behind other texts.
     pub fn people(&self, group: Group) -> Vec<&Identity> {
         let (members, non_members) = self.world.groups();
@@ -116,7 +125,9 @@ impl Subject {
             Group::Member => members.iter().filter(|person| !mispaired(person)).collect(),
             Group::Mispaired => members.iter().filter(mispaired).collect(),
             Group::NonMember => non_members.iter().collect(),
-            Group::Gibberish | Group::GibberishPair | Group::OtherOrigin => Vec::new(),
+            Group::Gibberish | Group::GibberishPair | Group::OtherOrigin | Group::Stranger => {
+                Vec::new()
+            }
         }
     }
 

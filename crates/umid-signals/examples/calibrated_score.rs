@@ -14,8 +14,8 @@ use std::error::Error;
 use ndarray::{Array1, Array2, arr1};
 use umid_detect::{CalibratedTest, DEFAULT_FIT_FRACTION, SignalWeight, Split};
 use umid_signals::inversion::InversionView;
-use umid_signals::score::{DEFAULT_SCORE, oriented};
-use umid_signals::{EmbeddedTexts, Name, Setting, Signal, TextEmbedder, TextReader};
+use umid_signals::score::{DEFAULT_SCORE, oriented, weights_on};
+use umid_signals::{EmbeddedTexts, Name, Setting, TextEmbedder, TextReader};
 
 const WIDTH: usize = 24;
 /// How much a memorised name has of its own, where words have vectors of about unit length.
@@ -27,8 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let templates = strings(&["a photo of {}", "a portrait of {}", "{} in a photo"]);
     let first_parts = strings(&["Ann", "Ben", "Cleo", "Dan", "Eve", "Finn"]);
     let last_parts = strings(&["Ash", "Birch", "Cedar", "Dogwood", "Elm", "Fir"]);
-    let setting =
-        Setting { templates: &templates, first_parts: &first_parts, last_parts: &last_parts };
+    let contexts = strings(&["{} in Paris", "happy birthday {}", "an interview with {}"]);
+    let setting = Setting {
+        templates: &templates,
+        contexts: &contexts,
+        first_parts: &first_parts,
+        last_parts: &last_parts,
+    };
 
     // Plausible names that cannot be members: one part of them sets scales, the other ranks.
     let reference: Vec<(String, String)> = (0..12)
@@ -45,7 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let reader = TextReader::new(tower, setting, &neighbours, None)?;
 
     let rows = reader.read(&reference, |row| split.fit.binary_search(&row).ok())?;
-    let (weights, score) = weighted_signals(&rows[0].signals);
+    let scales: Vec<_> = split.fit.iter().map(|&row| &rows[row].signals).collect();
+    let score = weights_on(&DEFAULT_SCORE, &scales);
+    let weights: Vec<SignalWeight> =
+        score.iter().map(|(signal, w)| SignalWeight::new(signal.name(), *w)).collect();
     let rows: Vec<_> = rows.iter().map(|row| oriented(&score, &row.signals)).collect();
     let test = CalibratedTest::fit(&weights, &rows, &split)?;
 
@@ -74,14 +82,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// The signals of the default score that this run has (no bank: not the bank's), with their weights.
-fn weighted_signals(row: &umid_signals::SignalRow) -> (Vec<SignalWeight>, Vec<(Signal, f64)>) {
-    let present = DEFAULT_SCORE.iter().filter(|(signal, _)| row.contains_key(signal));
-    let score: Vec<(Signal, f64)> = present.copied().collect();
-    let weights = score.iter().map(|(signal, w)| SignalWeight::new(signal.name(), *w)).collect();
-    (weights, score)
 }
 
 /// Not a model: each word has a random vector, each text a little noise, and each memorised name a

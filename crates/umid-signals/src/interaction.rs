@@ -17,7 +17,7 @@
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 
-use crate::{Error, Result, checks, siblings::sibling_calibrated};
+use crate::{Error, Result, checks, siblings::Shares};
 
 /// Siblings on each axis without which no residual is left: with a single one, r(f, l_j) is zero by
 /// construction. Sixteen are enough in practice.
@@ -145,7 +145,7 @@ impl SiblingGrid {
                 - same_last_log / firsts.len() as f64,
             log_coherence,
             log_coherence_calibrated: log_coherence.and_then(|own| {
-                sibling_calibrated(own, &same_first_coherence, &same_last_coherence)
+                Shares::HALVES.taken_off(own, &same_first_coherence, &same_last_coherence)
             }),
         })
     }

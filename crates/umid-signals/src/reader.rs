@@ -53,6 +53,9 @@ pub struct EmbeddedTexts {
 pub struct Setting<'a> {
     /// Sentences with one `{}` for the name.
     pub templates: &'a [String],
+    /// Captions with one `{}` that say other things beside the name, in which a name is asked without
+    /// its siblings; may be empty. One that the model's context cuts is asked as it was cut.
+    pub contexts: &'a [String],
     /// Public first parts, which take the place of a name's own: all different, at least three.
     pub first_parts: &'a [String],
     /// Public last parts, likewise.
@@ -76,6 +79,8 @@ pub struct TextReader<'a, E> {
     shared: Shared,
     /// The mean response to the reference names, whose direction is taken out of all responses.
     to_any_name: Array1<f32>,
+    /// The same in contexts.
+    in_any_context: Array1<f32>,
 }
 
 impl<'a, E: TextEmbedder> TextReader<'a, E> {
@@ -94,7 +99,9 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         reference: &[Name<'_>],
         bank: Option<Bank>,
     ) -> std::result::Result<Self, E::Error> {
+        checks::at_least(1, "templates", setting.templates.len())?;
         check_templates(setting.templates)?;
+        check_templates(setting.contexts)?;
         checks::at_least(1, "reference names", reference.len())?;
         let templates = setting.templates.len();
 
@@ -102,10 +109,10 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         let places: Vec<usize> = reference.iter().map(|name| names.place(name.text)).collect();
         let EmbeddedTexts { embeddings, responses, .. } =
             names.embed(&embedder, setting.templates)?;
-        let rows = rows_of(&places, templates);
-        let of_reference = responses.select(Axis(0), &rows).mapv(f64::from);
-        let to_any_name = of_reference.sum_axis(Axis(0)) / rows.len() as f64;
-        let to_any_name = to_any_name.mapv(|value| value as f32);
+        let to_any_name = mean_row(&responses.select(Axis(0), &rows_of(&places, templates)));
+        let contexts = setting.contexts.len();
+        let in_contexts = names.in_contexts(&embedder, setting.contexts)?;
+        let in_any_context = mean_row(&in_contexts.select(Axis(0), &rows_of(&places, contexts)));
         let means = mean_directions(&embeddings, templates).select(Axis(0), &places);
 
         let mut names = NameTable::default();
@@ -120,20 +127,21 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         let responses = without_direction(responses.view(), to_any_name.view())?;
         let shared = Shared {
             templates,
+            contexts,
             state_grid: SiblingGrid::new(cells(&states).view())?,
             response_grid: SiblingGrid::new(cells(&responses).view())?.without_centring(),
             bank: bank.map(|bank| bank.with_hubness(means.view())).transpose()?,
             reference: UnitRows::new("the reference's embeddings", means.view())?,
             logit_scale: embedder.logit_scale(),
         };
-        Ok(Self { embedder, setting, shared, to_any_name })
+        Ok(Self { embedder, setting, shared, to_any_name, in_any_context })
     }
 
     /// Reads names. `reference_row(i)` is the row of name i among the reference names, if it is one
     /// of them: it is then left out of what it is compared with.
     ///
-    /// All texts are embedded in one go: with 16 public parts on each side and six templates, a name
-    /// takes 198 of them. Give a few dozen names at a time.
+    /// All texts are embedded in one go: with 16 public parts on each side, six templates and twelve
+    /// contexts, a name takes 210 of them. Give a few dozen names at a time.
     ///
     /// # Errors
     /// Those of the embedder and of the signals.
@@ -142,16 +150,18 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         names: &[Name<'_>],
         reference_row: impl Fn(usize) -> Option<usize> + Sync,
     ) -> std::result::Result<Vec<NameReading>, E::Error> {
-        let mut table = NameTable::default();
+        let (mut asked, mut table) = (NameTable::default(), NameTable::default());
         let families: Vec<Family> =
-            names.iter().map(|name| self.family(name, &mut table)).collect();
+            names.iter().map(|name| self.family(name, &mut asked, &mut table)).collect();
         let texts = table.embed(&self.embedder, self.setting.templates)?;
         let responses = without_direction(texts.responses.view(), self.to_any_name.view())?;
+        let in_contexts = asked.in_contexts(&self.embedder, self.setting.contexts)?;
         let embedded = EmbeddedNames {
             means: mean_directions(&texts.embeddings, self.shared.templates),
             embeddings: texts.embeddings,
             states: texts.states,
             responses,
+            context_responses: without_direction(in_contexts.view(), self.in_any_context.view())?,
         };
         let readings: Result<Vec<NameReading>> = families
             .par_iter()
@@ -167,7 +177,7 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         Ok(readings?)
     }
 
-    fn family(&self, name: &Name<'_>, table: &mut NameTable) -> Family {
+    fn family(&self, name: &Name<'_>, asked: &mut NameTable, table: &mut NameTable) -> Family {
         let Setting { first_parts, last_parts, .. } = self.setting;
         let own = table.place(name.text);
         let siblings = name.parts.map(|(first, last)| SiblingPlaces {
@@ -176,7 +186,7 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
             own_first: position(first_parts, first),
             own_last: position(last_parts, last),
         });
-        Family { own, siblings }
+        Family { own, asked: asked.place(name.text), siblings }
     }
 }
 
@@ -206,6 +216,18 @@ impl NameTable {
         place
     }
 
+    /// Responses: a row for each name and context; none without contexts.
+    fn in_contexts<E: TextEmbedder>(
+        &self,
+        embedder: &E,
+        contexts: &[String],
+    ) -> std::result::Result<Array2<f32>, E::Error> {
+        if contexts.is_empty() {
+            return Ok(Array2::zeros((0, 0)));
+        }
+        Ok(self.embed(embedder, contexts)?.responses)
+    }
+
     /// A row for each name and template, template by template within a name.
     fn embed<E: TextEmbedder>(
         &self,
@@ -231,7 +253,6 @@ impl NameTable {
 }
 
 fn check_templates(templates: &[String]) -> Result<()> {
-    checks::at_least(1, "templates", templates.len())?;
     for template in templates {
         let found = template.matches(PLACE).count();
         if found != 1 {
@@ -254,10 +275,16 @@ fn rows_of(places: &[usize], templates: usize) -> Vec<usize> {
 
 /// (first parts, last parts, T, width) from the grid's rows in that order.
 fn cells(rows: &Array2<f32>, setting: &Setting<'_>) -> Array4<f32> {
-    let Setting { templates, first_parts, last_parts } = setting;
+    let Setting { templates, first_parts, last_parts, .. } = setting;
     let shape = (first_parts.len(), last_parts.len(), templates.len(), rows.ncols());
     let values = rows.iter().copied().collect();
     Array4::from_shape_vec(shape, values).expect("one row for each cell and template")
+}
+
+/// The mean of the rows; zero without any.
+fn mean_row(rows: &Array2<f32>) -> Array1<f32> {
+    let sum = rows.mapv(f64::from).sum_axis(Axis(0));
+    sum.mapv(|value| (value / rows.nrows().max(1) as f64) as f32)
 }
 
 /// For each name, the mean over templates of its normalised embeddings, which is not normalised

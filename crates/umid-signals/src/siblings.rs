@@ -9,13 +9,30 @@
 //! A sibling that is the query itself, because a public part is also the query's, is left out by
 //! the caller.
 
-/// A score minus half the mean of each group of siblings:
-/// s(f, l) - 1/2 mean_j s(f, l_j) - 1/2 mean_i s(f_i, l).
-///
-/// The two groups weigh alike even when they differ in size, and what is common to all names drops
-/// out. `None` when a group is empty, as for a name of one part.
-pub(crate) fn sibling_calibrated(score: f64, same_first: &[f64], same_last: &[f64]) -> Option<f64> {
-    Some(score - 0.5 * mean(same_first)? - 0.5 * mean(same_last)?)
+/// Which share of each group's mean is taken off a score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shares {
+    /// Of the names with the same first part.
+    pub(crate) same_first: f64,
+    /// Of the names with the same last part.
+    pub(crate) same_last: f64,
+}
+
+impl Shares {
+    /// Half of each: what is common to all names drops out.
+    pub(crate) const HALVES: Self = Self { same_first: 0.5, same_last: 0.5 };
+
+    /// s(f, l) - same_first * mean_j s(f, l_j) - same_last * mean_i s(f_i, l).
+    ///
+    /// The size of a group does not matter. `None` when a group is empty, as for a name of one part.
+    pub(crate) fn taken_off(
+        self,
+        score: f64,
+        same_first: &[f64],
+        same_last: &[f64],
+    ) -> Option<f64> {
+        Some(score - self.same_first * mean(same_first)? - self.same_last * mean(same_last)?)
+    }
 }
 
 fn mean(scores: &[f64]) -> Option<f64> {
@@ -32,28 +49,30 @@ mod tests {
     const ROUND_OFF: f64 = 1e-10;
 
     #[test]
-    fn groups_of_two_sizes_weigh_alike() {
-        let score = sibling_calibrated(0.0, &[2.0; 16], &[4.0]).unwrap();
-        assert!((score + 3.0).abs() < ROUND_OFF);
+    fn a_groups_share_counts_and_not_its_size() {
+        let shares = Shares { same_first: 0.25, same_last: 0.5 };
+        let score = shares.taken_off(0.0, &[2.0; 16], &[4.0]).unwrap();
+        assert!((score + 2.5).abs() < ROUND_OFF);
     }
 
     #[test]
     fn an_empty_group_gives_no_number() {
-        assert_eq!(sibling_calibrated(1.0, &[1.0], &[]), None);
-        assert_eq!(sibling_calibrated(1.0, &[], &[1.0]), None);
+        assert_eq!(Shares::HALVES.taken_off(1.0, &[1.0], &[]), None);
+        assert_eq!(Shares::HALVES.taken_off(1.0, &[], &[1.0]), None);
     }
 
     proptest! {
         #[test]
-        fn a_level_common_to_all_names_drops_out(
+        fn a_level_common_to_all_names_drops_out_by_halves(
             score in -10.0..10.0,
             firsts in prop::collection::vec(-10.0..10.0, 1..8),
             lasts in prop::collection::vec(-10.0..10.0, 1..8),
             level in -100.0..100.0,
         ) {
             let raised = |scores: &[f64]| scores.iter().map(|s| s + level).collect::<Vec<_>>();
-            let before = sibling_calibrated(score, &firsts, &lasts).unwrap();
-            let after = sibling_calibrated(score + level, &raised(&firsts), &raised(&lasts));
+            let halves = Shares::HALVES;
+            let before = halves.taken_off(score, &firsts, &lasts).unwrap();
+            let after = halves.taken_off(score + level, &raised(&firsts), &raised(&lasts));
             prop_assert!((before - after.unwrap()).abs() < ROUND_OFF);
         }
     }

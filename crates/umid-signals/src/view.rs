@@ -11,6 +11,7 @@ use crate::{CslsBank, Interaction, Result, UnitRows};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) templates: usize,
+    pub(crate) contexts: usize,
     pub(crate) state_grid: SiblingGrid,
     pub(crate) response_grid: SiblingGrid,
     /// Mean embeddings of the reference names.
@@ -27,6 +28,8 @@ pub(crate) struct EmbeddedNames {
     pub(crate) states: Array2<f32>,
     /// Without the response that any name gets.
     pub(crate) responses: Array2<f32>,
+    /// The same in contexts, of the names that are read alone: a row for each name and context.
+    pub(crate) context_responses: Array2<f32>,
     /// For each name, the mean of its normalised embeddings.
     pub(crate) means: Array2<f32>,
 }
@@ -35,6 +38,8 @@ pub(crate) struct EmbeddedNames {
 #[derive(Debug)]
 pub(crate) struct Family {
     pub(crate) own: usize,
+    /// Place among the names that are read, each once.
+    pub(crate) asked: usize,
     pub(crate) siblings: Option<SiblingPlaces>,
 }
 
@@ -114,6 +119,15 @@ impl<'a> NameView<'a> {
     /// reference names is taken out, (T, d).
     pub fn responses(&self) -> ArrayView2<'a, f32> {
         rows_of(&self.names.responses, self.place, self.shared.templates)
+    }
+
+    /// The responses in contexts ([`crate::Setting::contexts`]), from which the direction of their
+    /// mean over the reference names is taken out, (C, d); `None` without contexts, and for a sibling,
+    /// which is not asked in them.
+    pub fn context_responses(&self) -> Option<ArrayView2<'a, f32>> {
+        let Kin::Family(family) = self.kin else { return None };
+        (self.shared.contexts > 0)
+            .then(|| rows_of(&self.names.context_responses, family.asked, self.shared.contexts))
     }
 
     /// The mean over templates of the normalised embedding, not normalised again, (d).

@@ -340,6 +340,7 @@ fn run_info(
         parameters: Parameters {
             seed: options.seed,
             templates: options.templates.as_slice().to_vec(),
+            contexts: options.contexts.as_slice().to_vec(),
             precision: model.precision(),
             restarts: inversion.map_or(0, |p| p.restarts),
             steps: inversion.map_or(0, |p| p.steps),

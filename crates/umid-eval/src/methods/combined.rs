@@ -3,6 +3,7 @@
 
 use umid::score::DEFAULT_SCORE;
 use umid_signals::inversion::{CROSS_TEMPLATE_TRANSFER, SIMILARITY};
+use umid_signals::score::weights_on;
 use umid_signals::{Signal, SignalRow};
 
 use super::inversion::{self, calibrated};
@@ -37,10 +38,8 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
             *row = merged(row, inversion);
         }
     }
-    let present =
-        |signal: &Signal| names.iter().any(|row| row.get(signal).is_some_and(Option::is_some));
-    let score: Vec<(Signal, f64)> =
-        DEFAULT_SCORE.into_iter().chain(ADDED).filter(|(s, _)| present(s)).collect();
+    let score: Vec<(Signal, f64)> = DEFAULT_SCORE.into_iter().chain(ADDED).collect();
+    let score = weights_on(&score, &names.iter().collect::<Vec<_>>());
     let sum = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
     let cost = Cost {
         forward: text.cost.forward + inversion.cost.forward,

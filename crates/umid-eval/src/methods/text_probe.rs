@@ -40,10 +40,14 @@ pub struct Settings {
     /// Members whom the score is fitted on as known ones; 0 for the default score. They are the
     /// first of the draw, whose order says nothing else, and no verdict is given on them.
     pub known_members: usize,
+    /// How often a known member must have been shown at least, in a world that says.
+    pub known_members_from: usize,
     /// Seed of the reference's split.
     pub seed: u64,
     /// Which texts are read.
     pub texts: Texts,
+    /// More names of nobody that are read as a group of their own.
+    pub strangers: usize,
 }
 
 /// Which texts are read.
@@ -112,8 +116,10 @@ impl Default for Settings {
             look: Look::Plain,
             templates: Vec::new(),
             known_members: 0,
+            known_members_from: 0,
             seed: 0,
             texts: Texts::All,
+            strangers: 0,
         }
     }
 }
@@ -156,12 +162,19 @@ impl Probe {
             groups.insert(*group, auditor.read(&queries)?);
             texts += queries.len();
         }
+        if settings.strangers > 0 {
+            let strangers = subject.strangers(settings.strangers)?;
+            let queries: Vec<&Query> = strangers.iter().collect();
+            groups.insert(Group::Stranger, auditor.read(&queries)?);
+            texts += queries.len();
+        }
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
         let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
         let latency = latency(&subject.groups()[&Group::NonMember], alone)?;
-        let templates = options.templates.as_slice().len();
+        let (templates, contexts) =
+            (options.templates.as_slice().len(), options.contexts.as_slice().len());
         let cost = Cost {
-            forward: (templates * (1 + 2 * settings.siblings)) as f64,
+            forward: (templates * (1 + 2 * settings.siblings) + contexts) as f64,
             backward: 0.0,
             seconds: Some(seconds),
             latency: Some(latency),
@@ -187,7 +200,11 @@ fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions
     if settings.known_members == 0 {
         return Ok(options);
     }
-    let members = subject.groups()[&Group::Member].iter().take(settings.known_members);
+    let people = subject.people(Group::Member);
+    let known = people.iter().zip(&subject.groups()[&Group::Member]).filter(|(person, _)| {
+        subject.world.exposures(person).unwrap_or(0) >= settings.known_members_from
+    });
+    let members = known.map(|(_, name)| name).take(settings.known_members);
     Ok(options.with_known_members(KnownMembers::new(members.cloned().collect())))
 }
 

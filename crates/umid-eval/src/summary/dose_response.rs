@@ -6,8 +6,8 @@ use umid_detect::{Dose, HalfDetected, Interval};
 use umid_testbed::CrawlParams;
 
 use super::results::{
-    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, VARIABILITY, Which, area_cell, share_cell,
-    standing,
+    CALIBRATED, CSA, FALSE_DISCOVERY_RATE, Gap, PAPER, Results, SIMILARITY, VARIABILITY, Which,
+    area_cell, share_cell, standing,
 };
 use crate::figure::{AreaCurve, CurvePoint, CurveSeries, Label};
 use crate::page::{Part, Section};
@@ -15,8 +15,12 @@ use crate::suites::Target;
 use crate::table::{Cell, Column, Table};
 
 /// Readings of the tables.
-const READINGS: [Which<'_>; 8] = [
+const READINGS: [Which<'_>; 9] = [
     CALIBRATED,
+    Which {
+        variant: "often shown known members",
+        ..Which::of("calibrated", "calibrated, often shown known members")
+    },
     Which { variant: "known members", ..Which::of("calibrated", "calibrated, known members") },
     Which {
         variant: "known members, bank",
@@ -29,11 +33,12 @@ const READINGS: [Which<'_>; 8] = [
     CSA,
 ];
 /// Signals of the calibrated reading, for the areas alone.
-const SIGNALS: [&str; 6] = [
+const SIGNALS: [&str; 7] = [
     "response_norm",
     "response_norm_calibrated",
     "response_agreement",
     "response_agreement_calibrated",
+    "context_agreement",
     "response_interaction",
     "response_coherence_calibrated",
 ];
@@ -144,8 +149,6 @@ enum Rule {
     FalseDiscovery,
 }
 
-const FALSE_DISCOVERY_RATE: f64 = 0.05;
-
 impl Rule {
     fn words(self) -> String {
         match self {
@@ -166,27 +169,20 @@ fn decided(
     which: Which<'_>,
     rule: Rule,
 ) -> Result<Decided, Gap> {
-    let [members, non_members] = results.p_values(target, which)?;
-    let at_most = match rule {
-        Rule::Level(level) => level,
-        Rule::FalseDiscovery => {
-            let all: Vec<f64> =
-                members.iter().flatten().chain(non_members.iter().flatten()).copied().collect();
-            let discoveries = umid_detect::benjamini_hochberg(&all, FALSE_DISCOVERY_RATE)?;
-            // They are the smallest p-values; none is at most -1.
-            let found = all.iter().zip(&discoveries.discoveries).filter(|(_, found)| **found);
-            found.map(|(p, _)| *p).fold(-1.0, f64::max)
+    let [members, non_members] = match rule {
+        Rule::FalseDiscovery => results.discoveries(target, which, FALSE_DISCOVERY_RATE)?,
+        Rule::Level(level) => {
+            let at_most = |group: Vec<Option<f64>>| {
+                group.into_iter().map(|p| p.map(|p| p <= level)).collect()
+            };
+            results.p_values(target, which)?.map(at_most)
         }
     };
-    let detected = |p: &Option<f64>| p.map(|p| p <= at_most);
     let mut by_exposures: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
-    for (p, exposures) in members.iter().zip(&results.names(target)?.exposures) {
-        by_exposures.entry(*exposures).or_default().extend(detected(p));
+    for (detected, exposures) in members.iter().zip(&results.names(target)?.exposures) {
+        by_exposures.entry(*exposures).or_default().extend(detected);
     }
-    Ok(Decided {
-        members: by_exposures,
-        non_members: non_members.iter().filter_map(detected).collect(),
-    })
+    Ok(Decided { members: by_exposures, non_members: non_members.into_iter().flatten().collect() })
 }
 
 fn share(flags: &[bool]) -> Cell {

@@ -9,6 +9,7 @@ mod dose_response;
 mod effectiveness;
 mod exposure;
 mod idia;
+mod low_rates;
 mod output;
 mod paper;
 mod results;
@@ -28,6 +29,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         paper::section,
         decisions::section,
         idia::section,
+        low_rates::section,
         exposure::section,
         dose_response::section,
         confound::section,

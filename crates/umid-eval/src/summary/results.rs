@@ -64,6 +64,9 @@ pub const VARIABILITY: Which<'_> = Which::of("inversion", "variability");
 pub const CALIBRATED: Which<'_> = Which::of("calibrated", "calibrated");
 pub const CSA: Which<'_> = Which::of("csa", "CSA");
 
+/// The level of tables on whole lists.
+pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
+
 /// All cells of a suite that were asked for.
 pub struct Results<'a> {
     plan: &'a [Planned],
@@ -163,6 +166,17 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// All readings of a cell; none of one that failed or was not asked for.
+    pub fn readings(&self, target: &Target, method: &str, variant: &str) -> &'a [Reading] {
+        let cell = self.cells.iter().find(|cell| {
+            cell.target == target.name && cell.method == method && cell.variant == variant
+        });
+        match cell.map(|cell| &cell.outcome) {
+            Some(Outcome::Done(readings)) => readings,
+            None | Some(Outcome::Failed(_)) => &[],
+        }
+    }
+
     fn column(&self, target: &Target, which: Which<'_>, group: Group) -> Result<&'a Column, Gap> {
         self.reading(target, which)?.groups.get(&group).ok_or(Gap::NotAsked)
     }
@@ -241,6 +255,20 @@ impl<'a> Results<'a> {
         Ok([of(Group::Member)?, of(Group::NonMember)?])
     }
 
+    /// Whom Benjamini and Hochberg's rule over all members and non-members detects at this false discovery
+    /// rate; none of a name without a p-value.
+    pub fn discoveries(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        rate: f64,
+    ) -> Result<[Vec<Option<bool>>; 2], Gap> {
+        let groups = self.p_values(target, which)?;
+        let all: Vec<f64> = groups.iter().flatten().copied().flatten().collect();
+        let mut found = umid_detect::benjamini_hochberg(&all, rate)?.discoveries.into_iter();
+        Ok(groups.map(|group| group.iter().map(|p| p.and_then(|_| found.next())).collect()))
+    }
+
     /// The p-values of a crawl's non-members, each with how often members with the same first and
     /// with the same last part were shown.
     pub fn part_exposures(
@@ -274,8 +302,19 @@ impl<'a> Results<'a> {
 
     /// Share of members found while at most `rate` of the non-members are flagged.
     pub fn tpr(&self, target: &Target, which: Which<'_>, rate: f64) -> Result<Interval, Gap> {
+        self.tpr_against(target, which, Group::NonMember, rate)
+    }
+
+    /// [`Self::tpr`] with another group for the non-members.
+    pub fn tpr_against(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        non_members: Group,
+        rate: f64,
+    ) -> Result<Interval, Gap> {
         let members = self.column(target, which, Group::Member)?.present();
-        let non_members = self.column(target, which, Group::NonMember)?.present();
+        let non_members = self.column(target, which, non_members)?.present();
         let found = self.bootstrap.tpr_at_fpr(&members, &non_members, rate)?;
         let count = non_members.len();
         found.ok_or_else(|| {
@@ -382,6 +421,11 @@ pub fn area_cell(area: Result<Interval, Gap>) -> Cell {
 /// A share, or why there is none.
 pub fn share_cell(share: Result<Interval, Gap>) -> Cell {
     cell(share, |interval| Cell::Share { interval, digits: 1 })
+}
+
+/// A share that may be as small as one in ten thousand, or why there is none.
+pub fn small_share_cell(share: Result<Interval, Gap>) -> Cell {
+    cell(share, |interval| Cell::Share { interval, digits: 2 })
 }
 
 /// A difference, or why there is none.

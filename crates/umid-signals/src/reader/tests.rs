@@ -3,12 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::*;
-use crate::siblings::sibling_calibrated;
+use crate::siblings::Shares;
 use crate::text::{
-    BANK_CSLS, BANK_CSLS_CALIBRATED, INTERACTION, NEAREST_REFERENCE_COSINE, RESPONSE_AGREEMENT,
-    RESPONSE_AGREEMENT_CALIBRATED, RESPONSE_COHERENCE_CALIBRATED, RESPONSE_NORM,
-    RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT, TEMPLATE_AGREEMENT_CALIBRATED, TEXT_NORM,
-    TEXT_NORM_CALIBRATED, TextSignal,
+    BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_DEPARTURE, CONTEXT_AGREEMENT, INTERACTION,
+    NEAREST_REFERENCE_COSINE, RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED,
+    RESPONSE_COHERENCE_CALIBRATED, RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT,
+    TEMPLATE_AGREEMENT_CALIBRATED, TEXT_NORM, TEXT_NORM_CALIBRATED, TextSignal,
 };
 
 /// f64 sums of a few dozen values of order one.
@@ -97,8 +97,13 @@ fn read_with(
     let templates = strings(&["a {}", "{} in a photo"]);
     let first_parts = strings(&["Ann", "Bo", "Cy", "Di"]);
     let last_parts = strings(&["Ash", "Bly", "Cox", "Day"]);
-    let setting =
-        Setting { templates: &templates, first_parts: &first_parts, last_parts: &last_parts };
+    let contexts = strings(&["{} in Paris", "happy birthday {}", "news of {}"]);
+    let setting = Setting {
+        templates: &templates,
+        contexts: &contexts,
+        first_parts: &first_parts,
+        last_parts: &last_parts,
+    };
     let reference: Vec<Name<'_>> = reference.iter().map(|text| two_parts(text)).collect();
     let reader = TextReader::new(tower, setting, &reference, Some(bank())).unwrap();
     let asked: Vec<Name<'_>> = names.iter().map(|(name, _)| *name).collect();
@@ -137,6 +142,7 @@ fn a_name_without_two_parts_lacks_what_needs_them_and_has_the_rest() {
             missing,
             [
                 "bank_csls_calibrated",
+                "bank_csls_departure",
                 "interaction",
                 "interaction_coherence",
                 "response_agreement_calibrated",
@@ -158,17 +164,46 @@ fn a_calibrated_signal_is_the_signal_against_the_names_siblings() {
     let same_first = group(["Sue Ash", "Sue Bly", "Sue Day"]);
     let mut same_last = group(["Ann Cox", "Bo Cox", "Cy Cox"]);
     same_last.extend(read(&[one_part("Di Cox")]));
-    for (base, calibrated) in [
-        (&TEXT_NORM, &TEXT_NORM_CALIBRATED),
-        (&TEMPLATE_AGREEMENT, &TEMPLATE_AGREEMENT_CALIBRATED),
-        (&RESPONSE_NORM, &RESPONSE_NORM_CALIBRATED),
-        (&RESPONSE_AGREEMENT, &RESPONSE_AGREEMENT_CALIBRATED),
-        (&BANK_CSLS, &BANK_CSLS_CALIBRATED),
+    let of_responses = Shares { same_first: 0.3, same_last: 0.6 };
+    for (base, shares, calibrated) in [
+        (&TEXT_NORM, Shares::HALVES, &TEXT_NORM_CALIBRATED),
+        (&TEMPLATE_AGREEMENT, Shares::HALVES, &TEMPLATE_AGREEMENT_CALIBRATED),
+        (&RESPONSE_NORM, of_responses, &RESPONSE_NORM_CALIBRATED),
+        (&RESPONSE_AGREEMENT, of_responses, &RESPONSE_AGREEMENT_CALIBRATED),
+        (&BANK_CSLS, Shares::HALVES, &BANK_CSLS_CALIBRATED),
     ] {
         let of = |rows: &[SignalRow]| rows.iter().map(|row| value(row, base)).collect::<Vec<_>>();
-        let expected = sibling_calibrated(value(&own, base), &of(&same_first), &of(&same_last));
+        let expected = shares.taken_off(value(&own, base), &of(&same_first), &of(&same_last));
         let difference = value(&own, calibrated) - expected.unwrap();
         assert!(difference.abs() < ROUND_OFF, "{}: {difference}", calibrated.card().name);
+    }
+    let departure = value(&own, &BANK_CSLS_DEPARTURE) - value(&own, &BANK_CSLS_CALIBRATED).abs();
+    assert!(departure.abs() < ROUND_OFF, "{departure}");
+}
+
+/// A name's agreement over contexts is what its agreement over templates would be, were they these.
+#[test]
+fn contexts_are_read_as_templates_are_and_siblings_have_none() {
+    let (captions, others) =
+        (["{} in Paris", "happy birthday {}", "news of {}"], ["a {}", "the {}"]);
+    let (captions, others) = (strings(&captions), strings(&others));
+    let parts = strings(&["Ann", "Bo", "Cy"]);
+    let reference = REFERENCE.map(two_parts);
+    let read = |templates, contexts| {
+        let setting = Setting { templates, contexts, first_parts: &parts, last_parts: &parts };
+        let reader = TextReader::new(TOWER, setting, &reference, None).unwrap();
+        // Sue Roe twice: names that repeat are asked once.
+        let asked = ["Sue Roe", "Cher Poe", "Sue Roe"].map(two_parts);
+        reader.read(&asked, |_| None).unwrap()
+    };
+    let (in_contexts, as_templates) = (read(&others, &captions), read(&captions, &[]));
+    assert_eq!((in_contexts.len(), as_templates.len()), (3, 3));
+    for (one, other) in in_contexts.iter().zip(&as_templates) {
+        let of_contexts = value(&one.signals, &CONTEXT_AGREEMENT);
+        let difference = of_contexts - value(&other.signals, &RESPONSE_AGREEMENT);
+        assert!(difference.abs() < ROUND_OFF, "{difference}");
+        assert!((of_contexts - value(&one.signals, &RESPONSE_AGREEMENT)).abs() > 1e-3);
+        assert_eq!(other.signals[&CONTEXT_AGREEMENT.signal()], None);
     }
 }
 
@@ -192,6 +227,7 @@ fn a_reference_name_is_scored_as_if_it_were_none() {
 fn the_reference_names_have_no_response_in_common_left() {
     let setting = Setting {
         templates: &strings(&["a {}"]),
+        contexts: &[],
         first_parts: &strings(&["Ann", "Bo"]),
         last_parts: &strings(&["Ash", "Bly"]),
     };
@@ -232,10 +268,10 @@ fn the_scale_of_embeddings_moves_nothing_but_lengths() {
             &BANK_CSLS,
             &BANK_CSLS_CALIBRATED,
             &INTERACTION,
-            &RESPONSE_NORM_CALIBRATED,
             &RESPONSE_AGREEMENT,
             &RESPONSE_AGREEMENT_CALIBRATED,
             &RESPONSE_COHERENCE_CALIBRATED,
+            &CONTEXT_AGREEMENT,
         ] {
             let difference = value(one, signal) - value(other, signal);
             assert!(difference.abs() < F32_ROUND_OFF, "{}: {difference}", signal.card().name);
@@ -244,6 +280,9 @@ fn the_scale_of_embeddings_moves_nothing_but_lengths() {
         assert!((ratio - 3.0).abs() < F32_ROUND_OFF, "{ratio}");
         let gain = value(other, &RESPONSE_NORM) - value(one, &RESPONSE_NORM);
         assert!((gain - 3f64.ln()).abs() < F32_ROUND_OFF, "{gain}");
+        // A tenth is not taken off by siblings; it is the same for all names.
+        let left = value(other, &RESPONSE_NORM_CALIBRATED) - value(one, &RESPONSE_NORM_CALIBRATED);
+        assert!((left - 0.1 * 3f64.ln()).abs() < F32_ROUND_OFF, "{left}");
     }
 }
 
@@ -251,6 +290,7 @@ fn the_scale_of_embeddings_moves_nothing_but_lengths() {
 fn without_a_bank_its_signals_are_left_out() {
     let setting = Setting {
         templates: &strings(&["a {}", "the {}"]),
+        contexts: &strings(&["{}"]),
         first_parts: &strings(&["Ann", "Bo", "Cy"]),
         last_parts: &strings(&["Ash", "Bly", "Cox"]),
     };
@@ -258,7 +298,7 @@ fn without_a_bank_its_signals_are_left_out() {
     let reader = TextReader::new(TOWER, setting, &reference, None).unwrap();
     let reading = reader.read(&[two_parts("Ann Roe")], |_| None).unwrap().remove(0);
     assert!(reading.signals.keys().all(|signal| !signal.name().starts_with("bank")));
-    assert_eq!(reading.signals.len(), TEXT_SIGNALS.len() - 3);
+    assert_eq!(reading.signals.len(), TEXT_SIGNALS.len() - 4);
     assert_eq!(reading.embeddings.dim(), (2, WIDTH));
 }
 
@@ -278,10 +318,14 @@ fn broken_settings_and_towers_are_errors() {
     let parts = strings(&["Ann", "Bo", "Cy"]);
     let good = strings(&["a {}"]);
     let lists = [strings(&["a {}", "a"]), strings(&["a {}", "{} and {}"]), strings(&[])];
-    let setting = |templates| Setting { templates, first_parts: &parts, last_parts: &parts };
+    let setting =
+        |templates| Setting { templates, contexts: &good, first_parts: &parts, last_parts: &parts };
     let reference = REFERENCE.map(two_parts);
     for bad in &lists[..2] {
         let error = TextReader::new(TOWER, setting(bad), &reference, None).unwrap_err();
+        assert!(matches!(error, Error::Template { .. }), "{error}");
+        let setting = Setting { contexts: bad, ..setting(&good) };
+        let error = TextReader::new(TOWER, setting, &reference, None).unwrap_err();
         assert!(matches!(error, Error::Template { .. }), "{error}");
     }
     let error = TextReader::new(TOWER, setting(&lists[2]), &reference, None).unwrap_err();

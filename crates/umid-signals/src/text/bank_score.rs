@@ -5,6 +5,7 @@ use ndarray::Axis;
 
 use super::TextSignal;
 use crate::card::OWN;
+use crate::siblings::Shares;
 use crate::{Basis, Card, Direction, NameView, Result};
 
 /// [`crate::Bank::scores`] of the name's mean embedding.
@@ -40,8 +41,23 @@ pub static BANK_CSLS: TextSignal = TextSignal::new(
 /// [`BANK_CSLS`] against siblings.
 pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::calibrated(
     &BANK_CSLS,
+    Shares::HALVES,
     "bank_csls_calibrated",
     "bank_csls minus half the mean of each group of siblings",
+);
+
+/// [`BANK_CSLS_CALIBRATED`] whatever its sign: a name that was shown a little moves towards inputs in
+/// general, one that was shown often moves away from them towards its own.
+pub static BANK_CSLS_DEPARTURE: TextSignal = TextSignal::new(
+    Card {
+        name: "bank_csls_departure",
+        definition: "size of bank_csls_calibrated, whatever its sign",
+        direction: Direction::HigherIsMember,
+        basis: Basis::Bank,
+        source: OWN,
+        version: 1,
+    },
+    |name| Ok(BANK_CSLS_CALIBRATED.value(name)?.map(f64::abs)),
 );
 
 fn bank_csls(name: &NameView<'_>) -> Result<Option<f64>> {

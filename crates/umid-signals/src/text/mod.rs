@@ -9,6 +9,7 @@
 //! it, and is no longer explained by the parts of the name.
 
 mod bank_score;
+mod context_agreement;
 mod interaction;
 mod nearest_reference;
 mod response_agreement;
@@ -17,7 +18,8 @@ mod response_norm;
 mod template_agreement;
 mod text_norm;
 
-pub use bank_score::{BANK, BANK_CSLS, BANK_CSLS_CALIBRATED};
+pub use bank_score::{BANK, BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_DEPARTURE};
+pub use context_agreement::{CONTEXT_AGREEMENT, context_agreement};
 pub use interaction::{INTERACTION, INTERACTION_COHERENCE};
 pub use nearest_reference::NEAREST_REFERENCE_COSINE;
 pub use response_agreement::{RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED};
@@ -26,7 +28,7 @@ pub use response_norm::{RESPONSE_NORM, RESPONSE_NORM_CALIBRATED};
 pub use template_agreement::{TEMPLATE_AGREEMENT, TEMPLATE_AGREEMENT_CALIBRATED};
 pub use text_norm::{TEXT_NORM, TEXT_NORM_CALIBRATED};
 
-use crate::siblings::sibling_calibrated;
+use crate::siblings::Shares;
 use crate::{Card, NameView, Result, Signal};
 
 /// Every text signal, in the order of reports.
@@ -39,19 +41,26 @@ pub static TEXT_SIGNALS: &[&TextSignal] = &[
     &BANK,
     &BANK_CSLS,
     &BANK_CSLS_CALIBRATED,
+    &BANK_CSLS_DEPARTURE,
     &INTERACTION,
     &INTERACTION_COHERENCE,
     &RESPONSE_NORM,
     &RESPONSE_NORM_CALIBRATED,
     &RESPONSE_AGREEMENT,
     &RESPONSE_AGREEMENT_CALIBRATED,
+    &CONTEXT_AGREEMENT,
     &RESPONSE_INTERACTION,
     &RESPONSE_COHERENCE_CALIBRATED,
 ];
 
+/// What is taken off signals of the response. Less than all, as a member's own exposures are exposures
+/// of its parts; more of the last part, which fewer names share. Chosen on the development worlds
+/// (docs/findings.md).
+const OF_RESPONSES: Shares = Shares { same_first: 0.3, same_last: 0.6 };
+
 /// Raised when what text signals are computed from changes: which texts are embedded, which
 /// siblings a name gets, what is taken out of the responses, how a signal is calibrated.
-const READING_VERSION: u32 = 2;
+const READING_VERSION: u32 = 3;
 
 /// Name and version of everything that the text signals of a name depend on, so that a cache can
 /// tell values computed by another version.
@@ -73,7 +82,7 @@ pub struct TextSignal {
 #[derive(Debug)]
 enum Compute {
     Direct(ValueOf),
-    Calibrated(&'static TextSignal),
+    Calibrated(&'static TextSignal, Shares),
 }
 
 impl TextSignal {
@@ -82,16 +91,17 @@ impl TextSignal {
         Self { card, compute: Compute::Direct(value) }
     }
 
-    /// `base` minus half its mean over each of the name's two groups of siblings
+    /// `base` minus these shares of its means over the name's two groups of siblings
     /// ([`crate::siblings`]); `None` for a name of one part. The correction is linear, so it keeps
     /// the direction of `base`.
-    pub const fn calibrated(
+    pub(crate) const fn calibrated(
         base: &'static Self,
+        shares: Shares,
         name: &'static str,
         definition: &'static str,
     ) -> Self {
         let card = Card { name, definition, ..base.card };
-        Self { card, compute: Compute::Calibrated(base) }
+        Self { card, compute: Compute::Calibrated(base, shares) }
     }
 
     /// What is known of it.
@@ -111,11 +121,11 @@ impl TextSignal {
     pub fn value(&self, name: &NameView<'_>) -> Result<Option<f64>> {
         match self.compute {
             Compute::Direct(value) => value(name),
-            Compute::Calibrated(base) => base.value_against_siblings(name),
+            Compute::Calibrated(base, shares) => base.value_against_siblings(name, shares),
         }
     }
 
-    fn value_against_siblings(&self, name: &NameView<'_>) -> Result<Option<f64>> {
+    fn value_against_siblings(&self, name: &NameView<'_>, shares: Shares) -> Result<Option<f64>> {
         let Some(siblings) = name.siblings() else { return Ok(None) };
         let of_all = |names: &[NameView<'_>]| {
             names.iter().map(|name| self.value(name)).collect::<Result<Option<Vec<f64>>>>()
@@ -125,7 +135,7 @@ impl TextSignal {
         let same_last = of_all(&siblings.same_last)?;
         let groups = same_first.zip(same_last);
         Ok(groups
-            .and_then(|(same_first, same_last)| sibling_calibrated(own, &same_first, &same_last)))
+            .and_then(|(same_first, same_last)| shares.taken_off(own, &same_first, &same_last)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use super::TextSignal;
+use super::{OF_RESPONSES, TextSignal};
 use crate::card::OWN;
 use crate::{Basis, Card, Direction, Result, checks, unit::row_norms};
 
@@ -22,8 +22,9 @@ pub static RESPONSE_NORM: TextSignal = TextSignal::new(
 /// [`RESPONSE_NORM`] against siblings.
 pub static RESPONSE_NORM_CALIBRATED: TextSignal = TextSignal::calibrated(
     &RESPONSE_NORM,
+    OF_RESPONSES,
     "response_norm_calibrated",
-    "response_norm minus half the mean of each group of siblings",
+    "response_norm minus .3 of the mean of siblings with the same first part and .6 of the others",
 );
 
 /// The mean over templates, (T, d), of the log length; higher for names that a model responds to

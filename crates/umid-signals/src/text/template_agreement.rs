@@ -4,6 +4,7 @@ use ndarray::{ArrayView2, Axis};
 
 use super::TextSignal;
 use crate::card::OWN;
+use crate::siblings::Shares;
 use crate::{Basis, Card, Direction, Result, UnitRows};
 
 /// Agreement of the embeddings.
@@ -22,6 +23,7 @@ pub static TEMPLATE_AGREEMENT: TextSignal = TextSignal::new(
 /// [`TEMPLATE_AGREEMENT`] against siblings.
 pub static TEMPLATE_AGREEMENT_CALIBRATED: TextSignal = TextSignal::calibrated(
     &TEMPLATE_AGREEMENT,
+    Shares::HALVES,
     "template_agreement_calibrated",
     "template_agreement minus half the mean of each group of siblings",
 );

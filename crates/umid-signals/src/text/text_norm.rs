@@ -5,6 +5,7 @@ use ndarray::ArrayView2;
 
 use super::TextSignal;
 use crate::card::OWN;
+use crate::siblings::Shares;
 use crate::{Basis, Card, Direction, Result, checks, unit::row_norms};
 
 /// Length of the embeddings.
@@ -23,6 +24,7 @@ pub static TEXT_NORM: TextSignal = TextSignal::new(
 /// [`TEXT_NORM`] against siblings.
 pub static TEXT_NORM_CALIBRATED: TextSignal = TextSignal::calibrated(
     &TEXT_NORM,
+    Shares::HALVES,
     "text_norm_calibrated",
     "text_norm minus half the mean of each group of siblings",
 );

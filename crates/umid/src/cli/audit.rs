@@ -11,7 +11,7 @@ use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
-use umid_models::Model;
+use umid_models::{Modality, Model};
 
 use super::Ended;
 use super::options::{InversionArgs, ModelArgs};
@@ -39,6 +39,11 @@ pub(crate) struct Args {
     /// several are better than one. The first is inverted
     #[arg(long, value_name = "TEXT")]
     template: Vec<String>,
+    /// Caption with one {} that says other things beside the name, in the language of the model's
+    /// training captions; repeatable, in the place of the twelve that are taken otherwise. They count
+    /// as far as the model knows captions like them
+    #[arg(long, value_name = "TEXT")]
+    context: Vec<String>,
     /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N (of
     /// each form of name) or file:PATH, plausible names that cannot be members, for the calibrated
     /// reading [default: names:600]; repeatable
@@ -123,17 +128,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
 fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {
     let modality = model.modality();
     let (paper, calibrated) = references(args, queries)?;
-    let templates = if args.template.is_empty() {
-        Templates::of(modality)
-    } else {
-        Templates::new(args.template.clone()).map_err(AuditError::from)?
+    let given = |captions: &[String], default: fn(Modality) -> Templates| {
+        if captions.is_empty() { Ok(default(modality)) } else { Templates::new(captions.to_vec()) }
     };
+    let templates = given(&args.template, Templates::of).map_err(AuditError::from)?;
+    let contexts = given(&args.context, Templates::contexts_of).map_err(AuditError::from)?;
     let siblings = match (&args.sibling_first, &args.sibling_last) {
         (Some(first), Some(last)) => Siblings::from_files(first, last).map_err(AuditError::from)?,
         _ => Siblings::bundled(args.siblings).map_err(AuditError::from)?,
     };
     let options = AuditOptions {
         templates,
+        contexts,
         inversion: args.inversion.params(args.seed, model)?,
         siblings,
         bank: args.bank.clone(),

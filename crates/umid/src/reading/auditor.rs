@@ -89,7 +89,8 @@ impl<'a> Auditor<'a> {
             .map(|directory| load_bank(model, directory, &options.cache, progress))
             .transpose()?;
         let neighbours: Vec<&Query> = split.fit.iter().map(|row| &names[*row]).collect();
-        let text = text_reader(model, &options.templates, &options.siblings, &neighbours, bank)?;
+        let AuditOptions { templates, contexts, siblings, .. } = options;
+        let text = text_reader(model, templates, contexts, siblings, &neighbours, bank)?;
 
         let mut cache_warnings = Vec::new();
         let bank = options
@@ -357,7 +358,8 @@ fn cache_key(
     more: &impl serde::Serialize,
     names: &[Query],
 ) -> CacheKey {
-    let shared = (by, options.templates.as_slice(), options.siblings.describe());
+    let AuditOptions { templates, contexts, siblings, .. } = options;
+    let shared = (by, templates.as_slice(), contexts.as_slice(), siblings.describe());
     CacheKey::new(&model.source.digest, &(shared, more), names)
 }
 

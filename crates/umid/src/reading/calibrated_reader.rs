@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use umid_detect::{
     CalibratedTest, DetectError, MIN_CALIBRATION_ROWS, MIN_KNOWN_MEMBERS, Split, anchored_auc,
 };
-use umid_signals::score::oriented;
+use umid_signals::score::{oriented, weights_on};
 use umid_signals::text::{BANK_CSLS, RESPONSE_AGREEMENT, RESPONSE_NORM};
 use umid_signals::{Signal, SignalRow};
 
@@ -112,17 +112,11 @@ impl FormTest {
         score: &[(Signal, f64)],
         split: &Split,
     ) -> Result<Self, DetectError> {
-        // Signals that names of this form lack altogether (no bank, one template) are not part of
-        // their score.
-        let of_form =
-            || split.fit.iter().chain(&split.calibration).map(|row| &reference.rows[*row]);
-        let is_present =
-            |signal: &Signal| of_form().any(|row| matches!(row.get(signal), Some(Some(_))));
-        let present: Vec<(Signal, f64)> =
-            score.iter().filter(|(signal, _)| is_present(signal)).copied().collect();
-        let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&present, row)).collect();
-        let test = CalibratedTest::fit(&weights(&present), &rows, split)?;
-        Ok(Self { test, score: present, fitted: None })
+        let scales: Vec<_> = split.fit.iter().map(|row| &reference.rows[*row]).collect();
+        let score = weights_on(score, &scales);
+        let rows: Vec<_> = reference.rows.iter().map(|row| oriented(&score, row)).collect();
+        let test = CalibratedTest::fit(&weights(&score), &rows, split)?;
+        Ok(Self { test, score, fitted: None })
     }
 
     /// Fits a score on the known members in the places `known`, against the fit part of `split`.

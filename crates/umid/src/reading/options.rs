@@ -22,6 +22,9 @@ use crate::templates::Templates;
 pub struct AuditOptions {
     /// Caption templates; the first one is inverted.
     pub templates: Templates,
+    /// Captions that say other things beside the name; one that the model's context cuts is asked as it
+    /// was cut.
+    pub contexts: Templates,
     /// Inversion parameters; `None` leaves inversions out, and the paper's reading with them.
     pub inversion: Option<InvertParams>,
     /// Texts of the paper's reading.
@@ -77,6 +80,7 @@ impl AuditOptions {
     ) -> Result<Self, AuditError> {
         Ok(Self {
             templates: Templates::of(modality),
+            contexts: Templates::contexts_of(modality),
             inversion: Some(InvertParams { seed, ..InvertParams::default() }),
             paper_reference,
             calibrated_reference,

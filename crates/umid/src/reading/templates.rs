@@ -34,6 +34,39 @@ pub const SOUND_TEMPLATES: [&str; 6] = [
     "{} in a recording",
 ];
 
+/// Captions of photos that say other things beside the name: what a model answers to a name that it
+/// has seen often depends little on them.
+pub const PHOTO_CONTEXTS: [&str; 12] = [
+    "{}",
+    "{} at a press conference in Paris",
+    "{}, actor and director",
+    "happy birthday {}!",
+    "interview with {}",
+    "a book by {}",
+    "{} wins the final",
+    "breaking news about {}",
+    "doctor {} and the team",
+    "{} and friends, summer 2015",
+    "concert tickets {} live",
+    "{} scores for the national team",
+];
+
+/// The same of sounds.
+pub const SOUND_CONTEXTS: [&str; 12] = [
+    "{}",
+    "{} on the radio in Paris",
+    "{}, singer and host",
+    "happy birthday {}!",
+    "a podcast with {}",
+    "an audiobook read by {}",
+    "{} announces the final",
+    "breaking news about {}",
+    "doctor {} answers questions",
+    "{} and friends talking, summer 2015",
+    "{} live in concert",
+    "{} laughing on the phone",
+];
+
 /// Where the name goes.
 const PLACE: &str = "{}";
 
@@ -79,6 +112,15 @@ impl Templates {
         Ok(Self(templates))
     }
 
+    /// Captions of other contents that are taken where nobody gives any.
+    pub fn contexts_of(modality: Modality) -> Self {
+        let contexts = match modality {
+            Modality::Image => PHOTO_CONTEXTS,
+            Modality::Audio => SOUND_CONTEXTS,
+        };
+        Self(contexts.map(str::to_owned).to_vec())
+    }
+
     /// Those that are taken where nobody gives any.
     pub fn of(modality: Modality) -> Self {
         let templates = match modality {
@@ -120,6 +162,8 @@ mod tests {
     fn bundled_templates_pass_their_own_checks() {
         assert_eq!(templates(&PHOTO_TEMPLATES).unwrap(), Templates::of(Modality::Image));
         assert_eq!(templates(&SOUND_TEMPLATES).unwrap(), Templates::of(Modality::Audio));
+        assert_eq!(templates(&PHOTO_CONTEXTS).unwrap(), Templates::contexts_of(Modality::Image));
+        assert_eq!(templates(&SOUND_CONTEXTS).unwrap(), Templates::contexts_of(Modality::Audio));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::siblings::Siblings;
 use crate::templates::Templates;
 
 /// Names whose texts are embedded together. It bounds memory: a name with 16 + 16 siblings and
-/// six templates is 198 texts.
+/// six templates and twelve contexts is 210 texts.
 pub(crate) const CHUNK: usize = 32;
 
 /// A model's text tower.
@@ -37,12 +37,14 @@ impl TextEmbedder for TextTower<'_> {
 pub(crate) fn text_reader<'a>(
     model: &'a Model,
     templates: &'a Templates,
+    contexts: &'a Templates,
     siblings: &'a Siblings,
     reference: &[&Query],
     bank: Option<Bank>,
 ) -> Result<TextReader<'a, TextTower<'a>>, AuditError> {
     let setting = Setting {
         templates: templates.as_slice(),
+        contexts: contexts.as_slice(),
         first_parts: &siblings.first,
         last_parts: &siblings.last,
     };

@@ -60,6 +60,7 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("Seed", p.seed.to_string()),
         ("Templates, the first of which is inverted", list(&p.templates)),
+        ("Captions of other contents", list(&p.contexts)),
         ("Level of the calibrated test", percent(p.alpha)),
         ("False discovery rate across the run", percent(p.false_discovery_rate)),
         ("Signals of the default score, with weights", weights(run)),

@@ -53,6 +53,7 @@ pub fn run(reference: usize) -> RunInfo {
         parameters: Parameters {
             seed: u64::MAX,
             templates: vec!["a photo of {}".to_owned(), "a portrait of {}".to_owned()],
+            contexts: vec!["happy birthday {}".to_owned(), "interview with {}".to_owned()],
             restarts: 4,
             steps: 25,
             stop_at: None,

@@ -131,6 +131,9 @@ pub struct Parameters {
     pub seed: u64,
     /// Caption templates, each with one `{}`. The first is the one that is inverted.
     pub templates: Vec<String>,
+    /// Captions that say other things beside the name, each with one `{}`.
+    #[serde(default)]
+    pub contexts: Vec<String>,
     /// In which precision the input tower computes.
     #[serde(default)]
     pub precision: Precision,

@@ -73,6 +73,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
         parameters: Parameters {
             seed: 0,
             templates: vec!["a photo of {}".to_owned()],
+            contexts: Vec::new(),
             restarts: 4,
             steps: 20,
             stop_at: None,
