@@ -27,8 +27,11 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     let groups = [Group::Member, Group::NonMember];
     let people: Vec<(&Identity, bool)> = groups
         .iter()
-        .flat_map(|group| subject.people(*group).into_iter().map(move |person| (person, group)))
-        .map(|(person, group)| (person, *group == Group::Member))
+        .map(|group| Ok(subject.people(*group)?.into_iter().map(move |person| (person, *group))))
+        .collect::<crate::Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .map(|(person, group)| (person, group == Group::Member))
         .collect();
     let (people, members): (Vec<&Identity>, Vec<bool>) = people.into_iter().unzip();
     let mut features: Option<Array2<f64>> = None;

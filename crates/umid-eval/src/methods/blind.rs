@@ -7,7 +7,7 @@ use std::rc::Rc;
 use umid_baselines::{BlindControl, BlindOutcome};
 use umid_detect::ConformalCalibration;
 
-use super::Method;
+use super::{Method, Needs};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -16,6 +16,7 @@ pub const PERMUTATIONS: usize = 200;
 
 /// The blind control.
 pub static METHOD: Method = Method {
+    needs: |_| Needs::Names,
     definition: || String::from("2, fitted together"),
     ..Method::new("blind", "after Das et al. 2025", 20.0, measure)
 };

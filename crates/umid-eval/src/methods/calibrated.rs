@@ -7,12 +7,17 @@ use umid_signals::Signal;
 
 use super::inversion::oriented;
 use super::text_probe::{Probe, Settings};
-use super::{Method, columns_of, settings};
+use super::{Method, Needs, columns_of, settings};
 use crate::record::{Column, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// What `umid audit --no-inversion` says.
 pub static METHOD: Method = Method {
+    // Settings that cannot be read are refused beforehand.
+    needs: |table| match settings::<Settings>(table) {
+        Ok(settings) if settings.bank > 0 => Needs::People,
+        _ => Needs::Names,
+    },
     definition: || format!("4 {DEFAULT_SCORE:?} {ONE_PART_SCORE:?}"),
     check: Some(|table| settings::<Settings>(table).map(drop)),
     ..Method::new("calibrated", "this project", 60.0, measure)

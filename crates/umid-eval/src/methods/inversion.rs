@@ -29,7 +29,7 @@ use umid_testbed::caption::fill;
 
 use super::coarse::Searched;
 use super::known::decided;
-use super::{Method, columns_of, latency, settings};
+use super::{Method, Needs, columns_of, latency, settings};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -46,6 +46,10 @@ static HEADLINES: [Signal; 3] =
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub static METHOD: Method = Method {
+    needs: |table| match settings::<Settings>(table) {
+        Ok(Settings { start: Start::Bank, .. }) => Needs::People,
+        _ => Needs::Names,
+    },
     check: Some(|table| settings::<Settings>(table)?.check()),
     definition: || String::from("2, votes and thresholds"),
     ..Method::new("inversion", "UMID, arXiv 2603.14222", 60.0, measure)
@@ -305,9 +309,10 @@ impl<'a> Reader<'a> {
 /// One person of the bank for each restart, in the variables of the model's inputs.
 fn bank_starts(subject: &Subject, restarts: usize) -> crate::Result<Array2<f32>> {
     let units = subject.model.input_units()?;
+    let world = subject.world()?;
     let mut starts = Array2::zeros((restarts, units.shape.iter().product()));
     for (person, mut start) in starts.rows_mut().into_iter().enumerate() {
-        let input = subject.world.bank_recording(person)?.input(&subject.model.front_end)?;
+        let input = world.bank_recording(person)?.input(&subject.model.front_end)?;
         let each = units.mean.iter().zip(&units.deviation).cycle();
         let variables = input.values.iter().zip(each).map(|(x, (mean, dev))| (x - mean) / dev);
         start.iter_mut().zip(variables).for_each(|(to, from)| *to = from);

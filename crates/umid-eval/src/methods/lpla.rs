@@ -7,14 +7,14 @@ use super::embedding_norm::P;
 use super::known::reaching;
 use super::pair_probe::Probe;
 use super::reference_models::trained_on;
-use super::{Method, columns_of};
+use super::{Method, Needs, columns_of};
 use crate::error::Error;
 use crate::record::{Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The likelihood ratio of embedding norms.
 pub static METHOD: Method = Method {
-    needs_shadows: true,
+    needs: |_| Needs::Shadows,
     definition: || String::from("2, decides"),
     ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure)
 };
@@ -26,7 +26,7 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         return Err(Error::ReferenceModels { found: 0, needed: 1 });
     }
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
-    let trained_on = trained_on(subject, &shadows, &GROUPS);
+    let trained_on = trained_on(subject, &shadows, &GROUPS)?;
     for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
         let probe = Probe::compute(subject, model)?;
         let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));

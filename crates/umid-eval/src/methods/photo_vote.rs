@@ -53,8 +53,8 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     for group in GROUPS {
         let texts = &subject.groups()[&group][..probe.groups[&group].len()];
         let inverted = inverter.inputs(texts)?;
-        let photos = Photos { world: &subject.world, faces: &faces };
-        let of_group = subject.people(group);
+        let photos = Photos { world: subject.world()?, faces: &faces };
+        let of_group = subject.people(group)?;
         let distances: Vec<f64> = of_group
             .par_iter()
             .zip(&inverted)

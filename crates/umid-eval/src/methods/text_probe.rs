@@ -100,7 +100,8 @@ impl Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
-    /// Names of nobody from the draw of the people: the best case.
+    /// Names of nobody from the draw of the people: the best case. Of a foreign target, the file that
+    /// its list has, or what `umid audit` would draw.
     Fresh,
     /// New combinations of the parts of the names under test, as `umid audit` makes them.
     Recombined,
@@ -144,7 +145,7 @@ impl Probe {
     fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
         let bank = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
         if settings.bank > 0 {
-            write_bank(&subject.world, settings.bank, bank.path())?;
+            write_bank(subject.world()?, settings.bank, bank.path())?;
             settings.look.change(bank.path())?;
         }
         let options = AuditOptions {
@@ -200,21 +201,16 @@ fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions
     if settings.known_members == 0 {
         return Ok(options);
     }
-    let people = subject.people(Group::Member);
-    let known = people.iter().zip(&subject.groups()[&Group::Member]).filter(|(person, _)| {
-        subject.world.exposures(person).unwrap_or(0) >= settings.known_members_from
-    });
+    let exposures = subject.exposures()?;
+    let known = exposures.iter().zip(&subject.groups()[&Group::Member]);
+    let known = known.filter(|(count, _)| count.unwrap_or(0) >= settings.known_members_from);
     let members = known.map(|(_, name)| name).take(settings.known_members);
     Ok(options.with_known_members(KnownMembers::new(members.cloned().collect())))
 }
 
 fn reference(subject: &Subject, settings: &Settings) -> crate::Result<ReferenceTexts> {
     match settings.reference {
-        Reference::Fresh => Ok(ReferenceTexts {
-            texts: subject.fresh().iter().take(settings.names).cloned().collect(),
-            description: "names of nobody from the draw of the people".to_owned(),
-            warnings: Vec::new(),
-        }),
+        Reference::Fresh => subject.reference(settings.seed, settings.names),
         Reference::Recombined => {
             let groups = subject.groups();
             let of = |group| groups.get(&group).into_iter().flatten();

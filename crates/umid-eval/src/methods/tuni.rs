@@ -114,15 +114,15 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     let faces = FaceNetwork::of(subject)?;
     let reader = Reader {
         model: &subject.model,
-        photos: Photos { world: &subject.world, faces: &faces },
+        photos: Photos { world: subject.world()?, faces: &faces },
         template: match settings.text {
             Text::Name => "{}",
-            Text::Caption => &subject.card.name_templates[0],
+            Text::Caption => subject.first_template(),
         },
         settings: &settings,
     };
     let read = |group| -> crate::Result<Vec<Seen>> {
-        let (texts, people) = (&subject.groups()[&group], subject.people(group));
+        let (texts, people) = (&subject.groups()[&group], subject.people(group)?);
         let texts = &texts[..settings.most.min(texts.len())];
         let person = |i: usize| people.get(i).copied();
         texts.par_iter().enumerate().map(|(i, text)| reader.read(text, person(i))).collect()

@@ -223,8 +223,10 @@ fn words(results: &Results<'_>) -> Table {
     "Members against non-members with equally many words. A name of one word has no parts to \
      interact, so weaker signals stand in."
         .clone_into(&mut table.plain);
-    let mixed =
-        |target: &&Target| target.recipe().world.names == umid_testbed::NameForm::OneToFourWords;
+    let mixed = |target: &&Target| {
+        let names = target.recipe().map(|recipe| recipe.world.names);
+        names == Some(umid_testbed::NameForm::OneToFourWords)
+    };
     for target in results.targets().iter().filter(mixed) {
         for which in READINGS {
             if results.reading(target, which).is_err() {

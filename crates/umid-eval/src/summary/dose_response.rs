@@ -43,7 +43,7 @@ const SIGNALS: [&str; 7] = [
     "response_coherence_calibrated",
 ];
 /// Significance levels of a single test.
-const LEVELS: [f64; 2] = [0.05, 0.01];
+pub(super) const LEVELS: [f64; 2] = [0.05, 0.01];
 /// Non-members by how often others with one of their parts were shown: from, and below.
 const PARTS_SHOWN: [(usize, usize); 4] = [(0, 1), (1, 16), (16, 64), (64, usize::MAX)];
 
@@ -51,7 +51,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     let targets: Vec<(&Target, CrawlParams)> = results
         .targets()
         .iter()
-        .filter_map(|target| Some((target, target.recipe().world.crawl?)))
+        .filter_map(|target| Some((target, target.recipe()?.world.crawl?)))
         .collect();
     if targets.is_empty() {
         return None;
@@ -118,7 +118,7 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
     "At which exposure is half of the members detected?".clone_into(&mut table.question);
     "Share of names that are detected, and the number of exposures at which it reaches one half."
         .clone_into(&mut table.plain);
-    for (target, crawl) in targets {
+    for (target, _) in targets {
         for which in READINGS {
             for rule in LEVELS.map(Rule::Level).into_iter().chain([Rule::FalseDiscovery]) {
                 let Ok(decided) = decided(results, target, which, rule) else { continue };
@@ -132,7 +132,7 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
                     Some(flags) => share(flags),
                     None => Cell::Empty,
                 }));
-                row.push(half(results, crawl, &decided));
+                row.push(half(results, &decided));
                 table.push(standing(target), row);
             }
         }
@@ -142,7 +142,7 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
 
 /// When a name counts as detected.
 #[derive(Clone, Copy)]
-enum Rule {
+pub(super) enum Rule {
     /// A p-value of at most this.
     Level(f64),
     /// Benjamini and Hochberg's rule over all names of the target at 5 %.
@@ -150,7 +150,7 @@ enum Rule {
 }
 
 impl Rule {
-    fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         match self {
             Self::Level(level) => format!("p \u{2264} {level}"),
             Self::FalseDiscovery => format!("FDR {FALSE_DISCOVERY_RATE}"),
@@ -158,12 +158,16 @@ impl Rule {
     }
 }
 
-struct Decided {
-    members: BTreeMap<usize, Vec<bool>>,
-    non_members: Vec<bool>,
+/// Who is detected.
+pub(super) struct Decided {
+    /// Members by how often they were shown.
+    pub members: BTreeMap<usize, Vec<bool>>,
+    /// Names that were never shown.
+    pub non_members: Vec<bool>,
 }
 
-fn decided(
+/// Whom a rule detects; no member without a known number of exposures.
+pub(super) fn decided(
     results: &Results<'_>,
     target: &Target,
     which: Which<'_>,
@@ -185,18 +189,21 @@ fn decided(
     Ok(Decided { members: by_exposures, non_members: non_members.into_iter().flatten().collect() })
 }
 
-fn share(flags: &[bool]) -> Cell {
+/// The share of flags that are set.
+pub(super) fn share(flags: &[bool]) -> Cell {
     let hits = flags.iter().filter(|flag| **flag).count();
     share_cell(umid_detect::share_interval(hits, flags.len()).map_err(Gap::from))
 }
 
-fn half(results: &Results<'_>, crawl: &CrawlParams, decided: &Decided) -> Cell {
+/// The exposures at which half are detected.
+pub(super) fn half(results: &Results<'_>, decided: &Decided) -> Cell {
     let doses: Vec<Dose> = decided
         .members
         .iter()
+        .filter(|(_, flags)| !flags.is_empty())
         .map(|(count, flags)| Dose { exposures: *count as f64, detected: flags.clone() })
         .collect();
-    let most = crawl.exposures.iter().max().copied().unwrap_or(0);
+    let most = decided.members.keys().max().copied().unwrap_or(0);
     match results.bootstrap().half_detected(&doses) {
         Err(error) => Cell::Failed(error.to_string()),
         Ok(HalfDetected { estimate, low, high }) => {
@@ -246,8 +253,7 @@ fn namesakes(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table
 fn figure(results: &Results<'_>, target: &Target) -> Part {
     let counts: BTreeSet<usize> = target
         .recipe()
-        .world
-        .crawl
+        .and_then(|recipe| recipe.world.crawl)
         .map(|crawl| crawl.exposures)
         .unwrap_or_default()
         .into_iter()

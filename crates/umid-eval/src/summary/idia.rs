@@ -25,11 +25,13 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         .clone_into(&mut table.plain);
     for (planned, cell) in results.cells().filter(by_count) {
         let target = &planned.target;
+        // People are known of targets that were trained here.
+        let Some(recipe) = target.recipe() else { continue };
         let which = |reading| Which { method: "idia", variant: &planned.run.variant, reading };
         let Outcome::Done(readings) = &cell.outcome else { continue };
         for (count, name) in counts(readings) {
             let decided = Decided::of(results, target, which(name));
-            let trained = target.recipe().world.images_per_person as u64;
+            let trained = recipe.world.images_per_person as u64;
             table.push(
                 standing(target),
                 vec![

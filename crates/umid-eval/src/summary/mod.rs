@@ -4,6 +4,7 @@ mod ablations;
 mod confound;
 mod controls;
 mod cost;
+mod counts;
 mod decisions;
 mod dose_response;
 mod effectiveness;
@@ -12,6 +13,7 @@ mod idia;
 mod low_rates;
 mod output;
 mod paper;
+mod published;
 mod results;
 mod steps;
 mod verdict;
@@ -25,6 +27,8 @@ use super::page::Section;
 pub fn sections(results: &Results<'_>) -> Vec<Section> {
     [
         verdict::section,
+        published::section,
+        counts::section,
         effectiveness::section,
         paper::section,
         decisions::section,
