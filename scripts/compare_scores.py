@@ -24,24 +24,33 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-NORM, AGREEMENT = "response_norm", "response_agreement"
+NORM, AGREEMENT, CONTEXTS = "response_norm", "response_agreement", "context_agreement"
+INTERACTION, COHERENCE = "response_interaction", "response_coherence_calibrated"
+BANK, EXCESS = "bank_csls_calibrated", "bank_csls_excess"
 PRESENT = {
-    f"{NORM}_calibrated": 1.0,
+    f"{NORM}_calibrated": 2.0,
     f"{AGREEMENT}_calibrated": 1.0,
-    "response_interaction": 1.0,
-    "response_coherence_calibrated": 1.0,
+    INTERACTION: 1.0,
+    COHERENCE: 1.0,
+    CONTEXTS: 1.0,
 }
-BANK = "bank_csls_calibrated"
+
+
+def without(signal):
+    return {key: weight for key, weight in PRESENT.items() if key != signal}
+
+
 CANDIDATES = {
     "the present score": PRESENT,
-    "without interaction": {k: w for k, w in PRESENT.items() if k != "response_interaction"},
-    "without coherence": {k: w for k, w in PRESENT.items() if "coherence" not in k},
+    "without contexts": without(CONTEXTS),
+    "without interaction": without(INTERACTION),
+    "without coherence": without(COHERENCE),
+    "equal weights": dict.fromkeys(PRESENT, 1.0),
     "norm and agreement, not calibrated": {NORM: 1.0, AGREEMENT: 1.0},
     "present, norm and agreement": PRESENT | {NORM: 1.0, AGREEMENT: 1.0},
-    "present and bank": PRESENT | {BANK: 1.0},
-    "present, norm, agreement and bank": PRESENT | {NORM: 1.0, AGREEMENT: 1.0, BANK: 1.0},
-    "the same, bank's size whatever its sign": PRESENT | {NORM: 1.0, AGREEMENT: 1.0, f"|{BANK}|": 1.0},
-    **{key: {key: 1.0} for key in [*PRESENT, NORM, AGREEMENT, BANK]},
+    "present and bank": PRESENT | {EXCESS: 1.0},
+    "present and bank, with its sign": PRESENT | {BANK: 1.0},
+    **{key: {key: 1.0} for key in [*PRESENT, NORM, AGREEMENT, BANK, EXCESS]},
 }
 # Others with the same last name count as often shown from here.
 OFTEN = 64
@@ -65,10 +74,12 @@ def scores(signals, candidate, group):
     """A candidate's score of each name of a group; NaN where the name lacks a signal."""
     total = 0.0
     for key, weight in candidate.items():
-        values = {name: column(signals[key.strip("|")], name) for name in ("non_member", group)}
+        values = {name: column(signals[key], name) for name in ("non_member", group)}
         null = values["non_member"][~np.isnan(values["non_member"])]
-        z = (values[group] - null.mean()) / null.std()
-        total = total + weight * (np.abs(z) if key.startswith("|") else z)
+        if key == CONTEXTS:
+            # As the score does: contexts count as far as names that are no members agree over them.
+            weight *= max(np.mean(1.0 - np.exp(-null)), 0.0) ** 2
+        total = total + weight * (values[group] - null.mean()) / null.std()
     return total
 
 
@@ -103,7 +114,7 @@ def table(target, signals, folder):
     for row, count in zip(members, exposures):
         shown[row["last"]] += count
     for name, candidate in CANDIDATES.items():
-        if any(key.strip("|") not in signals for key in candidate):
+        if any(key not in signals for key in candidate):
             continue
         everyone = scores(signals, candidate, "non_member")
         null = everyone[~np.isnan(everyone)]

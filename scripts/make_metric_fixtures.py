@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, spearmanr
 from sklearn.metrics import (
     balanced_accuracy_score,
     precision_score,
@@ -86,6 +86,20 @@ def share_cases():
         yield {"hits": hits, "trials": trials, "low": interval.low, "high": interval.high}
 
 
+def correlation_cases(rng):
+    """Pairs of lists, with and without ties, and their rank correlation."""
+    noise = rng.normal(0.0, 1.0, 80)
+    counts = np.floor(10 ** rng.uniform(0.0, 4.0, 80))
+    for name, first, second in (
+        ("no ties", noise, np.round(noise + rng.normal(0.0, 1.0, 80), 6)),
+        ("counts", np.round(np.log10(counts) + noise, 3), counts),
+        ("coarse", rng.integers(0, 4, 60) + 0.0, rng.integers(0, 3, 60) + 0.0),
+        ("falling", np.arange(9.0), -np.arange(9.0) ** 3),
+    ):
+        value = spearmanr(first, second).statistic
+        yield {"name": name, "first": first.tolist(), "second": second.tolist(), "value": value}
+
+
 def main():
     output = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_OUTPUT
     rng = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_SEED)
@@ -94,6 +108,7 @@ def main():
     fixtures = {
         "samples": [score_case(name, *scores) for name, scores in samples(rng).items()],
         "shares": list(share_cases()),
+        "correlations": list(correlation_cases(rng)),
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(fixtures) + "\n")

@@ -29,7 +29,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(target) = &arguments.target {
         suite.retain_target(target)?;
     }
-    let recipe = suite.targets.first().context("the suite has no target")?.recipe();
+    let target = suite.targets.first().context("the suite has no target")?;
+    let recipe = target.recipe().with_context(|| {
+        format!("{} was published by others, and its people are not drawn here", target.name)
+    })?;
     let world = World::draw(recipe.world, &NameLists::bundled())?;
     write_bank(&world, arguments.count, &arguments.out)?;
     eprintln!("{}: {} recordings", arguments.out.display(), arguments.count);

@@ -71,7 +71,8 @@ pub use local_outlier_factor::{
 };
 pub use metrics::{
     Bootstrap, ClassScores, Dose, HalfDetected, Interval, RocPoint, auc, balanced_accuracy,
-    precision, realised_false_positive_rate, recall, roc_curve, share_interval, tpr_at_fpr,
+    precision, realised_false_positive_rate, recall, roc_curve, share_interval, spearman,
+    tpr_at_fpr,
 };
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
 pub use scaler::StandardScaler;

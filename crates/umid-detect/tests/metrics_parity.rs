@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use umid_detect::{
-    auc, balanced_accuracy, precision, recall, roc_curve, share_interval, tpr_at_fpr,
+    auc, balanced_accuracy, precision, recall, roc_curve, share_interval, spearman, tpr_at_fpr,
 };
 
 /// Both sides divide the same counts, or sum the same tails, in another order.
@@ -13,6 +13,7 @@ const ROUNDING: f64 = 1e-12;
 struct Fixtures {
     samples: Vec<Sample>,
     shares: Vec<Share>,
+    correlations: Vec<Correlation>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +45,14 @@ struct Share {
     trials: usize,
     low: f64,
     high: f64,
+}
+
+#[derive(Deserialize)]
+struct Correlation {
+    name: String,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    value: f64,
 }
 
 fn fixtures() -> Fixtures {
@@ -116,5 +125,15 @@ fn exact_intervals_agree() {
         let ours = share_interval(share.hits, share.trials).expect("some trials");
         assert_close(&what, ours.low, share.low);
         assert_close(&what, ours.high, share.high);
+    }
+}
+
+#[test]
+fn rank_correlations_agree() {
+    let cases = fixtures().correlations;
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let ours = spearman(&case.first, &case.second).expect("finite").expect("not constant");
+        assert_close(&case.name, ours, case.value);
     }
 }

@@ -47,6 +47,214 @@ pub enum Error {
         /// Names of the targets that there are.
         known: String,
     },
+    /// A target of a suite is neither trained here nor a foreign one, or claims to be both.
+    #[error(
+        "{}: the target {target} needs either `seed`, to be trained here, or `foreign`, the checkpoint \
+         of somebody else", path.display()
+    )]
+    TargetOrigin {
+        /// The suite's file.
+        path: PathBuf,
+        /// The target.
+        target: String,
+    },
+    /// A foreign target names a list that its suite lacks.
+    #[error("the target {target} asks for the list {list:?}; the suite's lists are: {known}")]
+    NoList {
+        /// The target.
+        target: String,
+        /// The list.
+        list: String,
+        /// Names of the suite's lists.
+        known: String,
+    },
+    /// A control is no model that is asked for the same names.
+    #[error(
+        "the target {target} names {control:?} as its control, which is no foreign target of the suite \
+         that is asked for the list {list:?}; a control must have been asked for the same names"
+    )]
+    Control {
+        /// The target.
+        target: String,
+        /// Its control.
+        control: String,
+        /// Its list.
+        list: String,
+    },
+    /// A foreign target cannot be trained.
+    #[error(
+        "the target {target} was published by others and is not trained here; \
+         datasets/public/fetch.md says how to get it"
+    )]
+    NotTrainedHere {
+        /// The target.
+        target: String,
+    },
+    /// A method needs more than a list of names.
+    #[error(
+        "{method} with these settings needs photos or clips of the people, or models trained like the \
+         target, which there are not of the foreign target {target}; leave it out with `except`, or \
+         name the run's `targets`"
+    )]
+    NamesAlone {
+        /// The method.
+        method: &'static str,
+        /// The target.
+        target: String,
+    },
+    /// A foreign target's model is not there.
+    #[error(
+        "{} is not there; datasets/public/fetch.md, section {guide:?}, says how to get it", path.display()
+    )]
+    NotAtHand {
+        /// Where the model is expected.
+        path: PathBuf,
+        /// Section of the guide.
+        guide: String,
+    },
+    /// No target of a suite is at hand.
+    #[error(
+        "no target of the suite {suite} is at hand; put the missing files in the places that are listed, \
+         or say with --public where they are"
+    )]
+    NothingAtHand {
+        /// The suite.
+        suite: String,
+    },
+    /// A list of names is too large.
+    #[error("{} has more than {limit_bytes} bytes, which no list of names has", path.display())]
+    ListTooLarge {
+        /// The list.
+        path: PathBuf,
+        /// Most bytes that are read.
+        limit_bytes: u64,
+    },
+    /// A list of names is not CSV.
+    #[error("{} is not a list of names in CSV; its first line must name the columns", path.display())]
+    ListCsv {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: csv::Error,
+    },
+    /// A list of names is not JSON.
+    #[error("{} is not JSON, which its name promises", path.display())]
+    ListJson {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// A list of names in JSON does not have the form of one.
+    #[error(
+        "{}: {place} is not an object of columns; a list is an object or an array of these",
+        path.display()
+    )]
+    ListShape {
+        /// The list.
+        path: PathBuf,
+        /// Which part of it.
+        place: String,
+    },
+    /// A list has no names.
+    #[error("the list {list} has no names; each row is one name")]
+    ListEmpty {
+        /// The list, or its file.
+        list: String,
+    },
+    /// A list has no column of names.
+    #[error(
+        "{}: no column `name` or `text`; its columns are: {found}; rename the one that holds the names",
+        path.display()
+    )]
+    ListNames {
+        /// The list.
+        path: PathBuf,
+        /// Its columns.
+        found: String,
+    },
+    /// A list nowhere says who is a member.
+    #[error(
+        "{}: no column `{member}` and no column `{exposures}`; its columns are: {found}; add a column \
+         `{member}` of true and false, or name the right column in the suite (`member`, `exposures`), \
+         or say `member` of the whole file", path.display()
+    )]
+    ListMembership {
+        /// The list.
+        path: PathBuf,
+        /// Name of the column of membership.
+        member: String,
+        /// Name of the column of exposures.
+        exposures: String,
+        /// Its columns.
+        found: String,
+    },
+    /// A value of a list is not what its column holds.
+    #[error("{}, {place}: the column `{column}` has {found:?}, expected {expected}", path.display())]
+    ListValue {
+        /// The list.
+        path: PathBuf,
+        /// The row.
+        place: String,
+        /// The column.
+        column: String,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        expected: &'static str,
+    },
+    /// A name stands in a list twice.
+    #[error("{}, {place}: the same name as in {first}; keep one of the two", path.display())]
+    ListRepeats {
+        /// The list.
+        path: PathBuf,
+        /// The second row.
+        place: String,
+        /// File and place of the first row.
+        first: String,
+    },
+    /// A file of details is about other names.
+    #[error(
+        "{}: none of its rows has an `id` or a `name` of the list {list}; it must be about the same \
+         names, or be moved away", path.display()
+    )]
+    ListDetails {
+        /// The file of details.
+        path: PathBuf,
+        /// The list.
+        list: String,
+    },
+    /// A list has nobody to compare with.
+    #[error(
+        "the list {list} has {members} members and {non_members} non-members; both are needed: add the \
+         missing ones, or let non-members be drawn with `fresh = 2000`"
+    )]
+    ListOneSided {
+        /// The list.
+        list: String,
+        /// Its members.
+        members: usize,
+        /// Its non-members.
+        non_members: usize,
+    },
+    /// A target has no list that others published.
+    #[error("the target {target} was trained here and has no published list to read a column of")]
+    NotListed {
+        /// The target.
+        target: String,
+    },
+    /// A list lacks a column of numbers that a method was to read.
+    #[error(
+        "no name of the target {target} has a number in the column {column:?}; there is: {known}"
+    )]
+    ListColumn {
+        /// The target.
+        target: String,
+        /// The column.
+        column: String,
+        /// Columns of numbers that the list has.
+        known: String,
+    },
     /// There is no method of a name.
     #[error("no method {name:?}; there is {known}")]
     NoMethod {

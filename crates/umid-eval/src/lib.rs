@@ -6,10 +6,10 @@
 mod error;
 mod evaluation;
 mod figure;
+pub mod foreign;
 mod methods;
 mod page;
 mod plan;
-pub mod public;
 mod record;
 mod runner;
 mod subject;
@@ -19,4 +19,4 @@ mod table;
 pub mod zoo;
 
 pub use error::{Error, Result};
-pub use evaluation::{Estimate, Evaluation, Listed, Measured};
+pub use evaluation::{Estimate, Evaluation, Listed, Measured, State};

@@ -5,7 +5,7 @@ use std::iter;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::methods::{self, Method};
+use crate::methods::{self, Method, Needs};
 use crate::suites::{Role, Suite, Target};
 
 /// Layout of cells. A change of it measures everything again.
@@ -54,7 +54,9 @@ impl Planned {
     /// Names of the targets without which it cannot be measured.
     pub fn needs(&self, suite: &Suite) -> Vec<String> {
         let shadows = match self.method() {
-            Ok(method) if method.needs_shadows => suite.shadows(&self.target),
+            Ok(method) if (method.needs)(&self.run.set) == Needs::Shadows => {
+                suite.shadows(&self.target)
+            }
             _ => Vec::new(),
         };
         iter::once(&self.target).chain(&shadows).map(|target| target.name.clone()).collect()
@@ -101,6 +103,11 @@ pub fn plan(suite: &Suite) -> crate::Result<Vec<Planned>> {
     {
         let runs = suite.runs.iter().filter(|run| run.ablation.is_some() == *ablation);
         for run in runs.filter(|run| asks_for(run, target)) {
+            let method = methods::by_name(&run.method)?;
+            if target.foreign.is_some() && (method.needs)(&run.set) != Needs::Names {
+                let (method, target) = (method.name, target.name.clone());
+                return Err(Error::NamesAlone { method, target });
+            }
             let key = key(suite, target, run)?;
             let title = title(&target.name, &run.method, &run.variant);
             if cells.iter().any(|cell| cell.title() == title) {
@@ -134,18 +141,29 @@ fn key(suite: &Suite, target: &Target, run: &Run) -> crate::Result<String> {
         settings: &'a toml::Table,
     }
     let method = methods::by_name(&run.method)?;
-    let shadows = if method.needs_shadows { suite.shadows(target) } else { Vec::new() };
+    let shadows = match (method.needs)(&run.set) {
+        Needs::Shadows => suite.shadows(target),
+        Needs::Names | Needs::People => Vec::new(),
+    };
     let content = Content {
         layout: LAYOUT,
         version: env!("CARGO_PKG_VERSION"),
-        recipe: format!("{:?}", target.recipe()),
+        recipe: origin(target),
         method: &run.method,
         definition: (method.definition)(),
-        shadows: shadows.iter().map(|shadow| format!("{:?}", shadow.recipe())).collect(),
+        shadows: shadows.iter().map(origin).collect(),
         settings: &run.set,
     };
     let hash = blake3::hash(&serde_json::to_vec(&content)?);
     Ok(hash.to_hex()[..24].to_owned())
+}
+
+/// What a target follows from: its recipe or, of a foreign one, its files.
+fn origin(target: &Target) -> String {
+    match (&target.foreign, target.recipe()) {
+        (Some(foreign), _) => foreign.fingerprint(),
+        (None, recipe) => recipe.map(|recipe| format!("{recipe:?}")).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -199,8 +217,31 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_target_is_asked_with_names_alone() {
+        let foreign = "[[list]]\nname = \"people\"\nguide = \"g\"\npublished = \"p\"\nfiles = []\n\
+                       [[target]]\nname = \"f\"\nrole = \"test\"\n\
+                       foreign = { model = \"m\", list = \"people\" }\n";
+        let plan_of = |run: &str| {
+            let text = format!("about = \"\"\n{foreign}[[run]]\n{run}\n");
+            plan(&Suite::parse(&text, "s.toml".into()).unwrap())
+        };
+        for run in [
+            "method = \"csa\"",
+            "method = \"lpla\"",
+            "method = \"tuni\"",
+            "method = \"calibrated\"\nset = { bank = 10 }",
+        ] {
+            let error = chain(&plan_of(run).err().expect("an error"));
+            assert!(error.contains("foreign target f") && error.contains("`except`"), "{error}");
+        }
+        for run in ["method = \"calibrated\"", "method = \"inversion\"", "method = \"blind\""] {
+            assert_eq!(plan_of(run).unwrap().len(), 1, "{run}");
+        }
+    }
+
+    #[test]
     fn every_suite_can_be_planned() {
-        for name in ["smoke", "clip", "clap", "crawl", "tuni"] {
+        for name in ["smoke", "clip", "clap", "crawl", "tuni", "real"] {
             assert!(!plan(&Suite::load(name).unwrap()).unwrap().is_empty(), "{name}");
         }
     }

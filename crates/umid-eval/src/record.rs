@@ -28,6 +28,8 @@ pub enum Group {
     Mispaired,
     /// Names of nobody, of origins that the training lists do not have.
     OtherOrigin,
+    /// Names of nobody from the draw of the people, in numbers that resolve small false-positive rates.
+    Stranger,
 }
 
 /// What one reading says of the texts of one group, in the group's order.

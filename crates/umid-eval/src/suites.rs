@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use umid_models::Precision;
@@ -13,8 +14,8 @@ use umid_testbed::{
 };
 
 use crate::error::Error;
+use crate::foreign::{Foreign, List, default_folder, listing};
 use crate::plan::Run;
-use crate::public::Manifest;
 
 /// People of a bank. They cost nothing until they are rendered.
 const BANK: usize = 12_000;
@@ -34,9 +35,9 @@ pub struct Suite {
     /// What is run on them.
     #[serde(rename = "run", default)]
     pub runs: Vec<Run>,
-    /// Targets that others published, in a suite of such.
-    #[serde(rename = "manifest", default)]
-    pub manifests: Vec<Manifest>,
+    /// Lists of names that others published, for foreign targets.
+    #[serde(rename = "list", default)]
+    lists: Vec<List>,
 }
 
 /// What a target is for.
@@ -72,8 +73,12 @@ pub struct Target {
     /// Whether it is part of the repository; others are trained when they are asked for.
     #[serde(default)]
     pub committed: bool,
-    /// Seed of the world and of the training.
-    pub seed: u64,
+    /// A checkpoint that the testbed did not train. All that follows is about targets that it did.
+    #[serde(default)]
+    pub foreign: Option<Foreign>,
+    /// Seed of the world and of the training; only a foreign target has none.
+    #[serde(default)]
+    seed: Option<u64>,
     /// Seed of the training, where it is not that of the world.
     #[serde(default)]
     training_seed: Option<u64>,
@@ -145,7 +150,12 @@ impl Suite {
             let (name, path, known) = (name.to_owned(), path.clone(), all(&folder));
             Error::NoSuite { name, path, known, source }
         })?;
-        let suite: Self = toml::from_str(&text).map_err(|source| Error::SuiteFormat {
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of a suite's file.
+    pub(crate) fn parse(text: &str, path: PathBuf) -> crate::Result<Self> {
+        let mut suite: Self = toml::from_str(text).map_err(|source| Error::SuiteFormat {
             path: path.clone(),
             source: Box::new(source),
         })?;
@@ -154,14 +164,73 @@ impl Suite {
             if repeated {
                 return Err(Error::RepeatedTarget { path, target: target.name.clone() });
             }
+            if target.seed.is_some() == target.foreign.is_some() {
+                return Err(Error::TargetOrigin { path, target: target.name.clone() });
+            }
         }
+        suite.link()?;
+        suite.read_public(&default_folder());
         Ok(suite)
+    }
+
+    /// Gives foreign targets their lists, and checks their controls.
+    fn link(&mut self) -> crate::Result<()> {
+        let lists: Vec<Arc<List>> = self.lists.iter().cloned().map(Arc::new).collect();
+        let asked: BTreeMap<String, String> = self
+            .targets
+            .iter()
+            .filter_map(|target| Some((target.name.clone(), target.foreign.as_ref()?.list.clone())))
+            .collect();
+        for target in &mut self.targets {
+            let Some(foreign) = &mut target.foreign else { continue };
+            let found = lists.iter().find(|list| list.name == foreign.list);
+            foreign.names = found.cloned().ok_or_else(|| Error::NoList {
+                target: target.name.clone(),
+                list: foreign.list.clone(),
+                known: lists.iter().map(|list| list.name.as_str()).collect::<Vec<_>>().join(", "),
+            })?;
+            if let Some(control) = &foreign.control
+                && asked.get(control) != Some(&foreign.list)
+            {
+                return Err(Error::Control {
+                    target: target.name.clone(),
+                    control: control.clone(),
+                    list: foreign.list.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for the files of foreign targets in a folder.
+    pub fn read_public(&mut self, folder: &Path) {
+        for foreign in self.targets.iter_mut().filter_map(|target| target.foreign.as_mut()) {
+            folder.clone_into(&mut foreign.folder);
+        }
+    }
+
+    /// Of each list with a target that is asked for and is not at hand: what is there of it, where
+    /// the rest is expected, and how to get it.
+    pub fn missing(&self, asked: impl Fn(&Target) -> bool) -> Vec<String> {
+        let missing = |list: &List| {
+            let targets = self.targets.iter().filter(|target| asked(target));
+            let of_list: Vec<(&str, &Foreign)> = targets
+                .filter_map(|target| Some((target.name.as_str(), target.foreign.as_ref()?)))
+                .filter(|(_, foreign)| foreign.list == list.name)
+                .collect();
+            let complete = of_list.iter().all(|(_, foreign)| foreign.is_at_hand());
+            (!complete).then(|| listing(list, &of_list))
+        };
+        self.lists.iter().filter_map(missing).collect()
     }
 
     /// The reference models of a target: its shadows that were trained as long.
     pub fn shadows(&self, target: &Target) -> Vec<Target> {
         let like = |other: &&Target| {
-            let (ours, theirs) = (target.recipe().training, other.recipe().training);
+            let recipes = target.recipe().zip(other.recipe());
+            let Some((ours, theirs)) = recipes.map(|(a, b)| (a.training, b.training)) else {
+                return false;
+            };
             other.role == Role::Shadow
                 && other.seed == target.seed
                 && target.label == LabelAssignment::Plain
@@ -191,10 +260,10 @@ impl Target {
         self.pairing != Pairing::Own
     }
 
-    /// Everything that determines the target.
-    pub fn recipe(&self) -> Recipe {
+    /// Everything that determines a target which the testbed trains; absent for a foreign one.
+    pub fn recipe(&self) -> Option<Recipe> {
         let (world, training) = (WorldParams::default(), TrainParams::default());
-        let seed = self.seed;
+        let seed = self.seed?;
         let (world, training) = match &self.crawl {
             None => (world, training),
             Some(crawl) => (
@@ -218,7 +287,7 @@ impl Target {
             Tower::Htsat => Architecture::Htsat,
             Tower::Cnn14 => Architecture::Cnn14,
         };
-        Recipe {
+        Some(Recipe {
             name: self.name.clone(),
             world: WorldParams {
                 seed,
@@ -241,7 +310,7 @@ impl Target {
                 ..training
             },
             precision: Precision::F16,
-        }
+        })
     }
 
     fn tokenizer(&self, family: TokenizerFamily) -> TokenizerParams {
@@ -261,19 +330,24 @@ impl Target {
         workspace_root().join(zoo).join(&self.name)
     }
 
-    /// Whether it has been trained.
+    /// Whether it need not be trained: it has been, or others did.
     pub fn is_made(&self) -> bool {
-        self.folder().join(CARD).exists()
+        self.foreign.is_some() || self.folder().join(CARD).exists()
     }
 
-    /// Where its unfinished training is kept. Targets that are stops of one training share it,
-    /// so that a later stop goes on from an earlier one.
-    pub fn work(&self) -> PathBuf {
-        let recipe = self.recipe();
+    /// Whether it can be scored: it is trained here, or its files are there.
+    pub fn is_at_hand(&self) -> bool {
+        self.foreign.as_ref().is_none_or(Foreign::is_at_hand)
+    }
+
+    /// Where its unfinished training is kept; absent for a foreign target. Targets that are stops of
+    /// one training share it, so that a later stop goes on from an earlier one.
+    pub fn work(&self) -> Option<PathBuf> {
+        let recipe = self.recipe()?;
         let training = TrainParams { stop_after: None, ..recipe.training };
         let what = format!("{:?}{:?}{training:?}", recipe.world, recipe.architecture);
         let key = &blake3::hash(what.as_bytes()).to_hex()[..16];
-        workspace_root().join("target/zoo-work").join(key)
+        Some(workspace_root().join("target/zoo-work").join(key))
     }
 }
 
@@ -306,10 +380,9 @@ mod tests {
     fn every_suite_reads_and_every_recipe_is_valid() {
         for name in ["demo", "smoke", "clip", "clap", "crawl", "tuni", "real"] {
             let suite = Suite::load(name).unwrap();
-            for target in &suite.targets {
-                let recipe = target.recipe();
+            for recipe in suite.targets.iter().filter_map(Target::recipe) {
                 recipe.world.check().unwrap();
-                assert!(recipe.training.steps_taken() <= recipe.training.steps, "{}", target.name);
+                assert!(recipe.training.steps_taken() <= recipe.training.steps, "{}", recipe.name);
             }
         }
     }
@@ -329,6 +402,52 @@ mod tests {
         assert_ne!(work("alpha-100"), work("alpha-swapped"));
         assert_ne!(work("beta-100"), work("beta-mispaired-100"));
         assert_ne!(work("alpha-100"), work("beta-100"));
+    }
+
+    /// A suite with a foreign target.
+    const FOREIGN: &str = "about = \"\"\n[[list]]\nname = \"people\"\nguide = \"g\"\n\
+                           published = \"p\"\nfiles = []\n[[target]]\nname = \"clean\"\n\
+                           role = \"control\"\nforeign = { model = \"m\", list = \"people\" }\n";
+
+    fn refused(more: &str, words: [&str; 2]) {
+        let text = format!("{FOREIGN}{more}");
+        let error = Suite::parse(&text, "s.toml".into()).expect_err("an error").to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_foreign_target_is_told_when_the_suite_is_read() {
+        let target = "[[target]]\nname = \"a\"\nrole = \"test\"\n";
+        refused(target, ["`seed`", "`foreign`"]);
+        let both = "seed = 1\nforeign = { model = \"m\", list = \"people\" }\n";
+        refused(&format!("{target}{both}"), ["a needs either", "`foreign`"]);
+        let unknown = "foreign = { model = \"m\", list = \"nobody\" }\n";
+        refused(&format!("{target}{unknown}"), ["\"nobody\"", "people"]);
+        let control = "foreign = { model = \"m\", list = \"people\", control = \"dirty\" }\n";
+        refused(&format!("{target}{control}"), ["\"dirty\"", "the same names"]);
+    }
+
+    #[test]
+    fn a_control_is_asked_for_the_same_list() {
+        let with = |list: &str| {
+            format!(
+                "{FOREIGN}[[list]]\nname = \"others\"\nguide = \"g\"\npublished = \"p\"\nfiles = []\n\
+                 [[target]]\nname = \"a\"\nrole = \"test\"\n\
+                 foreign = {{ model = \"n\", list = \"{list}\", control = \"clean\" }}\n"
+            )
+        };
+        assert!(Suite::parse(&with("people"), "s.toml".into()).is_ok());
+        let error = Suite::parse(&with("others"), "s.toml".into()).expect_err("an error");
+        assert!(error.to_string().contains("asked for the list \"others\""), "{error}");
+    }
+
+    #[test]
+    fn a_foreign_target_is_never_trained() {
+        let suite = Suite::parse(FOREIGN, "s.toml".into()).unwrap();
+        assert!(suite.targets[0].is_made() && suite.targets[0].recipe().is_none());
+        let order = crate::zoo::Order { steps: None, out: None };
+        let error = crate::zoo::train(&[&suite.targets[0]], &order).unwrap_err();
+        assert!(crate::error::chain(&error).contains("published by others"), "{error:?}");
     }
 
     #[test]

@@ -34,10 +34,10 @@ impl Order {
 /// The first target's that failed; the others are still trained.
 pub fn train(targets: &[&Target], order: &Order) -> crate::Result<()> {
     let failures = side_by_side(targets, |target, bars| {
-        let mut recipe = target.recipe();
+        let (mut recipe, work) = recipe_of(target)?;
         recipe.training.steps = order.steps.unwrap_or(recipe.training.steps);
         let started = Instant::now();
-        let card = make(&recipe, &order.folder(target), &target.work(), bars)?;
+        let card = make(&recipe, &order.folder(target), &work, bars)?;
         report(&card, started.elapsed().as_secs_f64());
         Ok(())
     });
@@ -56,7 +56,8 @@ pub(crate) fn ensure_made(target: &Target) -> crate::Result<()> {
 pub(crate) fn make_missing(targets: &[&Target]) -> BTreeMap<String, Error> {
     let missing: Vec<&Target> = targets.iter().copied().filter(|t| !t.is_made()).collect();
     side_by_side(&missing, |target, bars| {
-        make(&target.recipe(), &target.folder(), &target.work(), bars).map(drop)
+        let (recipe, work) = recipe_of(target)?;
+        make(&recipe, &target.folder(), &work, bars).map(drop)
     })
 }
 
@@ -67,7 +68,7 @@ fn side_by_side(
     targets: &[&Target],
     work: impl Fn(&Target, &MultiProgress) -> crate::Result<()> + Sync,
 ) -> BTreeMap<String, Error> {
-    let mut trainings: BTreeMap<PathBuf, Vec<&Target>> = BTreeMap::new();
+    let mut trainings: BTreeMap<Option<PathBuf>, Vec<&Target>> = BTreeMap::new();
     for target in targets {
         trainings.entry(target.work()).or_default().push(target);
     }
@@ -91,6 +92,12 @@ fn side_by_side(
         }
     });
     failures.into_inner().expect("no holder panics")
+}
+
+/// What a target is trained by, and where its unfinished training is kept.
+fn recipe_of(target: &Target) -> crate::Result<(Recipe, PathBuf)> {
+    let foreign = || Error::NotTrainedHere { target: target.name.clone() };
+    target.recipe().zip(target.work()).ok_or_else(foreign)
 }
 
 fn make(recipe: &Recipe, folder: &Path, work: &Path, bars: &MultiProgress) -> crate::Result<Card> {

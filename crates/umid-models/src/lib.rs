@@ -35,6 +35,7 @@ pub mod save;
 mod tokenizer;
 mod towers;
 
+pub use checkpoint::cached_repository;
 pub use device::{DEVICE_VARIABLE, default_device, parse_device};
 pub use error::{ModelError, Result};
 pub use front_end::{

@@ -3,7 +3,7 @@
 //! Signals and weights were chosen on development targets and then frozen (`docs/findings.md`).
 
 use crate::text::{
-    BANK_CSLS, BANK_CSLS_DEPARTURE, CONTEXT_AGREEMENT, RESPONSE_AGREEMENT,
+    BANK_CSLS, BANK_CSLS_EXCESS, CONTEXT_AGREEMENT, RESPONSE_AGREEMENT,
     RESPONSE_AGREEMENT_CALIBRATED, RESPONSE_COHERENCE_CALIBRATED, RESPONSE_INTERACTION,
     RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, context_agreement,
 };
@@ -17,7 +17,7 @@ pub static DEFAULT_SCORE: [(Signal, f64); 6] = [
     (RESPONSE_INTERACTION.signal(), 1.0),
     (RESPONSE_COHERENCE_CALIBRATED.signal(), 1.0),
     (CONTEXT_AGREEMENT.signal(), 1.0),
-    (BANK_CSLS_DEPARTURE.signal(), 1.0),
+    (BANK_CSLS_EXCESS.signal(), 1.0),
 ];
 
 /// Signals that serve a name without two parts.

@@ -87,6 +87,8 @@ pub(crate) enum Purpose {
     NamesakeAttributes = 35,
     /// How frequent the parts of names are in a crawl; the index stands for the list.
     PartFrequency = 36,
+    /// More names of nobody in a world than it keeps; the index counts attempts.
+    StrangerName = 38,
     /// Captions of a test.
     #[cfg(test)]
     CrawlCaption = 37,

@@ -25,6 +25,20 @@ use crate::stream::{Purpose, Stream};
 use crate::voice::{Utterance, Voice, caption_from_stream, speak, voice_facts};
 use who::Who;
 
+/// How the names of a world are drawn: as many as asked, all different, none of the excluded.
+type Drawer<'a> = Box<dyn Fn(Purpose, usize, &HashSet<Name>) -> Result<Vec<Name>, Error> + 'a>;
+
+fn drawer<'a>(params: &WorldParams, lists: &'a NameLists) -> Drawer<'a> {
+    let (seed, form) = (params.seed, params.names);
+    match &params.crawl {
+        None => Box::new(move |purpose, count, used| lists.draw(seed, purpose, form, count, used)),
+        Some(crawl) => {
+            let names = CrawlNames::new(crawl, lists, form, seed);
+            Box::new(move |purpose, count, used| names.draw(seed, purpose, count, used))
+        }
+    }
+}
+
 /// Whom a target is trained on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,13 +188,8 @@ impl World {
     pub fn draw(params: WorldParams, lists: &NameLists) -> Result<Self, Error> {
         params.check()?;
         let count = params.members.saturating_add(params.non_members);
-        let (seed, form) = (params.seed, params.names);
-        let crawl_names =
-            params.crawl.as_ref().map(|crawl| CrawlNames::new(crawl, lists, form, seed));
-        let draw = |purpose: Purpose, count: usize, exclude: &HashSet<Name>| match &crawl_names {
-            Some(names) => names.draw(seed, purpose, count, exclude),
-            None => lists.draw(seed, purpose, form, count, exclude),
-        };
+        let seed = params.seed;
+        let draw = drawer(&params, lists);
         let names = draw(Purpose::PersonName, count, &HashSet::new())?;
         let mut used: HashSet<Name> = names.iter().cloned().collect();
         let fresh_names = draw(Purpose::FreshName, params.reference_names, &used)?;
@@ -312,6 +321,17 @@ impl World {
             index: count,
             count: self.fresh_names.len(),
         })
+    }
+
+    /// Draws as many more names of nobody in the world as asked, as all its names were drawn; none of
+    /// them is among [`Self::fresh_names`]. `lists` are those that the world was drawn from.
+    ///
+    /// # Errors
+    /// More names than the lists can make.
+    pub fn draw_strangers(&self, lists: &NameLists, count: usize) -> Result<Vec<Name>, Error> {
+        let people = self.members.iter().chain(&self.non_members).map(|person| &person.name);
+        let used = people.chain(&self.fresh_names).chain(&self.tail).cloned().collect();
+        drawer(&self.params, lists)(Purpose::StrangerName, count, &used)
     }
 
     /// Unnamed people in neither group whom nobody trained on.

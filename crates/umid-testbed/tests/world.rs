@@ -38,6 +38,23 @@ fn groups_are_disjoint_and_have_the_asked_sizes() {
 }
 
 #[test]
+fn strangers_are_nobody_of_the_world_and_more_of_them_come_after_the_others() {
+    for params in [world(|_| {}).params().clone(), crawl_params()] {
+        let lists = NameLists::bundled();
+        let world = World::draw(params, &lists).expect("a world");
+        let rows = world.membership();
+        let strangers = world.draw_strangers(&lists, 3_000).unwrap();
+        assert_eq!(world.draw_strangers(&lists, 10).unwrap(), strangers[..10]);
+        let strangers: HashSet<String> = strangers.iter().map(ToString::to_string).collect();
+        assert_eq!(strangers.len(), 3_000);
+        assert!(strangers.is_disjoint(&names(&rows, true)));
+        assert!(strangers.is_disjoint(&names(&rows, false)));
+        let fresh = world.fresh_names(world.params().reference_names).unwrap();
+        assert!(fresh.iter().all(|name| !strangers.contains(&name.to_string())));
+    }
+}
+
+#[test]
 fn swap_exchanges_the_groups_and_nothing_else() {
     let plain = world(|_| {});
     let swapped = world(|params| params.label = LabelAssignment::Swapped);

@@ -7,6 +7,7 @@
 
 mod binomial;
 mod bootstrap;
+mod correlation;
 mod decisions;
 mod dose_response;
 mod interval;
@@ -15,6 +16,7 @@ mod roc;
 
 pub use binomial::{realised_false_positive_rate, share_interval};
 pub use bootstrap::{Bootstrap, ClassScores};
+pub use correlation::spearman;
 pub use decisions::{balanced_accuracy, precision, recall};
 pub use dose_response::{Dose, HalfDetected};
 pub use interval::Interval;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use umid_baselines::{BlindControl, BlindOutcome};
 use umid_detect::ConformalCalibration;
 
-use super::Method;
+use super::{Method, Needs};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -15,7 +15,10 @@ use crate::subject::Subject;
 const PERMUTATIONS: usize = 200;
 
 /// The blind control.
-pub static METHOD: Method = Method::new("blind", "after Das et al. 2025", 20.0, measure);
+pub static METHOD: Method = Method {
+    needs: |_| Needs::Names,
+    ..Method::new("blind", "after Das et al. 2025", 20.0, measure)
+};
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     let groups = [Group::Member, Group::NonMember];

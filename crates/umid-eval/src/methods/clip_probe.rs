@@ -28,12 +28,13 @@ impl Probe {
 
     fn compute(subject: &Subject) -> crate::Result<Self> {
         let started = Instant::now();
+        let world = subject.world()?;
         let (mut groups, mut count) = (BTreeMap::new(), 0);
         for group in [Group::Member, Group::NonMember, Group::Mispaired] {
             let mut of_group = Vec::new();
-            for person in subject.people(group) {
+            for person in subject.people(group)? {
                 let clips = (0..CLIPS)
-                    .map(|number| subject.world.held_out_recording(person, number))
+                    .map(|number| world.held_out_recording(person, number))
                     .map(|recording| recording.input(&subject.model.front_end))
                     .collect::<Result<Vec<_>, _>>()?;
                 of_group.push(subject.model.embed_inputs(&clips)?);

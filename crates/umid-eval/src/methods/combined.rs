@@ -7,7 +7,7 @@ use umid_signals::score::weights_on;
 use umid_signals::{Signal, SignalRow};
 
 use super::inversion::{self, calibrated};
-use super::{Method, columns_of, text_probe};
+use super::{Method, Needs, columns_of, text_probe};
 use crate::record::{Cost, Reading, Sees};
 use crate::subject::Subject;
 
@@ -17,6 +17,7 @@ static ADDED: [(Signal, f64); 2] =
 
 /// The default score and inversion.
 pub static METHOD: Method = Method {
+    needs: |_| Needs::Names,
     definition: || format!("2 {DEFAULT_SCORE:?} {ADDED:?}"),
     ..Method::new("combined", "this project", 5.0, measure)
 };

@@ -26,7 +26,7 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Image, "IDIA")?;
     let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
     for group in [Group::Member, Group::NonMember] {
-        let mut of_group = subject.people(group);
+        let mut of_group = subject.people(group)?;
         of_group.truncate(PEOPLE);
         people.push((group, of_group));
     }
@@ -78,8 +78,9 @@ fn candidates(
 }
 
 fn photos(subject: &Subject, person: &Identity) -> crate::Result<Array2<f32>> {
+    let world = subject.world()?;
     let photos: Vec<_> = (0..PHOTOS)
-        .map(|i| subject.world.held_out_recording(person, i).input(&subject.model.front_end))
+        .map(|i| world.held_out_recording(person, i).input(&subject.model.front_end))
         .collect::<Result<_, _>>()?;
     Ok(subject.model.embed_inputs(&photos)?)
 }

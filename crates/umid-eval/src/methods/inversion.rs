@@ -27,7 +27,7 @@ use umid_signals::inversion::{
 use umid_signals::{Signal, SignalRow};
 
 use super::coarse::Searched;
-use super::{Method, columns_of, latency, settings};
+use super::{Method, Needs, columns_of, latency, settings};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
@@ -44,6 +44,7 @@ static HEADLINES: [Signal; 3] =
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub static METHOD: Method = Method {
+    needs: |_| Needs::Names,
     check: Some(|table| Ok(settings::<Settings>(table)?.params().check()?)),
     ..Method::new("inversion", "UMID, arXiv 2603.14222", 60.0, measure)
 };

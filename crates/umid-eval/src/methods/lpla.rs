@@ -6,14 +6,16 @@ use umid_baselines::{NormLikelihood, embedding_norms};
 use super::embedding_norm::P;
 use super::pair_probe::Probe;
 use super::reference_models::trained_on;
-use super::{Method, columns_of};
+use super::{Method, Needs, columns_of};
 use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The likelihood ratio of embedding norms.
-pub static METHOD: Method =
-    Method { needs_shadows: true, ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure) };
+pub static METHOD: Method = Method {
+    needs: |_| Needs::Shadows,
+    ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure)
+};
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     const GROUPS: [Group; 2] = [Group::Member, Group::NonMember];
@@ -22,7 +24,7 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         return Err(Error::ReferenceModels { found: 0, needed: 1 });
     }
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
-    let trained_on = trained_on(subject, &shadows, &GROUPS);
+    let trained_on = trained_on(subject, &shadows, &GROUPS)?;
     for ((model, _), trained_on) in shadows.iter().zip(trained_on.rows()) {
         let probe = Probe::compute(subject, model)?;
         let norms = GROUPS.map(|g| embedding_norms(&probe.groups[&g].embedded.view(), P));

@@ -12,6 +12,7 @@ mod embedding_norm;
 mod gradient_norm;
 mod idia;
 mod inversion;
+mod listed;
 mod lpla;
 mod pair_probe;
 mod prmid;
@@ -32,12 +33,13 @@ use crate::record::{Group, Reading};
 use crate::subject::Subject;
 
 /// Every method, in the order in which tables list them.
-pub static METHODS: [&Method; 15] = [
+pub static METHODS: [&Method; 16] = [
     &inversion::METHOD,
     &calibrated::METHOD,
     &combined::METHOD,
     &tuni::METHOD,
     &blind::METHOD,
+    &listed::METHOD,
     &csa::METHOD,
     &aea::METHOD,
     &wsa::METHOD,
@@ -53,6 +55,18 @@ pub static METHODS: [&Method; 15] = [
 /// What a method makes of a target with the settings of a suite.
 type Measure = fn(&Subject, &toml::Table) -> crate::Result<Vec<Reading>>;
 
+/// What a method needs of a target besides its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Names alone, which every target has.
+    Names,
+    /// Photos or clips of the people, or of others like them, which a target has that was trained
+    /// here.
+    People,
+    /// These, and models that were trained like the target; they are trained if they are missing.
+    Shadows,
+}
+
 /// A way of telling members from non-members.
 pub struct Method {
     /// Name in suites, tables and cells.
@@ -62,8 +76,8 @@ pub struct Method {
     /// Seconds on a target of 400 v 400 on two cores, roughly; for an estimate before anything
     /// has been measured.
     pub seconds: f64,
-    /// Whether it needs reference models; they are trained where they are missing.
-    pub needs_shadows: bool,
+    /// What it needs of a target, by its settings.
+    pub needs: fn(&toml::Table) -> Needs,
     /// What the outcome depends on besides the target and the settings. Whoever changes the method
     /// changes this too, so that its cells are measured again.
     pub definition: fn() -> String,
@@ -74,10 +88,11 @@ pub struct Method {
 }
 
 impl Method {
-    /// A method without settings and reference models.
+    /// A method without settings, which needs people and no reference models.
     const fn new(name: &'static str, source: &'static str, seconds: f64, measure: Measure) -> Self {
         let definition = || String::from("1");
-        Self { name, source, seconds, needs_shadows: false, definition, check: None, measure }
+        let needs = |_: &toml::Table| Needs::People;
+        Self { name, source, seconds, needs, definition, check: None, measure }
     }
 
     /// Refuses settings that the method does not have.

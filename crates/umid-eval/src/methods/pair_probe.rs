@@ -70,13 +70,13 @@ impl Probe {
 
     /// The same under another model of the same world, such as a shadow.
     pub fn compute(subject: &Subject, model: &Model) -> crate::Result<Self> {
-        let template = &subject.card.name_templates[0];
+        let template = subject.first_template();
         let caption = |query: &Query| fill(template, &query.text);
         let mut groups = BTreeMap::new();
         let started = Instant::now();
         let mut count = 0;
         for group in [Group::Member, Group::NonMember, Group::Mispaired] {
-            let people = subject.people(group);
+            let people = subject.people(group)?;
             if people.is_empty() {
                 continue;
             }
@@ -87,8 +87,9 @@ impl Probe {
         }
         let seconds = started.elapsed().as_secs_f64() / count as f64;
         let names: Vec<&Query> = subject.fresh().iter().take(KNOWN).collect();
+        let world = subject.world()?;
         let inputs = (0..names.len())
-            .map(|i| Ok(subject.world.bank_recording(i)?.input(&model.front_end)?))
+            .map(|i| Ok(world.bank_recording(i)?.input(&model.front_end)?))
             .collect::<crate::Result<Vec<_>>>()?;
         let known = Pairs::new(model, names.into_iter().map(caption).collect(), inputs)?;
         Ok(Self { groups, known, seconds })

@@ -18,7 +18,7 @@ pub static METHOD: Method = Method::new("prmid", "after Li et al. 2025", 30.0, m
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Audio, "PRMID")?;
     let probe = Probe::of(subject)?;
-    let template = &subject.card.name_templates[0];
+    let template = subject.first_template();
     let queries = probe.groups.keys().flat_map(|group| &subject.groups()[group]);
     let texts: Vec<String> = queries.map(|query| fill(template, &query.text)).collect();
     let embeddings = subject.model.embed_texts(&texts)?.embeddings;

@@ -6,15 +6,15 @@ use umid_baselines::{Points, ReferenceSide, Rmia, lira_offline, lira_online};
 use umid_models::Model;
 use umid_testbed::World;
 
-use super::Method;
 use super::pair_probe::{Pairs, Probe};
+use super::{Method, Needs};
 use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// Attacks by reference models.
 pub static METHOD: Method = Method {
-    needs_shadows: true,
+    needs: |_| Needs::Shadows,
     ..Method::new("reference-models", "Carlini et al. 2022, Zarifzadeh et al. 2024", 15.0, measure)
 };
 
@@ -40,7 +40,7 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     for (model, _) in &shadows {
         references.push(scores(&Probe::compute(subject, model)?, model, &groups));
     }
-    let trained_on = trained_on(subject, &shadows, &groups);
+    let trained_on = trained_on(subject, &shadows, &groups)?;
     let stack = |of: &dyn Fn(&Scores) -> Array1<f64>| {
         let rows: Vec<Array1<f64>> = references.iter().map(of).collect();
         let rows: Vec<_> = rows.iter().map(|row| row.view().insert_axis(Axis(0))).collect();
@@ -91,16 +91,22 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
 }
 
 /// Whether each model was trained on each person, `[models, people]`.
-pub fn trained_on(subject: &Subject, shadows: &[(Model, World)], groups: &[Group]) -> Array2<bool> {
-    let people: Vec<usize> =
-        groups.iter().flat_map(|group| subject.people(*group)).map(|person| person.index).collect();
+pub fn trained_on(
+    subject: &Subject,
+    shadows: &[(Model, World)],
+    groups: &[Group],
+) -> crate::Result<Array2<bool>> {
+    let mut people: Vec<usize> = Vec::new();
+    for group in groups {
+        people.extend(subject.people(*group)?.iter().map(|person| person.index));
+    }
     let mut trained_on = Array2::from_elem((shadows.len(), people.len()), false);
     for (mut row, (_, world)) in trained_on.rows_mut().into_iter().zip(shadows) {
         let members: std::collections::HashSet<usize> =
             world.members().iter().map(|person| person.index).collect();
         row.iter_mut().zip(&people).for_each(|(cell, person)| *cell = members.contains(person));
     }
-    trained_on
+    Ok(trained_on)
 }
 
 fn scores(probe: &Probe, model: &Model, groups: &[Group]) -> Scores {

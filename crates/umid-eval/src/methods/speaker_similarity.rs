@@ -18,7 +18,7 @@ pub static METHOD: Method =
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Audio, "speaker similarity")?;
     let probe = Probe::of(subject)?;
-    let template = &subject.card.name_templates[0];
+    let template = subject.first_template();
     let mut groups = BTreeMap::new();
     for (group, people) in &probe.groups {
         let queries = &subject.groups()[group];

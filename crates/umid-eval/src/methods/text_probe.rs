@@ -40,10 +40,14 @@ pub struct Settings {
     /// Members whom the score is fitted on as known ones; 0 for the default score. They are the
     /// first of the draw, whose order says nothing else, and no verdict is given on them.
     pub known_members: usize,
+    /// How often a known member must have been shown at least, in a world that says.
+    pub known_members_from: usize,
     /// Seed of the reference's split.
     pub seed: u64,
     /// Which texts are read.
     pub texts: Texts,
+    /// More names of nobody that are read as a group of their own.
+    pub strangers: usize,
 }
 
 /// Which texts are read.
@@ -96,7 +100,8 @@ impl Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
-    /// Names of nobody from the draw of the people: the best case.
+    /// Names of nobody from the draw of the people: the best case. Of a foreign target, the file that
+    /// its list has, or what `umid audit` would draw.
     Fresh,
     /// New combinations of the parts of the names under test, as `umid audit` makes them.
     Recombined,
@@ -112,8 +117,10 @@ impl Default for Settings {
             look: Look::Plain,
             templates: Vec::new(),
             known_members: 0,
+            known_members_from: 0,
             seed: 0,
             texts: Texts::All,
+            strangers: 0,
         }
     }
 }
@@ -138,7 +145,7 @@ impl Probe {
     fn compute(subject: &Subject, settings: &Settings) -> crate::Result<Self> {
         let bank = tempfile::tempdir().map_err(Error::file(std::env::temp_dir()))?;
         if settings.bank > 0 {
-            write_bank(&subject.world, settings.bank, bank.path())?;
+            write_bank(subject.world()?, settings.bank, bank.path())?;
             settings.look.change(bank.path())?;
         }
         let options = AuditOptions {
@@ -157,6 +164,12 @@ impl Probe {
         for (group, queries) in subject.groups().iter().filter(|(group, _)| wanted(group)) {
             let queries: Vec<&Query> = queries.iter().collect();
             groups.insert(*group, auditor.read(&queries)?);
+            texts += queries.len();
+        }
+        if settings.strangers > 0 {
+            let strangers = subject.strangers(settings.strangers)?;
+            let queries: Vec<&Query> = strangers.iter().collect();
+            groups.insert(Group::Stranger, auditor.read(&queries)?);
             texts += queries.len();
         }
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
@@ -190,17 +203,16 @@ fn options(subject: &Subject, settings: &Settings) -> crate::Result<AuditOptions
     if settings.known_members == 0 {
         return Ok(options);
     }
-    let members = subject.groups()[&Group::Member].iter().take(settings.known_members);
+    let exposures = subject.exposures()?;
+    let known = exposures.iter().zip(&subject.groups()[&Group::Member]);
+    let known = known.filter(|(count, _)| count.unwrap_or(0) >= settings.known_members_from);
+    let members = known.map(|(_, name)| name).take(settings.known_members);
     Ok(options.with_known_members(KnownMembers::new(members.cloned().collect())))
 }
 
 fn reference(subject: &Subject, settings: &Settings) -> crate::Result<ReferenceTexts> {
     match settings.reference {
-        Reference::Fresh => Ok(ReferenceTexts {
-            texts: subject.fresh().iter().take(settings.names).cloned().collect(),
-            description: "names of nobody from the draw of the people".to_owned(),
-            warnings: Vec::new(),
-        }),
+        Reference::Fresh => subject.reference(settings.seed, settings.names),
         Reference::Recombined => {
             let groups = subject.groups();
             let of = |group| groups.get(&group).into_iter().flatten();

@@ -77,8 +77,8 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     let settings: Settings = settings(table)?;
     let reader = Reader {
         model: &subject.model,
-        world: &subject.world,
-        template: &subject.card.name_templates[0],
+        world: subject.world()?,
+        template: subject.first_template(),
         settings: &settings,
     };
     let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {

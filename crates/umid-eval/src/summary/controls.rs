@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use umid_detect::share_interval;
 
 use super::results::{
-    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, Which, area_cell, share_cell, standing,
+    CALIBRATED, CSA, FALSE_DISCOVERY_RATE, Gap, PAPER, Results, SIMILARITY, Which, area_cell,
+    share_cell, standing,
 };
 use crate::page::{Part, Section};
 use crate::record::Group;
+use crate::suites::Target;
 use crate::table::{Cell, Column, Table};
 
 /// Readings that stand for the text-only tests.
@@ -21,6 +23,16 @@ const READINGS: [Which<'_>; 8] = [
     CSA,
     SIMILARITY,
     PAPER,
+];
+/// Those that give p-values.
+const CALIBRATED_READINGS: [Which<'_>; 4] = [
+    CALIBRATED,
+    Which { variant: "bank", ..Which::of("calibrated", "calibrated, bank") },
+    Which { variant: "known members", ..Which::of("calibrated", "calibrated, known members") },
+    Which {
+        variant: "known members, bank",
+        ..Which::of("calibrated", "calibrated, known members, bank")
+    },
 ];
 const BLIND: Which<'_> = Which::of("blind", "blind control");
 
@@ -128,43 +140,64 @@ fn mispaired(results: &Results<'_>) -> Table {
 fn strangers(results: &Results<'_>) -> Table {
     let columns = vec![
         Column::words("Target"),
-        Column::intervals("Non-members, last name of a member"),
+        Column::words("Reading"),
+        Column::intervals("All non-members"),
+        Column::intervals("With a member's last name"),
         Column::intervals("Other non-members"),
+        Column::intervals("Names of nobody"),
         Column::intervals("Names of other origins"),
         Column::intervals("Gibberish in two words"),
+        Column::words("False among those detected at FDR 5 %"),
     ];
     let mut table = Table::new("strangers", "False positives of the calibrated reading", columns);
     "Are people accused for a name that they share, or for a strange one?"
         .clone_into(&mut table.question);
-    "Share of names with p of at most 5 %, all of people whom the target was not trained on."
+    "Share of names with p of at most 5 %, all of people whom the target was not trained on; and how \
+     many non-members are among those who are detected in the list of all members and non-members at \
+     a false discovery rate of 5 %."
         .clone_into(&mut table.plain);
     for target in results.targets() {
-        let Ok(flagged) = results.flagged_non_members(target, CALIBRATED) else { continue };
-        let Ok(names) = results.names(target) else { continue };
-        let last = |name: &str| name.split_whitespace().last().map(str::to_lowercase);
-        let of_members: HashSet<Option<String>> = names.members.iter().map(|n| last(n)).collect();
-        let rate = |shared: bool| {
-            let kept: Vec<bool> = flagged
-                .iter()
-                .filter(|(name, _)| of_members.contains(&last(name)) == shared)
-                .map(|(_, flag)| *flag)
-                .collect();
-            let hits = kept.iter().filter(|flag| **flag).count();
-            share_cell(share_interval(hits, kept.len()).map_err(Gap::from))
-        };
-        let of_group = |group| share_cell(results.realised(target, CALIBRATED, group, 0.05));
-        table.push(
-            standing(target),
-            vec![
-                Cell::text(&target.name),
-                rate(true),
-                rate(false),
-                of_group(Group::OtherOrigin),
-                of_group(Group::GibberishPair),
-            ],
-        );
+        for which in CALIBRATED_READINGS {
+            if let Some(row) = strangers_row(results, target, which) {
+                table.push(standing(target), row);
+            }
+        }
     }
     table
+}
+
+fn strangers_row(results: &Results<'_>, target: &Target, which: Which<'_>) -> Option<Vec<Cell>> {
+    let flagged = results.flagged_non_members(target, which).ok()?;
+    let names = results.names(target).ok()?;
+    let last = |name: &str| name.split_whitespace().last().map(str::to_lowercase);
+    let of_members: HashSet<Option<String>> = names.members.iter().map(|n| last(n)).collect();
+    let rate = |shared: bool| {
+        let kept: Vec<bool> = flagged
+            .iter()
+            .filter(|(name, _)| of_members.contains(&last(name)) == shared)
+            .map(|(_, flag)| *flag)
+            .collect();
+        let hits = kept.iter().filter(|flag| **flag).count();
+        share_cell(share_interval(hits, kept.len()).map_err(Gap::from))
+    };
+    let of_group = |group| share_cell(results.realised(target, which, group, 0.05));
+    // Names of nobody are read in a run of their own.
+    let nobody = Which { variant: "names of nobody", ..which };
+    let nobody = results.realised(target, nobody, Group::Stranger, 0.05);
+    let discovered = results.discoveries(target, which, FALSE_DISCOVERY_RATE).ok()?;
+    let [members, others] =
+        discovered.map(|flags| flags.into_iter().flatten().filter(|flag| *flag).count());
+    Some(vec![
+        Cell::text(&target.name),
+        Cell::text(which.reading),
+        of_group(Group::NonMember),
+        rate(true),
+        rate(false),
+        share_cell(nobody),
+        of_group(Group::OtherOrigin),
+        of_group(Group::GibberishPair),
+        Cell::Text(format!("{others} of {}", members + others)),
+    ])
 }
 
 /// Names of one to four words.
@@ -183,8 +216,9 @@ fn words(results: &Results<'_>) -> Table {
     "Members against non-members with equally many words. A name of one word has no parts to \
      interact, so weaker signals stand in."
         .clone_into(&mut table.plain);
-    let mixed = |target: &&crate::suites::Target| {
-        target.recipe().world.names == umid_testbed::NameForm::OneToFourWords
+    let mixed = |target: &&Target| {
+        let names = target.recipe().map(|recipe| recipe.world.names);
+        names == Some(umid_testbed::NameForm::OneToFourWords)
     };
     for target in results.targets().iter().filter(mixed) {
         for which in READINGS {

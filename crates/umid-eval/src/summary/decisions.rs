@@ -27,7 +27,9 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     }
     let mut parts = vec![Part::Table(table)];
     let full = results.tests().into_iter().filter(|target| target.panel == "worlds");
-    let shown: Vec<&Target> = full.filter(|t| t.recipe().training.stop_after.is_none()).collect();
+    let shown: Vec<&Target> = full
+        .filter(|t| t.recipe().is_some_and(|recipe| recipe.training.stop_after.is_none()))
+        .collect();
     parts.extend(shown.into_iter().take(2).filter_map(|target| roc(results, target)));
     Some(Section {
         id: "decisions".to_owned(),

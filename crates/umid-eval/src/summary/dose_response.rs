@@ -6,8 +6,8 @@ use umid_detect::{Dose, HalfDetected, Interval};
 use umid_testbed::CrawlParams;
 
 use super::results::{
-    CALIBRATED, CSA, Gap, PAPER, Results, SIMILARITY, VARIABILITY, Which, area_cell, share_cell,
-    standing,
+    CALIBRATED, CSA, FALSE_DISCOVERY_RATE, Gap, PAPER, Results, SIMILARITY, VARIABILITY, Which,
+    area_cell, share_cell, standing,
 };
 use crate::figure::{AreaCurve, CurvePoint, CurveSeries, Label};
 use crate::page::{Part, Section};
@@ -15,8 +15,12 @@ use crate::suites::Target;
 use crate::table::{Cell, Column, Table};
 
 /// Readings of the tables.
-const READINGS: [Which<'_>; 8] = [
+const READINGS: [Which<'_>; 9] = [
     CALIBRATED,
+    Which {
+        variant: "often shown known members",
+        ..Which::of("calibrated", "calibrated, often shown known members")
+    },
     Which { variant: "known members", ..Which::of("calibrated", "calibrated, known members") },
     Which {
         variant: "known members, bank",
@@ -39,7 +43,7 @@ const SIGNALS: [&str; 7] = [
     "response_coherence_calibrated",
 ];
 /// Significance levels of a single test.
-const LEVELS: [f64; 2] = [0.05, 0.01];
+pub(super) const LEVELS: [f64; 2] = [0.05, 0.01];
 /// Non-members by how often others with one of their parts were shown: from, and below.
 const PARTS_SHOWN: [(usize, usize); 4] = [(0, 1), (1, 16), (16, 64), (64, usize::MAX)];
 
@@ -47,7 +51,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
     let targets: Vec<(&Target, CrawlParams)> = results
         .targets()
         .iter()
-        .filter_map(|target| Some((target, target.recipe().world.crawl?)))
+        .filter_map(|target| Some((target, target.recipe()?.world.crawl?)))
         .collect();
     if targets.is_empty() {
         return None;
@@ -114,7 +118,7 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
     "At which exposure is half of the members detected?".clone_into(&mut table.question);
     "Share of names that are detected, and the number of exposures at which it reaches one half."
         .clone_into(&mut table.plain);
-    for (target, crawl) in targets {
+    for (target, _) in targets {
         for which in READINGS {
             for rule in LEVELS.map(Rule::Level).into_iter().chain([Rule::FalseDiscovery]) {
                 let Ok(decided) = decided(results, target, which, rule) else { continue };
@@ -128,7 +132,7 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
                     Some(flags) => share(flags),
                     None => Cell::Empty,
                 }));
-                row.push(half(results, crawl, &decided));
+                row.push(half(results, &decided));
                 table.push(standing(target), row);
             }
         }
@@ -138,17 +142,15 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
 
 /// When a name counts as detected.
 #[derive(Clone, Copy)]
-enum Rule {
+pub(super) enum Rule {
     /// A p-value of at most this.
     Level(f64),
     /// Benjamini and Hochberg's rule over all names of the target at 5 %.
     FalseDiscovery,
 }
 
-const FALSE_DISCOVERY_RATE: f64 = 0.05;
-
 impl Rule {
-    fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         match self {
             Self::Level(level) => format!("p \u{2264} {level}"),
             Self::FalseDiscovery => format!("FDR {FALSE_DISCOVERY_RATE}"),
@@ -156,52 +158,52 @@ impl Rule {
     }
 }
 
-struct Decided {
-    members: BTreeMap<usize, Vec<bool>>,
-    non_members: Vec<bool>,
+/// Who is detected.
+pub(super) struct Decided {
+    /// Members by how often they were shown.
+    pub members: BTreeMap<usize, Vec<bool>>,
+    /// Names that were never shown.
+    pub non_members: Vec<bool>,
 }
 
-fn decided(
+/// Whom a rule detects; no member without a known number of exposures.
+pub(super) fn decided(
     results: &Results<'_>,
     target: &Target,
     which: Which<'_>,
     rule: Rule,
 ) -> Result<Decided, Gap> {
-    let [members, non_members] = results.p_values(target, which)?;
-    let at_most = match rule {
-        Rule::Level(level) => level,
-        Rule::FalseDiscovery => {
-            let all: Vec<f64> =
-                members.iter().flatten().chain(non_members.iter().flatten()).copied().collect();
-            let discoveries = umid_detect::benjamini_hochberg(&all, FALSE_DISCOVERY_RATE)?;
-            // They are the smallest p-values; none is at most -1.
-            let found = all.iter().zip(&discoveries.discoveries).filter(|(_, found)| **found);
-            found.map(|(p, _)| *p).fold(-1.0, f64::max)
+    let [members, non_members] = match rule {
+        Rule::FalseDiscovery => results.discoveries(target, which, FALSE_DISCOVERY_RATE)?,
+        Rule::Level(level) => {
+            let at_most = |group: Vec<Option<f64>>| {
+                group.into_iter().map(|p| p.map(|p| p <= level)).collect()
+            };
+            results.p_values(target, which)?.map(at_most)
         }
     };
-    let detected = |p: &Option<f64>| p.map(|p| p <= at_most);
     let mut by_exposures: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
-    for (p, exposures) in members.iter().zip(&results.names(target)?.exposures) {
-        by_exposures.entry(*exposures).or_default().extend(detected(p));
+    for (detected, exposures) in members.iter().zip(&results.names(target)?.exposures) {
+        by_exposures.entry(*exposures).or_default().extend(detected);
     }
-    Ok(Decided {
-        members: by_exposures,
-        non_members: non_members.iter().filter_map(detected).collect(),
-    })
+    Ok(Decided { members: by_exposures, non_members: non_members.into_iter().flatten().collect() })
 }
 
-fn share(flags: &[bool]) -> Cell {
+/// The share of flags that are set.
+pub(super) fn share(flags: &[bool]) -> Cell {
     let hits = flags.iter().filter(|flag| **flag).count();
     share_cell(umid_detect::share_interval(hits, flags.len()).map_err(Gap::from))
 }
 
-fn half(results: &Results<'_>, crawl: &CrawlParams, decided: &Decided) -> Cell {
+/// The exposures at which half are detected.
+pub(super) fn half(results: &Results<'_>, decided: &Decided) -> Cell {
     let doses: Vec<Dose> = decided
         .members
         .iter()
+        .filter(|(_, flags)| !flags.is_empty())
         .map(|(count, flags)| Dose { exposures: *count as f64, detected: flags.clone() })
         .collect();
-    let most = crawl.exposures.iter().max().copied().unwrap_or(0);
+    let most = decided.members.keys().max().copied().unwrap_or(0);
     match results.bootstrap().half_detected(&doses) {
         Err(error) => Cell::Failed(error.to_string()),
         Ok(HalfDetected { estimate, low, high }) => {
@@ -251,8 +253,7 @@ fn namesakes(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table
 fn figure(results: &Results<'_>, target: &Target) -> Part {
     let counts: BTreeSet<usize> = target
         .recipe()
-        .world
-        .crawl
+        .and_then(|recipe| recipe.world.crawl)
         .map(|crawl| crawl.exposures)
         .unwrap_or_default()
         .into_iter()

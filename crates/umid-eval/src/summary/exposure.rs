@@ -48,7 +48,8 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
 fn worlds<'a>(results: &'a Results<'_>) -> Vec<Vec<&'a Target>> {
     let mut worlds: Vec<Vec<&Target>> = Vec::new();
     for target in results.targets() {
-        if !matches!(target.role, Role::Test | Role::Development) {
+        let chosen = matches!(target.role, Role::Test | Role::Development);
+        if !chosen || target.foreign.is_some() {
             continue;
         }
         match worlds.iter_mut().find(|world| world[0].work() == target.work()) {
@@ -61,8 +62,9 @@ fn worlds<'a>(results: &'a Results<'_>) -> Vec<Vec<&'a Target>> {
 }
 
 fn exposures(target: &Target) -> f64 {
-    let recipe = target.recipe();
-    recipe.training.exposures_per_name(recipe.world.members)
+    target
+        .recipe()
+        .map_or(f64::NAN, |recipe| recipe.training.exposures_per_name(recipe.world.members))
 }
 
 fn figure(results: &Results<'_>, world: &[&Target], shown: &[Which<'_>]) -> Part {

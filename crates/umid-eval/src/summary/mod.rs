@@ -4,11 +4,14 @@ mod ablations;
 mod confound;
 mod controls;
 mod cost;
+mod counts;
 mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
+mod low_rates;
 mod output;
+mod published;
 mod results;
 mod steps;
 mod verdict;
@@ -22,8 +25,11 @@ use super::page::Section;
 pub fn sections(results: &Results<'_>) -> Vec<Section> {
     [
         verdict::section,
+        published::section,
+        counts::section,
         effectiveness::section,
         decisions::section,
+        low_rates::section,
         exposure::section,
         dose_response::section,
         confound::section,

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use umid_detect::{Bootstrap, ClassScores, Interval, realised_false_positive_rate};
 use umid_testbed::{NameLists, World};
 
+use crate::error::chain;
+use crate::foreign::{Groups, Listed};
 use crate::plan::Planned;
 use crate::record::{Cell as Measured, Column, Group, Outcome, Reading};
 use crate::suites::{Role, Suite, Target};
@@ -64,12 +66,15 @@ pub const VARIABILITY: Which<'_> = Which::of("inversion", "variability");
 pub const CALIBRATED: Which<'_> = Which::of("calibrated", "calibrated");
 pub const CSA: Which<'_> = Which::of("csa", "CSA");
 
+/// The level of tables on whole lists.
+pub const FALSE_DISCOVERY_RATE: f64 = 0.05;
+
 /// All cells of a suite that were asked for.
 pub struct Results<'a> {
+    suite: &'a Suite,
     plan: &'a [Planned],
     cells: &'a [Measured],
     targets: Vec<Target>,
-    panels: &'a BTreeMap<String, String>,
     bootstrap: Bootstrap,
     /// By target: a world is drawn once, however many tables ask for its names.
     names: RefCell<BTreeMap<String, Rc<Names>>>,
@@ -84,8 +89,8 @@ impl<'a> Results<'a> {
                 targets.push(planned.target.clone());
             }
         }
-        let (panels, bootstrap) = (&suite.panels, Bootstrap::default());
-        Self { plan, cells, targets, panels, bootstrap, names: RefCell::default() }
+        let bootstrap = Bootstrap::default();
+        Self { suite, plan, cells, targets, bootstrap, names: RefCell::default() }
     }
 
     /// The names of a target's groups.
@@ -98,7 +103,12 @@ impl<'a> Results<'a> {
         Ok(names)
     }
 
-    /// Targets in the suite's order.
+    /// All targets of the suite, whether or not anything was asked of them.
+    pub fn all_targets(&self) -> &'a [Target] {
+        &self.suite.targets
+    }
+
+    /// Targets of which something was asked, in the suite's order.
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
@@ -110,7 +120,7 @@ impl<'a> Results<'a> {
 
     /// What the suite says of a panel's targets.
     pub fn panel_words(&self, panel: &str) -> &'a str {
-        self.panels.get(panel).map_or("", |words| words.trim())
+        self.suite.panels.get(panel).map_or("", |words| words.trim())
     }
 
     /// Targets on which nothing was chosen and whose members can be found.
@@ -158,7 +168,24 @@ impl<'a> Results<'a> {
         }
     }
 
-    fn column(&self, target: &Target, which: Which<'_>, group: Group) -> Result<&'a Column, Gap> {
+    /// All readings of a cell; none of one that failed or was not asked for.
+    pub fn readings(&self, target: &Target, method: &str, variant: &str) -> &'a [Reading] {
+        let cell = self.cells.iter().find(|cell| {
+            cell.target == target.name && cell.method == method && cell.variant == variant
+        });
+        match cell.map(|cell| &cell.outcome) {
+            Some(Outcome::Done(readings)) => readings,
+            None | Some(Outcome::Failed(_)) => &[],
+        }
+    }
+
+    /// What a reading says of one group of names.
+    pub fn column(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        group: Group,
+    ) -> Result<&'a Column, Gap> {
         self.reading(target, which)?.groups.get(&group).ok_or(Gap::NotAsked)
     }
 
@@ -172,10 +199,15 @@ impl<'a> Results<'a> {
     ) -> Result<Interval, Gap> {
         let positive = self.column(target, which, positive)?.present();
         let negative = self.column(target, which, negative)?.present();
+        self.area_of(&positive, &negative)
+    }
+
+    /// Area under the ROC curve of two lists of scores.
+    pub fn area_of(&self, positive: &[f64], negative: &[f64]) -> Result<Interval, Gap> {
         if positive.is_empty() || negative.is_empty() {
             return Err(Gap::Unresolved("the reading does not apply to these texts".to_owned()));
         }
-        Ok(self.bootstrap.auc(&positive, &negative)?)
+        Ok(self.bootstrap.auc(positive, negative)?)
     }
 
     /// Members against non-members.
@@ -198,10 +230,7 @@ impl<'a> Results<'a> {
         };
         let members = kept(Group::Member, &names.members)?;
         let non_members = kept(Group::NonMember, &names.non_members)?;
-        if members.is_empty() || non_members.is_empty() {
-            return Err(Gap::Unresolved("the reading does not apply to these texts".to_owned()));
-        }
-        Ok(self.bootstrap.auc(&members, &non_members)?)
+        self.area_of(&members, &non_members)
     }
 
     /// Members of a crawl that were shown so often, against all non-members.
@@ -234,6 +263,20 @@ impl<'a> Results<'a> {
             column.p_values.clone().ok_or(Gap::NotAsked)
         };
         Ok([of(Group::Member)?, of(Group::NonMember)?])
+    }
+
+    /// Whom Benjamini and Hochberg's rule over all members and non-members detects at this false discovery
+    /// rate; none of a name without a p-value.
+    pub fn discoveries(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        rate: f64,
+    ) -> Result<[Vec<Option<bool>>; 2], Gap> {
+        let groups = self.p_values(target, which)?;
+        let all: Vec<f64> = groups.iter().flatten().copied().flatten().collect();
+        let mut found = umid_detect::benjamini_hochberg(&all, rate)?.discoveries.into_iter();
+        Ok(groups.map(|group| group.iter().map(|p| p.and_then(|_| found.next())).collect()))
     }
 
     /// The p-values of a crawl's non-members, each with how often members with the same first and
@@ -269,9 +312,28 @@ impl<'a> Results<'a> {
 
     /// Share of members found while at most `rate` of the non-members are flagged.
     pub fn tpr(&self, target: &Target, which: Which<'_>, rate: f64) -> Result<Interval, Gap> {
+        self.tpr_against(target, which, Group::NonMember, rate)
+    }
+
+    /// [`Self::tpr`] with another group for the non-members.
+    pub fn tpr_against(
+        &self,
+        target: &Target,
+        which: Which<'_>,
+        non_members: Group,
+        rate: f64,
+    ) -> Result<Interval, Gap> {
         let members = self.column(target, which, Group::Member)?.present();
-        let non_members = self.column(target, which, Group::NonMember)?.present();
-        let found = self.bootstrap.tpr_at_fpr(&members, &non_members, rate)?;
+        let non_members = self.column(target, which, non_members)?.present();
+        self.found(&members, &non_members, rate)
+    }
+
+    /// Share of the first scores that are found while at most `rate` of the second are flagged.
+    pub fn found(&self, members: &[f64], non_members: &[f64], rate: f64) -> Result<Interval, Gap> {
+        if members.is_empty() || non_members.is_empty() {
+            return Err(Gap::Unresolved("the reading does not apply to these texts".to_owned()));
+        }
+        let found = self.bootstrap.tpr_at_fpr(members, non_members, rate)?;
         let count = non_members.len();
         found.ok_or_else(|| {
             Gap::Unresolved(format!(
@@ -326,17 +388,47 @@ impl<'a> Results<'a> {
 pub struct Names {
     pub members: Vec<String>,
     pub non_members: Vec<String>,
-    /// Of a crawl: how often each member was shown.
+    /// Of a crawl, and of a list that has it: how often each member was shown.
     pub exposures: Vec<usize>,
+    /// Of a foreign target: which part of its list each member belongs to.
+    pub groups: Vec<Option<String>>,
     /// Of a crawl: how often members with a non-member's first and last part were shown.
     part_exposures: Vec<[usize; 2]>,
 }
 
 impl Names {
-    /// Draws the target's world again.
     fn of(target: &Target) -> Result<Self, Gap> {
-        let world = World::draw(target.recipe().world, &NameLists::bundled())
-            .map_err(|error| Gap::Failed(error.to_string()))?;
+        let failed = |error: &dyn std::error::Error| Gap::Failed(chain(error));
+        match (&target.foreign, target.recipe()) {
+            (Some(foreign), _) => Ok(Self::listed(&foreign.groups().map_err(|e| failed(&e))?)),
+            (None, None) => Err(Gap::NotAsked),
+            (None, Some(recipe)) => {
+                let world = World::draw(recipe.world, &NameLists::bundled());
+                Ok(Self::drawn(&world.map_err(|e| failed(&e))?))
+            }
+        }
+    }
+
+    /// Of a list that others published.
+    fn listed(groups: &Groups) -> Self {
+        let texts = |names: &[Listed]| names.iter().map(|name| name.query.text.clone()).collect();
+        // Exposures that are not known of everyone are of no use.
+        let exposures: Option<Vec<usize>> = groups
+            .members
+            .iter()
+            .map(|name| name.exposures.and_then(|count| usize::try_from(count).ok()))
+            .collect();
+        Self {
+            members: texts(&groups.members),
+            non_members: texts(&groups.non_members),
+            exposures: exposures.unwrap_or_default(),
+            groups: groups.members.iter().map(|name| name.group.clone()).collect(),
+            part_exposures: Vec::new(),
+        }
+    }
+
+    /// Of a world, drawn again.
+    fn drawn(world: &World) -> Self {
         let (members, non_members) = world.groups();
         let paired = members.iter().filter(|person| !world.is_mispaired(person));
         let exposures: Vec<usize> =
@@ -352,12 +444,13 @@ impl Names {
             let of = |place: usize, part: &str| shown[place].get(part).copied().unwrap_or(0);
             [of(0, &person.name.first), of(1, &person.name.last)]
         });
-        Ok(Self {
+        Self {
             part_exposures: part_exposures.collect(),
             members: paired.map(|person| person.name.to_string()).collect(),
             non_members: non_members.iter().map(|person| person.name.to_string()).collect(),
             exposures,
-        })
+            groups: Vec::new(),
+        }
     }
 }
 
@@ -377,6 +470,16 @@ pub fn area_cell(area: Result<Interval, Gap>) -> Cell {
 /// A share, or why there is none.
 pub fn share_cell(share: Result<Interval, Gap>) -> Cell {
     cell(share, |interval| Cell::Share { interval, digits: 1 })
+}
+
+/// A correlation, or why there is none.
+pub fn correlation_cell(correlation: Result<Interval, Gap>) -> Cell {
+    cell(correlation, |interval| Cell::Difference { interval, digits: 2 })
+}
+
+/// A share that may be as small as one in ten thousand, or why there is none.
+pub fn small_share_cell(share: Result<Interval, Gap>) -> Cell {
+    cell(share, |interval| Cell::Share { interval, digits: 2 })
 }
 
 /// A difference, or why there is none.

@@ -54,6 +54,12 @@ pub(super) fn snapshot(text: &str) -> Result<Option<PathBuf>> {
     snapshot_in(&cache, text, &repository).map(Some)
 }
 
+/// The directory of a hub repository `ORG/NAME` or `ORG/NAME@REVISION` in the local cache, if it is
+/// there.
+pub fn cached_repository(name: &str) -> Option<PathBuf> {
+    snapshot(name).ok().flatten()
+}
+
 fn snapshot_in(cache: &Path, text: &str, repository: &Repository) -> Result<PathBuf> {
     let missing = || ModelError::NotInCache {
         name: text.to_owned(),

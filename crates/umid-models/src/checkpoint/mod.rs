@@ -26,6 +26,7 @@ pub(crate) use self::digest::digest;
 pub(crate) use self::files::{TRANSFORMERS, WEIGHTS, WeightFiles};
 pub(crate) use self::found::Found;
 pub(crate) use self::hub::cached_file;
+pub use self::hub::cached_repository;
 pub(crate) use self::section::{Section, default_hint};
 pub(crate) use self::stored::{Stored, View};
 pub(crate) use self::table::Table;

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::*;
 use crate::siblings::Shares;
 use crate::text::{
-    BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_DEPARTURE, CONTEXT_AGREEMENT, INTERACTION,
+    BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_EXCESS, CONTEXT_AGREEMENT, INTERACTION,
     NEAREST_REFERENCE_COSINE, RESPONSE_AGREEMENT, RESPONSE_AGREEMENT_CALIBRATED,
     RESPONSE_COHERENCE_CALIBRATED, RESPONSE_NORM, RESPONSE_NORM_CALIBRATED, TEMPLATE_AGREEMENT,
     TEMPLATE_AGREEMENT_CALIBRATED, TEXT_NORM, TEXT_NORM_CALIBRATED, TextSignal,
@@ -144,7 +144,7 @@ fn a_name_without_two_parts_lacks_what_needs_them_and_has_the_rest() {
             missing,
             [
                 "bank_csls_calibrated",
-                "bank_csls_departure",
+                "bank_csls_excess",
                 "interaction",
                 "interaction_coherence",
                 "response_agreement_calibrated",
@@ -181,8 +181,18 @@ fn a_calibrated_signal_is_the_signal_against_the_names_siblings() {
         let difference = value(&own, calibrated) - expected;
         assert!(difference.abs() < ROUND_OFF, "{}: {difference}", calibrated.card().name);
     }
-    let departure = value(&own, &BANK_CSLS_DEPARTURE) - value(&own, &BANK_CSLS_CALIBRATED).abs();
-    assert!(departure.abs() < ROUND_OFF, "{departure}");
+}
+
+#[test]
+fn a_banks_score_below_that_of_siblings_counts_as_none() {
+    let rows =
+        read(&["Ann Roe", "Sue Cox", "Max Poe", "Eve Day", "Tom Fox", "Kim Lee"].map(two_parts));
+    let both = |row| (value(row, &BANK_CSLS_EXCESS), value(row, &BANK_CSLS_CALIBRATED));
+    let is_excess =
+        |(excess, calibrated): (f64, f64)| (excess - calibrated.max(0.0)).abs() < ROUND_OFF;
+    assert!(rows.iter().map(both).all(is_excess));
+    assert!(rows.iter().map(both).any(|(excess, _)| excess > 0.0));
+    assert!(rows.iter().map(both).any(|(_, calibrated)| calibrated < 0.0));
 }
 
 /// A name's agreement over contexts is what its agreement over templates would be, were they these.

@@ -54,16 +54,17 @@ pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::new(
     },
 );
 
-/// [`BANK_CSLS_CALIBRATED`] whatever its sign: a name that was shown a little moves towards inputs in
-/// general, one that was shown often moves away from them towards its own.
-pub static BANK_CSLS_DEPARTURE: TextSignal = TextSignal::new(
+/// [`BANK_CSLS_CALIBRATED`] where it is above zero. A name that was shown a little moves towards inputs
+/// in general; one that was shown often moves away from them, towards its own, so a low score says
+/// nothing.
+pub static BANK_CSLS_EXCESS: TextSignal = TextSignal::new(
     Card {
-        name: "bank_csls_departure",
-        definition: "size of bank_csls_calibrated, whatever its sign",
+        name: "bank_csls_excess",
+        definition: "bank_csls_calibrated where it is above zero, else zero",
         direction: Direction::HigherIsMember,
         basis: Basis::Bank,
         source: OWN,
         version: 1,
     },
-    |name| Ok(BANK_CSLS_CALIBRATED.value(name)?.map(f64::abs)),
+    |name| Ok(BANK_CSLS_CALIBRATED.value(name)?.map(|score| score.max(0.0))),
 );

@@ -18,7 +18,7 @@ mod response_norm;
 mod template_agreement;
 mod text_norm;
 
-pub use bank_score::{BANK, BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_DEPARTURE};
+pub use bank_score::{BANK, BANK_CSLS, BANK_CSLS_CALIBRATED, BANK_CSLS_EXCESS};
 pub use context_agreement::{CONTEXT_AGREEMENT, context_agreement};
 pub use interaction::{INTERACTION, INTERACTION_COHERENCE};
 pub use nearest_reference::NEAREST_REFERENCE_COSINE;
@@ -41,7 +41,7 @@ pub static TEXT_SIGNALS: &[&TextSignal] = &[
     &BANK,
     &BANK_CSLS,
     &BANK_CSLS_CALIBRATED,
-    &BANK_CSLS_DEPARTURE,
+    &BANK_CSLS_EXCESS,
     &INTERACTION,
     &INTERACTION_COHERENCE,
     &RESPONSE_NORM,
