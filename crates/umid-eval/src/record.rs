@@ -59,7 +59,8 @@ impl Column {
 /// the input tower are both a forward pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Forward passes per query.
+    /// Forward passes per query. Of a score that shares work between queries, those of a query that
+    /// has nothing in common with earlier ones.
     pub forward: f64,
     /// Backward passes per query.
     pub backward: f64,
