@@ -59,7 +59,8 @@ impl Column {
 /// the input tower are both a forward pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Forward passes per query.
+    /// Forward passes per query. Of a score that shares work between queries, those of a query that
+    /// has nothing in common with earlier ones.
     pub forward: f64,
     /// Backward passes per query.
     pub backward: f64,
@@ -75,6 +76,8 @@ pub struct Cost {
 pub enum Sees {
     /// The names, and no model.
     NamesOnly,
+    /// The people's inputs, and no model.
+    InputsOnly,
     /// The text.
     Text,
     /// The text, and public images that show nobody who is asked about.
@@ -90,6 +93,7 @@ impl Sees {
     pub fn words(self) -> &'static str {
         match self {
             Self::NamesOnly => "names, no model",
+            Self::InputsOnly => "inputs, no model",
             Self::Text => "text",
             Self::TextAndBank => "text, public inputs",
             Self::Images => "the person's inputs",

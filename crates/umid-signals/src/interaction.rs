@@ -17,7 +17,8 @@
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 
-use crate::{Error, Result, checks, siblings::Shares};
+use crate::siblings::{self, Shares};
+use crate::{Error, Result, checks};
 
 /// Siblings on each axis without which no residual is left: with a single one, r(f, l_j) is zero by
 /// construction. Sixteen are enough in practice.
@@ -38,27 +39,41 @@ pub struct Interaction {
     pub log_coherence_calibrated: Option<f64>,
 }
 
-/// The states of one query and of its siblings.
-///
-/// J, K, the order of the parts, the templates and D are those of the [`SiblingGrid`].
+/// The part that the names of a group of siblings have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum SharedPart {
+    /// The names (f, l_j).
+    First,
+    /// The names (f_i, l).
+    Last,
+}
+
+/// The public parts that are a query's own. They are left out of every mean, as if this query's
+/// siblings had never contained them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct LeftOut {
+    /// Index of the public first part that is the query's own, if any.
+    pub(crate) first: Option<usize>,
+    /// Index of the public last part that is the query's own, if any.
+    pub(crate) last: Option<usize>,
+}
+
+/// What the states of one group of siblings say. It depends on the part that they share and on what is
+/// left out, and on nothing else of the query.
 #[derive(Debug, Clone)]
-pub(crate) struct QueryStates<'a> {
-    /// x(f, l), (T, D).
-    pub(crate) query: ArrayView2<'a, f32>,
-    /// x(f, l_j): the query's first part with each public last part, (J, T, D).
-    pub(crate) same_first: ArrayView3<'a, f32>,
-    /// x(f_i, l): each public first part with the query's last part, (K, T, D).
-    pub(crate) same_last: ArrayView3<'a, f32>,
-    /// The public first part that is the query's own, if any. It is left out of every mean over
-    /// first parts, as if this query's siblings had never contained it.
-    pub(crate) own_first: Option<usize>,
-    /// The public last part that is the query's own, if any; left out likewise.
-    pub(crate) own_last: Option<usize>,
+pub(crate) struct GroupStates {
+    /// The mean state, (T, D): mean_j x(f, l_j) or mean_i x(f_i, l).
+    pub(crate) mean: Array2<f64>,
+    /// The mean log length of the siblings' residuals.
+    log_norm: f64,
+    /// The mean log coherence of these; `None` with a single template.
+    log_coherence: Option<f64>,
 }
 
 /// The states of all names made of public parts, shared by every query.
 ///
-/// Its marginal means are summed once, so a query costs O((J + K) T D).
+/// Its marginal means are summed once, so a group of siblings costs O(n T D) and a query
+/// O(T D).
 #[derive(Debug, Clone)]
 pub(crate) struct SiblingGrid {
     /// x(f_i, l_j), (K, J, T, D).
@@ -98,55 +113,69 @@ impl SiblingGrid {
         Self { centred: false, ..self }
     }
 
-    /// The interaction of the query's two parts, set against that of its siblings. Fewer than two
-    /// siblings left on an axis are an error, and so is a residual of exactly zero.
-    pub(crate) fn interaction(&self, query: &QueryStates<'_>) -> Result<Interaction> {
-        let width = self.states.dim().3;
-        checks::length("query states", "features", query.query.ncols(), width)?;
-        checks::finite("query states", &query.query)?;
-        checks::finite("states of the same first part", &query.same_first)?;
-        checks::finite("states of the same last part", &query.same_last)?;
-        let lasts = others(query.same_first.dim().0, query.own_last);
-        let firsts = others(query.same_last.dim().0, query.own_first);
-        checks::at_least(MIN_SIBLINGS, "last parts besides the query's own", lasts.len())?;
-        checks::at_least(MIN_SIBLINGS, "first parts besides the query's own", firsts.len())?;
+    /// Sums up one group of siblings from their states, (n, T, D), which come in the order of the
+    /// public parts and lack those that are left out. Fewer than two siblings are an error, and so is
+    /// a residual of exactly zero.
+    pub(crate) fn group(
+        &self,
+        shared: SharedPart,
+        left_out: LeftOut,
+        siblings: ArrayView3<'_, f32>,
+    ) -> Result<GroupStates> {
+        let (firsts, lasts, ..) = self.states.dim();
+        let others: Vec<usize> = match shared {
+            SharedPart::First => others(lasts, left_out.last).collect(),
+            SharedPart::Last => others(firsts, left_out.first).collect(),
+        };
+        checks::length("states of siblings", "names", siblings.dim().0, others.len())?;
+        checks::at_least(MIN_SIBLINGS, "siblings besides the query itself", others.len())?;
+        checks::finite("states of siblings", &siblings)?;
 
-        let of_first = mean_of(&query.same_first, &lasts);
-        let of_last = mean_of(&query.same_last, &firsts);
-        let overall = self.overall_mean(query.own_first, query.own_last);
+        let mean = mean_of(&siblings);
+        let overall = self.overall_mean(left_out);
+        let (mut log_norms, mut log_coherences) = (Vec::new(), Vec::new());
+        for (state, other) in siblings.outer_iter().zip(others) {
+            let residual = match shared {
+                SharedPart::First => {
+                    residual(state, &mean, &self.last_mean(other, left_out.first), &overall)
+                }
+                SharedPart::Last => {
+                    residual(state, &self.first_mean(other, left_out.last), &mean, &overall)
+                }
+            };
+            let residual = self.measured(residual);
+            let log = log_norm(&residual, "a sibling of the query")?;
+            log_norms.push(log);
+            log_coherences.extend(log_coherence(&residual, log));
+        }
+        let log_norm = siblings::mean(&log_norms).expect("two siblings or more");
+        Ok(GroupStates { mean, log_norm, log_coherence: siblings::mean(&log_coherences) })
+    }
 
-        let own = query.query.mapv(f64::from) - &of_first - &of_last + &overall;
-        let own = self.measured(own);
+    /// The interaction of the parts of a query with this state, (T, D), set against that of its
+    /// siblings. A residual of exactly zero is an error.
+    pub(crate) fn interaction(
+        &self,
+        query: ArrayView2<'_, f32>,
+        same_first: &GroupStates,
+        same_last: &GroupStates,
+        left_out: LeftOut,
+    ) -> Result<Interaction> {
+        checks::length("query states", "features", query.ncols(), self.states.dim().3)?;
+        checks::finite("query states", &query)?;
+        let overall = self.overall_mean(left_out);
+        let own = self.measured(residual(query, &same_first.mean, &same_last.mean, &overall));
         let own_log = log_norm(&own, "the query")?;
-
-        let (mut same_first_log, mut same_first_coherence) = (0.0, Vec::new());
-        for &j in &lasts {
-            let state = query.same_first.index_axis(Axis(0), j).mapv(f64::from);
-            let residual = state - &of_first - self.last_mean(j, query.own_first) + &overall;
-            let residual = self.measured(residual);
-            let log = log_norm(&residual, "a name with the query's first part")?;
-            same_first_log += log;
-            same_first_coherence.extend(log_coherence(&residual, log));
-        }
-        let (mut same_last_log, mut same_last_coherence) = (0.0, Vec::new());
-        for &i in &firsts {
-            let state = query.same_last.index_axis(Axis(0), i).mapv(f64::from);
-            let residual = state - self.first_mean(i, query.own_last) - &of_last + &overall;
-            let residual = self.measured(residual);
-            let log = log_norm(&residual, "a name with the query's last part")?;
-            same_last_log += log;
-            same_last_coherence.extend(log_coherence(&residual, log));
-        }
-
         let log_coherence = log_coherence(&own, own_log);
+        let of_siblings = same_first.log_coherence.zip(same_last.log_coherence);
         Ok(Interaction {
-            log_residual_contrast: own_log
-                - same_first_log / lasts.len() as f64
-                - same_last_log / firsts.len() as f64,
+            log_residual_contrast: own_log - same_first.log_norm - same_last.log_norm,
             log_coherence,
-            log_coherence_calibrated: log_coherence.and_then(|own| {
-                Shares::HALVES.taken_off(own, &same_first_coherence, &same_last_coherence)
-            }),
+            log_coherence_calibrated: log_coherence.zip(of_siblings).map(
+                |(own, (same_first, same_last))| {
+                    Shares::HALVES.taken_off(own, same_first, same_last)
+                },
+            ),
         })
     }
 
@@ -171,18 +200,18 @@ impl SiblingGrid {
     }
 
     /// mean_ij x(f_i, l_j) without the query's own parts, (T, D).
-    fn overall_mean(&self, own_first: Option<usize>, own_last: Option<usize>) -> Array2<f64> {
+    fn overall_mean(&self, left_out: LeftOut) -> Array2<f64> {
         let (mut firsts, mut lasts) = (self.first_sums.dim().0, self.last_sums.dim().0);
         let mut sum = self.total.clone();
-        if let Some(i) = own_first {
+        if let Some(i) = left_out.first {
             sum -= &self.first_sums.index_axis(Axis(0), i);
             firsts -= 1;
         }
-        if let Some(j) = own_last {
+        if let Some(j) = left_out.last {
             sum -= &self.last_sums.index_axis(Axis(0), j);
             lasts -= 1;
         }
-        if let (Some(i), Some(j)) = (own_first, own_last) {
+        if let (Some(i), Some(j)) = (left_out.first, left_out.last) {
             sum += &self.cell(i, j);
         }
         sum / (firsts * lasts) as f64
@@ -207,21 +236,29 @@ fn center_over_features(states: ArrayView2<'_, f64>) -> Array2<f64> {
     }
 }
 
-/// The indices below `len` other than the query's own.
-fn others(len: usize, own: Option<usize>) -> Vec<usize> {
-    (0..len).filter(|&index| Some(index) != own).collect()
+/// x - mean over last parts - mean over first parts + mean over both, (T, D).
+fn residual(
+    state: ArrayView2<'_, f32>,
+    of_first: &Array2<f64>,
+    of_last: &Array2<f64>,
+    overall: &Array2<f64>,
+) -> Array2<f64> {
+    state.mapv(f64::from) - of_first - of_last + overall
 }
 
-/// The mean state of the chosen siblings, (n, T, D) to (T, D).
-fn mean_of(siblings: &ArrayView3<'_, f32>, chosen: &[usize]) -> Array2<f64> {
-    let (_, templates, width) = siblings.dim();
+/// The indices below `len` other than the query's own.
+pub(crate) fn others(len: usize, own: Option<usize>) -> impl Iterator<Item = usize> {
+    (0..len).filter(move |&index| Some(index) != own)
+}
+
+/// The mean state of siblings, (n, T, D) to (T, D).
+fn mean_of(siblings: &ArrayView3<'_, f32>) -> Array2<f64> {
+    let (count, templates, width) = siblings.dim();
     let mut sum = Array2::<f64>::zeros((templates, width));
-    for &sibling in chosen {
-        sum.zip_mut_with(&siblings.index_axis(Axis(0), sibling), |sum, &state| {
-            *sum += f64::from(state);
-        });
+    for sibling in siblings.outer_iter() {
+        sum.zip_mut_with(&sibling, |sum, &state| *sum += f64::from(state));
     }
-    sum / chosen.len() as f64
+    sum / count as f64
 }
 
 /// The log length of the residual's mean over templates, (T, D).

@@ -41,6 +41,7 @@ mod error;
 mod log_sum_exp;
 mod name;
 mod reader;
+mod summary;
 mod unit;
 mod view;
 
@@ -52,6 +53,7 @@ pub use interaction::Interaction;
 pub use inversion::inversion_signal_versions;
 pub use name::{Name, full_name, name_key};
 pub use reader::{EmbeddedTexts, NameReading, Setting, TextEmbedder, TextReader};
+pub use summary::DEFAULT_SUMMARY_BYTES;
 pub use text::text_signal_versions;
 pub use unit::UnitRows;
-pub use view::{NameView, SiblingViews};
+pub use view::NameView;

@@ -2,21 +2,21 @@
 //! taken out of the responses.
 //!
 //! A name with two parts needs its siblings too: names that share one part with it (see
-//! [`crate::interaction`]). Names that are read together share the texts of the siblings that they
-//! have in common, so each is embedded once.
+//! [`crate::interaction`]). What they say is summed up once for all names with that part
+//! ([`crate::summary`]) and kept in bounded memory as long as the reader lives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::interaction::SiblingGrid;
 use crate::responses::without_direction;
+use crate::summary::{DEFAULT_SUMMARY_BYTES, Group, SiblingSummary, Siblings, SummaryCache};
 use crate::text::TEXT_SIGNALS;
-use crate::view::{EmbeddedNames, Family, Shared, SiblingPlaces};
-use crate::{
-    Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks, full_name, name_key,
-};
+use crate::view::{Asked, EmbeddedNames, Shared};
+use crate::{Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks, full_name};
 
 /// Where a template takes the name.
 const PLACE: &str = "{}";
@@ -81,6 +81,7 @@ pub struct TextReader<'a, E> {
     to_any_name: Array1<f32>,
     /// The same in contexts.
     in_any_context: Array1<f32>,
+    summaries: Mutex<SummaryCache>,
 }
 
 impl<'a, E: TextEmbedder> TextReader<'a, E> {
@@ -107,11 +108,10 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
 
         let mut names = NameTable::default();
         let places: Vec<usize> = reference.iter().map(|name| names.place(name.text)).collect();
-        let EmbeddedTexts { embeddings, responses, .. } =
-            names.embed(&embedder, setting.templates)?;
+        let (EmbeddedTexts { embeddings, responses, .. }, in_contexts) =
+            names.embed(&embedder, &setting, names.names.len())?;
         let to_any_name = mean_row(&responses.select(Axis(0), &rows_of(&places, templates)));
         let contexts = setting.contexts.len();
-        let in_contexts = names.in_contexts(&embedder, setting.contexts)?;
         let in_any_context = mean_row(&in_contexts.select(Axis(0), &rows_of(&places, contexts)));
         let means = mean_directions(&embeddings, templates).select(Axis(0), &places);
 
@@ -121,7 +121,7 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
             .iter()
             .flat_map(|first| setting.last_parts.iter().map(move |last| full_name(first, last)));
         let places: Vec<usize> = grid.map(|name| names.place(&name)).collect();
-        let EmbeddedTexts { states, responses, .. } = names.embed(&embedder, setting.templates)?;
+        let (EmbeddedTexts { states, responses, .. }, _) = names.embed(&embedder, &setting, 0)?;
         let rows = rows_of(&places, templates);
         let cells = |vectors: &Array2<f32>| cells(&vectors.select(Axis(0), &rows), &setting);
         let responses = without_direction(responses.view(), to_any_name.view())?;
@@ -134,14 +134,23 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
             reference: UnitRows::new("the reference's embeddings", means.view())?,
             logit_scale: embedder.logit_scale(),
         };
-        Ok(Self { embedder, setting, shared, to_any_name, in_any_context })
+        let summaries = Mutex::new(SummaryCache::new(DEFAULT_SUMMARY_BYTES));
+        Ok(Self { embedder, setting, shared, to_any_name, in_any_context, summaries })
+    }
+
+    /// Keeps summaries of siblings in as much memory as this; [`DEFAULT_SUMMARY_BYTES`] otherwise.
+    /// What is said of a name does not depend on it.
+    #[must_use]
+    pub fn with_summary_bytes(self, limit: usize) -> Self {
+        Self { summaries: Mutex::new(SummaryCache::new(limit)), ..self }
     }
 
     /// Reads names. `reference_row(i)` is the row of name i among the reference names, if it is one
     /// of them: it is then left out of what it is compared with.
     ///
-    /// All texts are embedded in one go: with 16 public parts on each side, six templates and twelve
-    /// contexts, a name takes 210 of them. Give a few dozen names at a time.
+    /// All texts are embedded in one go: those of the names, and those of the siblings of parts that
+    /// are new or were forgotten. With 16 public parts on each side, six templates and twelve
+    /// contexts, these are 18 for each name and 96 for each part. Give a few dozen names at a time.
     ///
     /// # Errors
     /// Those of the embedder and of the signals.
@@ -150,24 +159,48 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         names: &[Name<'_>],
         reference_row: impl Fn(usize) -> Option<usize> + Sync,
     ) -> std::result::Result<Vec<NameReading>, E::Error> {
-        let (mut asked, mut table) = (NameTable::default(), NameTable::default());
-        let families: Vec<Family> =
-            names.iter().map(|name| self.family(name, &mut asked, &mut table)).collect();
-        let texts = table.embed(&self.embedder, self.setting.templates)?;
-        let responses = without_direction(texts.responses.view(), self.to_any_name.view())?;
-        let in_contexts = asked.in_contexts(&self.embedder, self.setting.contexts)?;
-        let embedded = EmbeddedNames {
-            means: mean_directions(&texts.embeddings, self.shared.templates),
-            embeddings: texts.embeddings,
-            states: texts.states,
-            responses,
-            context_responses: without_direction(in_contexts.view(), self.in_any_context.view())?,
-        };
-        let readings: Result<Vec<NameReading>> = families
+        let mut table = NameTable::default();
+        let places: Vec<usize> = names.iter().map(|name| table.place(name.text)).collect();
+        let asked = table.names.len();
+        let groups: Vec<Option<[Group; 2]>> = names
+            .iter()
+            .map(|name| name.parts.map(|parts| Group::both_of(parts, &self.setting)))
+            .collect();
+        let (mut summaries, new) = self.known_summaries(groups.iter().flatten().flatten());
+        let new: Vec<(&Group, Vec<usize>)> = new
+            .into_iter()
+            .map(|group| {
+                let names = group.names(&self.setting);
+                (group, names.iter().map(|name| table.place(name)).collect())
+            })
+            .collect();
+
+        let embedded = self.embed(&table, asked)?;
+        let computed: Result<Vec<(&Group, Arc<SiblingSummary>)>> = new
             .par_iter()
+            .map(|(group, places)| {
+                let summary = SiblingSummary::new(group, &self.shared, &embedded, places)?;
+                Ok((*group, Arc::new(summary)))
+            })
+            .collect();
+        let computed = computed?;
+        let mut cache = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
+        for (group, summary) in &computed {
+            cache.insert((*group).clone(), Arc::clone(summary));
+        }
+        drop(cache);
+        summaries.extend(computed);
+
+        let readings: Result<Vec<NameReading>> = places
+            .par_iter()
+            .zip(&groups)
             .enumerate()
-            .map(|(i, family)| {
-                let name = NameView::new(&self.shared, &embedded, family, reference_row(i));
+            .map(|(i, (&place, groups))| {
+                let siblings = groups.as_ref();
+                let siblings = siblings
+                    .map(|groups| Siblings::new(groups, |group| Arc::clone(&summaries[group])));
+                let asked = Asked { siblings, reference_row: reference_row(i) };
+                let name = NameView::asked(&self.shared, &embedded, place, &asked);
                 Ok(NameReading {
                     signals: signals(&name)?,
                     embeddings: name.embeddings().to_owned(),
@@ -177,16 +210,39 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         Ok(readings?)
     }
 
-    fn family(&self, name: &Name<'_>, asked: &mut NameTable, table: &mut NameTable) -> Family {
-        let Setting { first_parts, last_parts, .. } = self.setting;
-        let own = table.place(name.text);
-        let siblings = name.parts.map(|(first, last)| SiblingPlaces {
-            same_first: last_parts.iter().map(|l| table.place(&full_name(first, l))).collect(),
-            same_last: first_parts.iter().map(|f| table.place(&full_name(f, last))).collect(),
-            own_first: position(first_parts, first),
-            own_last: position(last_parts, last),
-        });
-        Family { own, asked: asked.place(name.text), siblings }
+    /// The summaries that are kept, and the groups that have none, each once.
+    fn known_summaries<'g>(
+        &self,
+        groups: impl Iterator<Item = &'g Group>,
+    ) -> (HashMap<&'g Group, Arc<SiblingSummary>>, Vec<&'g Group>) {
+        let mut cache = self.summaries.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut known, mut new) = (HashMap::new(), Vec::new());
+        let mut met = HashSet::new();
+        for group in groups.filter(|group| met.insert(*group)) {
+            match cache.get(group) {
+                Some(summary) => {
+                    known.insert(group, summary);
+                }
+                None => new.push(group),
+            }
+        }
+        (known, new)
+    }
+
+    /// Embeds names, the first `asked` of which are asked in contexts too.
+    fn embed(
+        &self,
+        names: &NameTable,
+        asked: usize,
+    ) -> std::result::Result<EmbeddedNames, E::Error> {
+        let (texts, in_contexts) = names.embed(&self.embedder, &self.setting, asked)?;
+        Ok(EmbeddedNames {
+            means: mean_directions(&texts.embeddings, self.shared.templates),
+            responses: without_direction(texts.responses.view(), self.to_any_name.view())?,
+            context_responses: without_direction(in_contexts.view(), self.in_any_context.view())?,
+            embeddings: texts.embeddings,
+            states: texts.states,
+        })
     }
 }
 
@@ -216,39 +272,34 @@ impl NameTable {
         place
     }
 
-    /// Responses: a row for each name and context; none without contexts.
-    fn in_contexts<E: TextEmbedder>(
-        &self,
-        embedder: &E,
-        contexts: &[String],
-    ) -> std::result::Result<Array2<f32>, E::Error> {
-        if contexts.is_empty() {
-            return Ok(Array2::zeros((0, 0)));
-        }
-        Ok(self.embed(embedder, contexts)?.responses)
-    }
-
-    /// A row for each name and template, template by template within a name.
+    /// All names in templates, and the first `asked` of them in contexts, of which only responses are
+    /// of use: a row for each name and sentence, sentence by sentence within a name.
     fn embed<E: TextEmbedder>(
         &self,
         embedder: &E,
-        templates: &[String],
-    ) -> std::result::Result<EmbeddedTexts, E::Error> {
-        let fill = |name: &String, template: &String| template.replacen(PLACE, name, 1);
-        let texts: Vec<String> = self
-            .names
-            .iter()
-            .flat_map(|name| templates.iter().map(move |template| fill(name, template)))
-            .collect();
-        let embedded = embedder.embed(&texts)?;
+        setting: &Setting<'_>,
+        asked: usize,
+    ) -> std::result::Result<(EmbeddedTexts, Array2<f32>), E::Error> {
+        let fill = |name: &String, sentence: &String| sentence.replacen(PLACE, name, 1);
+        let filled = |names: &[String], sentences: &[String]| -> Vec<String> {
+            let of_name = |name| sentences.iter().map(move |sentence| fill(name, sentence));
+            names.iter().flat_map(of_name).collect()
+        };
+        let mut texts = filled(&self.names, setting.templates);
+        let in_templates = texts.len();
+        texts.extend(filled(&self.names[..asked], setting.contexts));
+        let EmbeddedTexts { embeddings, states, responses } = embedder.embed(&texts)?;
         for (array, rows) in [
-            ("text embeddings", embedded.embeddings.nrows()),
-            ("text states", embedded.states.nrows()),
-            ("text responses", embedded.responses.nrows()),
+            ("text embeddings", &embeddings),
+            ("text states", &states),
+            ("text responses", &responses),
         ] {
-            checks::length(array, "rows", rows, texts.len())?;
+            checks::length(array, "rows", rows.nrows(), texts.len())?;
         }
-        Ok(embedded)
+        let in_contexts = responses.slice(s![in_templates.., ..]).to_owned();
+        let of_templates = |rows: Array2<f32>| rows.slice_move(s![..in_templates, ..]);
+        let [embeddings, states, responses] = [embeddings, states, responses].map(of_templates);
+        Ok((EmbeddedTexts { embeddings, states, responses }, in_contexts))
     }
 }
 
@@ -260,12 +311,6 @@ fn check_templates(templates: &[String]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Position of a part among the public ones, case and spacing aside.
-fn position(parts: &[String], part: &str) -> Option<usize> {
-    let key = name_key(part);
-    parts.iter().position(|public| name_key(public) == key)
 }
 
 /// The rows of the names at `places`.

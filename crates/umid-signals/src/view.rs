@@ -2,9 +2,11 @@
 
 use std::cell::OnceCell;
 
-use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
-use crate::interaction::{QueryStates, SiblingGrid};
+use crate::interaction::{GroupStates, SiblingGrid};
+use crate::siblings::mean;
+use crate::summary::{SiblingSummary, Siblings};
 use crate::{CslsBank, Interaction, Result, UnitRows};
 
 /// What is the same for all names of a reading.
@@ -28,30 +30,18 @@ pub(crate) struct EmbeddedNames {
     pub(crate) states: Array2<f32>,
     /// Without the response that any name gets.
     pub(crate) responses: Array2<f32>,
-    /// The same in contexts, of the names that are read alone: a row for each name and context.
+    /// The same in contexts, a row for each name and context: of the first names, those that are read.
     pub(crate) context_responses: Array2<f32>,
     /// For each name, the mean of its normalised embeddings.
     pub(crate) means: Array2<f32>,
 }
 
-/// A name and its siblings, as places among [`EmbeddedNames`].
+/// What is known of a name that is read, and not of its siblings.
 #[derive(Debug)]
-pub(crate) struct Family {
-    pub(crate) own: usize,
-    /// Place among the names that are read, each once.
-    pub(crate) asked: usize,
-    pub(crate) siblings: Option<SiblingPlaces>,
-}
-
-#[derive(Debug)]
-pub(crate) struct SiblingPlaces {
-    /// The name's first part with each public last part.
-    pub(crate) same_first: Vec<usize>,
-    /// Each public first part with the name's last part.
-    pub(crate) same_last: Vec<usize>,
-    /// Which public part is the name's own, if any.
-    pub(crate) own_first: Option<usize>,
-    pub(crate) own_last: Option<usize>,
+pub(crate) struct Asked {
+    /// `None` for a name of one part.
+    pub(crate) siblings: Option<Siblings>,
+    pub(crate) reference_row: Option<usize>,
 }
 
 /// One name as a text signal sees it.
@@ -60,48 +50,40 @@ pub struct NameView<'a> {
     shared: &'a Shared,
     names: &'a EmbeddedNames,
     place: usize,
-    kin: Kin<'a>,
-    reference_row: Option<usize>,
+    /// `None` for a sibling.
+    asked: Option<&'a Asked>,
     interaction: OnceCell<Option<Interaction>>,
     response_interaction: OnceCell<Option<Interaction>>,
-    /// Corrected bank scores of the name and of its siblings, in the order of `family_places`.
-    csls_scores: OnceCell<Vec<f64>>,
+    bank_scores: OnceCell<Option<BankScores>>,
 }
 
-#[derive(Debug)]
-enum Kin<'a> {
-    /// A name that is read.
-    Family(&'a Family),
-    /// A sibling: the name that it is a sibling of, and its index among that name's family.
-    SiblingOf(&'a NameView<'a>, usize),
-}
-
-/// Names that share a part with another one. A sibling that is the name itself, because a public
-/// part is also the name's own, is left out.
-#[derive(Debug)]
-pub struct SiblingViews<'a> {
-    /// The name's first part with public last parts.
-    pub same_first: Vec<NameView<'a>>,
-    /// Public first parts with the name's last part.
-    pub same_last: Vec<NameView<'a>>,
+/// Bank scores of mean embeddings, corrected for hubs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BankScores {
+    pub(crate) own: f64,
+    /// The means over both groups of siblings; `None` for a name of one part.
+    pub(crate) siblings: Option<(f64, f64)>,
 }
 
 impl<'a> NameView<'a> {
-    pub(crate) fn new(
+    pub(crate) fn asked(
         shared: &'a Shared,
         names: &'a EmbeddedNames,
-        family: &'a Family,
-        reference_row: Option<usize>,
+        place: usize,
+        asked: &'a Asked,
     ) -> Self {
+        Self { asked: Some(asked), ..Self::sibling(shared, names, place) }
+    }
+
+    pub(crate) fn sibling(shared: &'a Shared, names: &'a EmbeddedNames, place: usize) -> Self {
         Self {
             shared,
             names,
-            place: family.own,
-            kin: Kin::Family(family),
-            reference_row,
+            place,
+            asked: None,
             interaction: OnceCell::new(),
             response_interaction: OnceCell::new(),
-            csls_scores: OnceCell::new(),
+            bank_scores: OnceCell::new(),
         }
     }
 
@@ -125,9 +107,8 @@ impl<'a> NameView<'a> {
     /// mean over the reference names is taken out, (C, d); `None` without contexts, and for a sibling,
     /// which is not asked in them.
     pub fn context_responses(&self) -> Option<ArrayView2<'a, f32>> {
-        let Kin::Family(family) = self.kin else { return None };
-        (self.shared.contexts > 0)
-            .then(|| rows_of(&self.names.context_responses, family.asked, self.shared.contexts))
+        (self.asked.is_some() && self.shared.contexts > 0)
+            .then(|| rows_of(&self.names.context_responses, self.place, self.shared.contexts))
     }
 
     /// The mean over templates of the normalised embedding, not normalised again, (d).
@@ -143,7 +124,7 @@ impl<'a> NameView<'a> {
     /// The row of [`NameView::reference`] that is this very name, to be left out of what it is
     /// compared with; `None` for a name that is not in the reference, and for a sibling.
     pub fn reference_row(&self) -> Option<usize> {
-        self.reference_row
+        self.asked?.reference_row
     }
 
     /// The bank of public inputs, if the run has one.
@@ -157,32 +138,17 @@ impl<'a> NameView<'a> {
     }
 
     /// The name's siblings; `None` for a name of one part, and for a sibling.
-    pub fn siblings(&self) -> Option<SiblingViews<'_>> {
-        let siblings = self.sibling_places()?;
-        let sibling = |(index, place): (usize, usize)| NameView {
-            shared: self.shared,
-            names: self.names,
-            place,
-            kin: Kin::SiblingOf(self, index),
-            reference_row: None,
-            interaction: OnceCell::new(),
-            response_interaction: OnceCell::new(),
-            csls_scores: OnceCell::new(),
-        };
-        let first = siblings.of_first().count();
-        Some(SiblingViews {
-            same_first: (1..).zip(siblings.of_first()).map(sibling).collect(),
-            same_last: (1 + first..).zip(siblings.of_last()).map(sibling).collect(),
-        })
+    pub(crate) fn siblings(&self) -> Option<&'a Siblings> {
+        self.asked?.siblings.as_ref()
     }
 
     /// The interaction of the name's parts in the states; `None` for a name of one part.
     ///
     /// # Errors
-    /// Fewer than two siblings besides the name itself, or a residual of exactly zero.
+    /// A residual of exactly zero.
     pub fn interaction(&self) -> Result<Option<Interaction>> {
         computed_once(&self.interaction, || {
-            self.interaction_in(&self.shared.state_grid, &self.names.states)
+            self.interaction_in(&self.shared.state_grid, self.states(), |group| &group.states)
         })
         .copied()
     }
@@ -190,82 +156,61 @@ impl<'a> NameView<'a> {
     /// The interaction of the name's parts in the responses; `None` for a name of one part.
     ///
     /// # Errors
-    /// Fewer than two siblings besides the name itself, or a residual of exactly zero.
+    /// A residual of exactly zero.
     pub fn response_interaction(&self) -> Result<Option<Interaction>> {
         computed_once(&self.response_interaction, || {
-            self.interaction_in(&self.shared.response_grid, &self.names.responses)
+            let grid = &self.shared.response_grid;
+            self.interaction_in(grid, self.responses(), |group| &group.responses)
         })
         .copied()
     }
 
-    /// The bank score of the mean embedding, corrected for hubs; `None` without a bank. A name of
-    /// the reference counts in no correction of its own or of its siblings' scores.
+    /// The bank scores of the name and of its siblings; `None` without a bank. A name of the
+    /// reference counts in no correction of its own or of its siblings' scores.
     ///
     /// # Errors
     /// Those of [`CslsBank::scores`].
-    pub fn bank_csls_score(&self) -> Result<Option<f64>> {
-        let (name, index) = match self.kin {
-            Kin::Family(_) => (self, 0),
-            Kin::SiblingOf(name, index) => (name, index),
-        };
-        let Some(bank) = self.bank() else { return Ok(None) };
-        let scores = computed_once(&name.csls_scores, || {
-            let means = self.names.means.select(Axis(0), &name.family_places());
+    pub(crate) fn bank_scores(&self) -> Result<Option<BankScores>> {
+        computed_once(&self.bank_scores, || {
+            let Some(bank) = self.bank() else { return Ok(None) };
+            let own = self.mean_embedding().insert_axis(Axis(0));
             let scale = self.logit_scale();
-            let scores: Array1<f64> = match name.reference_row {
-                None => bank.scores(means.view(), scale)?,
-                Some(row) => bank.scores_without_reference(means.view(), scale, row)?,
+            let groups = self.siblings().and_then(|siblings| {
+                siblings.same_first.bank.as_ref().zip(siblings.same_last.bank.as_ref())
+            });
+            let Some(row) = self.reference_row() else {
+                let own = bank.scores(own, scale)?[0];
+                let siblings = groups.map(|(first, last)| (first.mean_score, last.mean_score));
+                return Ok(Some(BankScores { own, siblings }));
             };
-            Ok(scores.to_vec())
-        })?;
-        Ok(Some(scores[index]))
-    }
-
-    fn sibling_places(&self) -> Option<&'a SiblingPlaces> {
-        match self.kin {
-            Kin::Family(family) => family.siblings.as_ref(),
-            Kin::SiblingOf(..) => None,
-        }
-    }
-
-    /// The name, its siblings with the same first part, and those with the same last part.
-    fn family_places(&self) -> Vec<usize> {
-        let siblings = self.sibling_places().into_iter();
-        let siblings = siblings.flat_map(|s| s.of_first().chain(s.of_last()));
-        std::iter::once(self.place).chain(siblings).collect()
+            let mut texts = vec![own];
+            texts.extend(
+                groups
+                    .iter()
+                    .flat_map(|(first, last)| [first.embeddings.view(), last.embeddings.view()]),
+            );
+            let texts = concatenate(Axis(0), &texts).expect("embeddings of one width");
+            let scores = bank.scores_without_reference(texts.view(), scale, row)?.to_vec();
+            let siblings = groups.and_then(|(first, _)| {
+                let (same_first, same_last) = scores[1..].split_at(first.embeddings.nrows());
+                mean(same_first).zip(mean(same_last))
+            });
+            Ok(Some(BankScores { own: scores[0], siblings }))
+        })
+        .copied()
     }
 
     fn interaction_in(
         &self,
         grid: &SiblingGrid,
-        vectors: &Array2<f32>,
+        own: ArrayView2<'_, f32>,
+        of: impl Fn(&SiblingSummary) -> &GroupStates,
     ) -> Result<Option<Interaction>> {
-        let Some(siblings) = self.sibling_places() else { return Ok(None) };
-        let templates = self.shared.templates;
-        let interaction = grid.interaction(&QueryStates {
-            query: rows_of(vectors, self.place, templates),
-            same_first: gather(vectors, &siblings.same_first, templates).view(),
-            same_last: gather(vectors, &siblings.same_last, templates).view(),
-            own_first: siblings.own_first,
-            own_last: siblings.own_last,
-        })?;
-        Ok(Some(interaction))
+        let Some(Siblings { same_first, same_last, left_out }) = self.siblings() else {
+            return Ok(None);
+        };
+        grid.interaction(own, of(same_first), of(same_last), *left_out).map(Some)
     }
-}
-
-impl SiblingPlaces {
-    fn of_first(&self) -> impl Iterator<Item = usize> {
-        without(&self.same_first, self.own_last)
-    }
-
-    fn of_last(&self) -> impl Iterator<Item = usize> {
-        without(&self.same_last, self.own_first)
-    }
-}
-
-/// The places but for that at `index`.
-fn without(places: &[usize], index: Option<usize>) -> impl Iterator<Item = usize> {
-    places.iter().enumerate().filter(move |(i, _)| Some(*i) != index).map(|(_, place)| *place)
 }
 
 /// What the cell holds, which is computed if it is empty.
@@ -278,15 +223,10 @@ fn computed_once<T>(cell: &OnceCell<T>, compute: impl FnOnce() -> Result<T>) -> 
 }
 
 /// The rows of the name at `place`, (T, width).
-fn rows_of(vectors: &Array2<f32>, place: usize, templates: usize) -> ArrayView2<'_, f32> {
+pub(crate) fn rows_of(
+    vectors: &Array2<f32>,
+    place: usize,
+    templates: usize,
+) -> ArrayView2<'_, f32> {
     vectors.slice(s![place * templates..(place + 1) * templates, ..])
-}
-
-/// The rows of the names at `places`, (places, T, width).
-fn gather(vectors: &Array2<f32>, places: &[usize], templates: usize) -> Array3<f32> {
-    let mut gathered = Array3::zeros((places.len(), templates, vectors.ncols()));
-    for (mut name, &place) in gathered.outer_iter_mut().zip(places) {
-        name.assign(&rows_of(vectors, place, templates));
-    }
-    gathered
 }

@@ -1,8 +1,10 @@
 //! The audit, from a loaded model and a list of names to a run directory with its report.
 //!
 //! Queries are computed in chunks at fixed places of the list, and a resumed run computes the
-//! chunk that it was killed in from its start: round-off depends on which rows share a batch,
-//! and this way a resumed run writes the same bytes as an uninterrupted one.
+//! chunk that it was killed in from its start: round-off can depend on which rows share a batch.
+//! Texts of siblings are embedded with the chunk that first needs them, which after a resume can be
+//! another one; so a resumed run writes the same bytes as an uninterrupted one where the text tower
+//! gives a text the same bits in any batch, as the tests find on CPUs, and else differs by round-off.
 //!
 //! Memory does not grow with the work done: a record is on the disk once its chunk is computed,
 //! and what the end needs of all records is gathered there in passes over the file.

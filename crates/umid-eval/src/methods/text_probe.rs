@@ -153,6 +153,9 @@ impl Probe {
             ..options(subject, settings)?
         };
         let auditor = Auditor::prepare(&subject.model, &options, &Silent)?;
+        // First, as later names have parts that are known by then.
+        let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
+        let latency = latency(&subject.groups()[&Group::NonMember], alone)?;
         let started = Instant::now();
         let mut groups = BTreeMap::new();
         let mut texts = 0;
@@ -170,11 +173,10 @@ impl Probe {
             texts += queries.len();
         }
         let seconds = started.elapsed().as_secs_f64() / texts as f64;
-        let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
-        let latency = latency(&subject.groups()[&Group::NonMember], alone)?;
         let (templates, contexts) =
             (options.templates.as_slice().len(), options.contexts.as_slice().len());
         let cost = Cost {
+            // Of a name whose parts are met for the first time; a known part saves its siblings'.
             forward: (templates * (1 + 2 * settings.siblings) + contexts) as f64,
             backward: 0.0,
             seconds: Some(seconds),

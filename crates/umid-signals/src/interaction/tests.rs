@@ -24,14 +24,26 @@ fn grid(table: &Table) -> SiblingGrid {
     SiblingGrid::new(table.slice(s![..PUBLIC, ..PUBLIC, .., ..])).unwrap()
 }
 
-fn query(table: &Table, f: usize, l: usize) -> QueryStates<'_> {
-    QueryStates {
-        query: table.slice(s![f, l, .., ..]),
-        same_first: table.slice(s![f, ..PUBLIC, .., ..]),
-        same_last: table.slice(s![..PUBLIC, l, .., ..]),
-        own_first: (f < PUBLIC).then_some(f),
-        own_last: (l < PUBLIC).then_some(l),
-    }
+fn left_out(f: usize, l: usize) -> LeftOut {
+    LeftOut { first: (f < PUBLIC).then_some(f), last: (l < PUBLIC).then_some(l) }
+}
+
+/// Both groups of siblings of the name (f, l), summed up.
+fn groups(grid: &SiblingGrid, table: &Table, f: usize, l: usize) -> Result<[GroupStates; 2]> {
+    let left_out = left_out(f, l);
+    let lasts: Vec<usize> = others(PUBLIC, left_out.last).collect();
+    let firsts: Vec<usize> = others(PUBLIC, left_out.first).collect();
+    let same_first = table.index_axis(Axis(0), f).select(Axis(0), &lasts);
+    let same_last = table.index_axis(Axis(1), l).select(Axis(0), &firsts);
+    Ok([
+        grid.group(SharedPart::First, left_out, same_first.view())?,
+        grid.group(SharedPart::Last, left_out, same_last.view())?,
+    ])
+}
+
+fn interaction(grid: &SiblingGrid, table: &Table, f: usize, l: usize) -> Result<Interaction> {
+    let [same_first, same_last] = groups(grid, table, f, l)?;
+    grid.interaction(table.slice(s![f, l, .., ..]), &same_first, &same_last, left_out(f, l))
 }
 
 /// The definition, term by term, on lists from which the query's own parts are struck.
@@ -104,7 +116,7 @@ proptest! {
     ) {
         let grid = grid(&table);
         let grid = if centred { grid } else { grid.without_centring() };
-        let fast = grid.interaction(&query(&table, f, l))?;
+        let fast = interaction(&grid, &table, f, l)?;
         let slow = by_definition(&table, f, l, centred);
         prop_assert!(close(fast.log_residual_contrast, slow.log_residual_contrast));
         prop_assert!(close(fast.log_coherence.unwrap(), slow.log_coherence.unwrap()));
@@ -116,11 +128,12 @@ proptest! {
     fn parts_that_add_up_leave_no_residual(parts in table()) {
         let table = additive(&parts, 0.0);
         let grid = grid(&table);
-        let query = query(&table, 4, 5);
-        let residual = query.query.mapv(f64::from)
-            - mean_of(&query.same_first, &[0, 1, 2])
-            - mean_of(&query.same_last, &[0, 1, 2])
-            + grid.overall_mean(None, None);
+        let residual = residual(
+            table.slice(s![4, 5, .., ..]),
+            &mean_of(&table.slice(s![4, ..PUBLIC, .., ..])),
+            &mean_of(&table.slice(s![..PUBLIC, 5, .., ..])),
+            &grid.overall_mean(LeftOut::default()),
+        );
         prop_assert!(residual.iter().all(|value| value.abs() < F32_ROUND_OFF));
     }
 
@@ -138,7 +151,7 @@ proptest! {
         }
         let grid = grid(&table);
         let score = |f: usize, l: usize| {
-            let own = grid.interaction(&query(&table, f, l)).expect("noise leaves a residual");
+            let own = interaction(&grid, &table, f, l).expect("noise leaves a residual");
             (own.log_residual_contrast, own.log_coherence.expect("three templates"))
         };
         let (planted, planted_coherence) = score(f, l);
@@ -155,11 +168,11 @@ proptest! {
 
     #[test]
     fn the_order_of_siblings_does_not_matter(table in table()) {
-        let before = grid(&table).interaction(&query(&table, 4, 1))?;
+        let before = interaction(&grid(&table), &table, 4, 1)?;
         let order = [2, 0, 1, 3, 4, 5];
         let shuffled = table.select(Axis(0), &order).select(Axis(1), &order);
         // Last part 1 has moved to place 2.
-        let after = grid(&shuffled).interaction(&query(&shuffled, 4, 2))?;
+        let after = interaction(&grid(&shuffled), &shuffled, 4, 2)?;
         prop_assert!(close(before.log_residual_contrast, after.log_residual_contrast));
         prop_assert!(close(before.log_coherence.unwrap(), after.log_coherence.unwrap()));
     }
@@ -175,29 +188,29 @@ fn a_hand_computed_case() {
     let table = Array4::from_shape_vec((2, 2, 1, 2), states(&[0.0, 1.0, 2.0, 5.0])).unwrap();
     let same_first = Array3::from_shape_vec((2, 1, 2), states(&[1.0, 0.0])).unwrap();
     let same_last = Array3::from_shape_vec((2, 1, 2), states(&[3.0, 4.0])).unwrap();
-    let own = Array2::from_shape_vec((1, 2), states(&[8.0])).unwrap();
-    let interaction = SiblingGrid::new(table.view())
-        .unwrap()
-        .interaction(&QueryStates {
-            query: own.view(),
-            same_first: same_first.view(),
-            same_last: same_last.view(),
-            own_first: None,
-            own_last: None,
-        })
-        .unwrap();
+    let grid = SiblingGrid::new(table.view()).unwrap();
+    let none = LeftOut::default();
+    let same_first = grid.group(SharedPart::First, none, same_first.view()).unwrap();
+    let same_last = grid.group(SharedPart::Last, none, same_last.view()).unwrap();
+    let of = |own: f32| {
+        let own = Array2::from_shape_vec((1, 2), states(&[own])).unwrap();
+        grid.interaction(own.view(), &same_first, &same_last, none)
+    };
+    let interaction = of(8.0).unwrap();
     // r(f, l) = 8 - 1/2 - 7/2 + 2 = 6. r(f, l_j) = 1 - 1/2 - 1 + 2 = 3/2 and 0 - 1/2 - 3 + 2 = -3/2.
     // r(f_i, l) = 3 - 1/2 - 7/2 + 2 = 1 and 4 - 7/2 - 7/2 + 2 = -1.
     let expected = 6f64.ln() - 1.5f64.ln() - 1f64.ln() - 2f64.sqrt().ln();
     assert!(close(interaction.log_residual_contrast, expected));
     assert_eq!(interaction.log_coherence, None);
+    // r(f, l) = 2 - 1/2 - 7/2 + 2 = 0 has no log.
+    assert!(matches!(of(2.0), Err(Error::ZeroResidual { residual: "the query" })));
 }
 
 #[test]
 fn an_exact_zero_is_an_error_and_not_minus_infinity() {
     let table = Array4::ones((PARTS, PARTS, TEMPLATES, WIDTH));
-    let result = grid(&table).interaction(&query(&table, 4, 4));
-    assert!(matches!(result, Err(Error::ZeroResidual { residual: "the query" })));
+    let result = groups(&grid(&table), &table, 4, 4);
+    assert!(matches!(result, Err(Error::ZeroResidual { residual: "a sibling of the query" })));
 }
 
 #[test]
@@ -206,14 +219,13 @@ fn too_few_siblings_are_refused() {
     assert!(matches!(SiblingGrid::new(one.view()), Err(Error::TooFew { needed: 2, found: 1, .. })));
     let two = Array4::<f32>::ones((2, 3, 1, 2));
     let grid = SiblingGrid::new(two.view()).unwrap();
-    let own_first = QueryStates {
-        query: two.slice(s![0, 0, .., ..]),
-        same_first: two.slice(s![0, .., .., ..]),
-        same_last: two.slice(s![.., 0, .., ..]),
-        own_first: Some(0),
-        own_last: None,
-    };
-    assert!(matches!(grid.interaction(&own_first), Err(Error::TooFew { needed: 2, found: 1, .. })));
+    let own_first = LeftOut { first: Some(0), last: None };
+    let group = |siblings| grid.group(SharedPart::Last, own_first, siblings);
+    let one = group(two.slice(s![1.., 0, .., ..]));
+    assert!(matches!(one, Err(Error::TooFew { needed: 2, found: 1, .. })));
+    // The query itself is none of its siblings.
+    let all = group(two.slice(s![.., 0, .., ..]));
+    assert!(matches!(all, Err(Error::Mismatch { axis: "names", expected: 1, found: 2, .. })));
 }
 
 #[test]
@@ -222,9 +234,10 @@ fn states_of_another_width_are_refused() {
         ((f * 11 + l * 7 + t * 5 + k * 3) as f32).sin()
     });
     let grid = grid(&table);
-    let mut narrower = query(&table, 4, 4);
-    narrower.query = table.slice(s![4, 4, .., 1..]);
-    assert!(matches!(grid.interaction(&narrower), Err(Error::Mismatch { axis: "features", .. })));
+    let [same_first, same_last] = groups(&grid, &table, 4, 4).unwrap();
+    let narrower = table.slice(s![4, 4, .., 1..]);
+    let result = grid.interaction(narrower, &same_first, &same_last, LeftOut::default());
+    assert!(matches!(result, Err(Error::Mismatch { axis: "features", .. })));
 }
 
 #[test]
@@ -232,7 +245,7 @@ fn a_broken_state_is_named() {
     let mut table = Array4::<f32>::ones((PARTS, PARTS, TEMPLATES, WIDTH));
     table[[4, 1, 2, 3]] = f32::NAN;
     assert!(matches!(
-        grid(&table).interaction(&query(&table, 4, 4)),
+        interaction(&grid(&table), &table, 4, 4),
         Err(Error::NotFinite { at, .. }) if at == [1, 2, 3]
     ));
     table[[0, 1, 2, 3]] = f32::INFINITY;

@@ -6,7 +6,7 @@ use ndarray::Axis;
 use super::TextSignal;
 use crate::card::OWN;
 use crate::siblings::Shares;
-use crate::{Basis, Card, Direction, NameView, Result};
+use crate::{Basis, Card, Direction};
 
 /// [`crate::Bank::scores`] of the name's mean embedding.
 pub static BANK: TextSignal = TextSignal::new(
@@ -35,15 +35,23 @@ pub static BANK_CSLS: TextSignal = TextSignal::new(
         source: "CSLS of Conneau et al., arXiv 1710.04087, on one side only; docs/method.md",
         version: 2,
     },
-    bank_csls,
+    |name| Ok(name.bank_scores()?.map(|scores| scores.own)),
 );
 
-/// [`BANK_CSLS`] against siblings.
-pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::calibrated(
-    &BANK_CSLS,
-    Shares::HALVES,
-    "bank_csls_calibrated",
-    "bank_csls minus half the mean of each group of siblings",
+/// [`BANK_CSLS`] against siblings. Those of a reference name are scored without that name, so their
+/// means are not among the calibrated signals' ([`TextSignal::calibrated`]).
+pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::new(
+    Card {
+        name: "bank_csls_calibrated",
+        definition: "bank_csls minus half the mean of each group of siblings",
+        ..*BANK_CSLS.card()
+    },
+    |name| {
+        let Some(scores) = name.bank_scores()? else { return Ok(None) };
+        Ok(scores.siblings.map(|(same_first, same_last)| {
+            Shares::HALVES.taken_off(scores.own, same_first, same_last)
+        }))
+    },
 );
 
 /// [`BANK_CSLS_CALIBRATED`] where it is above zero. A name that was shown a little moves towards inputs
@@ -60,7 +68,3 @@ pub static BANK_CSLS_EXCESS: TextSignal = TextSignal::new(
     },
     |name| Ok(BANK_CSLS_CALIBRATED.value(name)?.map(|score| score.max(0.0))),
 );
-
-fn bank_csls(name: &NameView<'_>) -> Result<Option<f64>> {
-    name.bank_csls_score()
-}

@@ -121,21 +121,21 @@ impl TextSignal {
     pub fn value(&self, name: &NameView<'_>) -> Result<Option<f64>> {
         match self.compute {
             Compute::Direct(value) => value(name),
-            Compute::Calibrated(base, shares) => base.value_against_siblings(name, shares),
+            Compute::Calibrated(base, shares) => {
+                let of_siblings = name.siblings().and_then(|siblings| siblings.means_of(base));
+                Ok(base.value(name)?.zip(of_siblings).map(|(own, (same_first, same_last))| {
+                    shares.taken_off(own, same_first, same_last)
+                }))
+            }
         }
     }
 
-    fn value_against_siblings(&self, name: &NameView<'_>, shares: Shares) -> Result<Option<f64>> {
-        let Some(siblings) = name.siblings() else { return Ok(None) };
-        let of_all = |names: &[NameView<'_>]| {
-            names.iter().map(|name| self.value(name)).collect::<Result<Option<Vec<f64>>>>()
-        };
-        let Some(own) = self.value(name)? else { return Ok(None) };
-        let same_first = of_all(&siblings.same_first)?;
-        let same_last = of_all(&siblings.same_last)?;
-        let groups = same_first.zip(same_last);
-        Ok(groups
-            .and_then(|(same_first, same_last)| shares.taken_off(own, &same_first, &same_last)))
+    /// The signal that this one sets against siblings, if it is calibrated.
+    pub(crate) const fn base(&self) -> Option<&'static Self> {
+        match self.compute {
+            Compute::Direct(_) => None,
+            Compute::Calibrated(base, _) => Some(base),
+        }
     }
 }
 

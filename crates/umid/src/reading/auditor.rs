@@ -41,6 +41,10 @@ pub struct Reading {
 }
 
 /// A model, its references and the readers fitted on them.
+///
+/// What the siblings of a first or last part say is computed when a name with that part is first read,
+/// be it of a reference or asked about, and kept as long as the auditor lives, in at most
+/// [`umid_signals::DEFAULT_SUMMARY_BYTES`] of memory; the least recently used part goes first.
 pub struct Auditor<'a> {
     model: &'a Model,
     options: &'a AuditOptions,

@@ -18,6 +18,10 @@ use crate::siblings::{DEFAULT_SIBLINGS, Siblings};
 use crate::templates::Templates;
 
 /// Everything that an audit is asked to do besides model and queries.
+///
+/// What is not asked: an audit keeps what it computed for parts of names, in at most 512 MiB
+/// ([`umid_signals::DEFAULT_SUMMARY_BYTES`]). Results do not depend on this, beyond the round-off of shared
+/// matrix products.
 #[derive(Debug, Clone)]
 pub struct AuditOptions {
     /// Caption templates; the first one is inverted.
