@@ -54,9 +54,13 @@ pub enum BaselineError {
         value: f64,
     },
 
-    /// The weights are not there to take a gradient with respect to.
+    /// The weights are not there to take a gradient with respect to, or to drop.
     #[error("the model's weights are frozen; load it with `LoadOptions::trainable`")]
     FrozenModel,
+
+    /// Dropout was asked of a model in which nothing drops.
+    #[error("neither tower of the model has attention that can drop; use another attack")]
+    NothingToDrop,
 
     /// An embedding has length zero, so it has no direction.
     #[error("{array}: row {row} has length zero, so its cosine is undefined; drop the row")]
@@ -105,6 +109,15 @@ pub enum BaselineError {
         gradient: f64,
         /// The largest that is accepted.
         tolerance: f64,
+    },
+
+    /// Logistic regression took all its steps.
+    #[error(
+        "logistic regression still moved after {steps} steps; lower `inverse_penalty` or check that both classes are there"
+    )]
+    StepsExhausted {
+        /// Steps taken.
+        steps: usize,
     },
 
     /// The solver of the logistic regression failed.

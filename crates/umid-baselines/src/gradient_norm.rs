@@ -29,6 +29,7 @@ use umid_models::{Input, InputTower, Model, TextTower, Tower, to_host};
 
 use crate::checks;
 use crate::error::{BaselineError, Result};
+use crate::wsa_gradient::LossAndGradient;
 
 /// The attack on one model, with its negatives.
 ///
@@ -97,10 +98,42 @@ impl<'a> GradientNorm<'a> {
     pub fn of_embeddings(&self, text: &str, image: &Input) -> Result<f64> {
         let text = self.model.embed_texts(&[text])?.embeddings;
         let image = self.model.embed_inputs(std::slice::from_ref(image))?;
-        let text = checks::unit("text embedding", &text.row(0))?;
-        let image = checks::unit("image embedding", &image.row(0))?;
+        let pair = self.loss_and_gradient(&text.row(0), &image.row(0))?;
+        score(pair.gradient)
+    }
+
+    /// The loss of an embedded pair and the length of its gradient with respect to the two
+    /// normalised embeddings together.
+    ///
+    /// # Shapes
+    /// - text, image: `[dim]`, normalised or not
+    ///
+    /// # Errors
+    /// When an embedding is not finite or has length zero.
+    pub fn loss_and_gradient(
+        &self,
+        text: &ArrayView1<'_, f32>,
+        image: &ArrayView1<'_, f32>,
+    ) -> Result<LossAndGradient> {
+        let text = checks::unit("text embedding", text)?;
+        let image = checks::unit("image embedding", image)?;
         let [of_text, of_image] = self.embedding_gradients(&text, &image);
-        score((of_text.dot(&of_text) + of_image.dot(&of_image)).sqrt())
+        let [over_texts, over_images] = self.shares(&text, &image);
+        Ok(LossAndGradient {
+            loss: -0.5 * (over_texts[0].ln() + over_images[0].ln()),
+            gradient: (of_text.dot(&of_text) + of_image.dot(&of_image)).sqrt(),
+        })
+    }
+
+    /// Softmax over texts given the image, and over images given the text; the pair's own share is
+    /// the first.
+    fn shares(&self, text: &Array1<f64>, image: &Array1<f64>) -> [Array1<f64>; 2] {
+        let scale = f64::from(self.model.logit_scale());
+        let own = scale * text.dot(image);
+        [
+            softmax(own, &(self.negative_texts.dot(image) * scale)),
+            softmax(own, &(self.negative_images.dot(text) * scale)),
+        ]
     }
 
     /// The loss's gradients with respect to the text's and the image's unit embedding.
@@ -110,9 +143,7 @@ impl<'a> GradientNorm<'a> {
     /// same with the two exchanged.
     fn embedding_gradients(&self, text: &Array1<f64>, image: &Array1<f64>) -> [Array1<f64>; 2] {
         let scale = f64::from(self.model.logit_scale());
-        let own = scale * text.dot(image);
-        let over_texts = softmax(own, &(self.negative_texts.dot(image) * scale));
-        let over_images = softmax(own, &(self.negative_images.dot(text) * scale));
+        let [over_texts, over_images] = self.shares(text, image);
         let misfit = over_texts[0] - 1.0 + over_images[0] - 1.0;
         let pulled = |other: &Array1<f64>, negatives: &Array2<f64>, weights: &Array1<f64>| {
             let weights = weights.slice(ndarray::s![1..]);

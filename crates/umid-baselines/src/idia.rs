@@ -111,6 +111,22 @@ impl IdentityCandidates {
     /// When there is no image, the widths differ, an embedding is not finite or has length zero,
     /// or `true_name` is no candidate's index.
     pub fn infer(&self, images: &ArrayView2<'_, f32>, true_name: usize) -> Result<IdentityOutcome> {
+        Ok(self.infer_counts(images, true_name, &[images.nrows()])?.remove(0))
+    }
+
+    /// The outcomes for the first images alone, one for each of `counts`.
+    ///
+    /// # Shapes
+    /// `images` `[images, dim]`, normalised or not.
+    ///
+    /// # Errors
+    /// As [`Self::infer`], and when a count is 0 or above the number of images.
+    pub fn infer_counts(
+        &self,
+        images: &ArrayView2<'_, f32>,
+        true_name: usize,
+        counts: &[usize],
+    ) -> Result<Vec<IdentityOutcome>> {
         let (prompts, candidates, width) = self.names.dim();
         if true_name >= candidates {
             return Err(BaselineError::Argument {
@@ -121,21 +137,32 @@ impl IdentityCandidates {
         }
         checks::same_size("width of the image embeddings", width, images.ncols())?;
         let images = checks::unit_rows("image embeddings", images)?.mapv(|v| v as f32);
-        let (mut right_prompts, mut right) = (0, 0);
+        if let Some(&count) = counts.iter().find(|count| !(1..=images.nrows()).contains(*count)) {
+            return Err(BaselineError::Argument {
+                argument: "counts",
+                expected: "1 to the number of images",
+                found: count as f64,
+            });
+        }
+        // For each count: right prompts and right predictions.
+        let mut right = vec![(0, 0); counts.len()];
         for names in self.names.axis_iter(Axis(0)) {
             let cosines = images.dot(&names.t());
-            let mut votes = vec![0usize; candidates];
-            for of_image in cosines.outer_iter() {
-                if let Some(name) = single_highest(of_image.iter().copied()) {
-                    votes[name] += 1;
-                }
+            let predicted: Vec<Option<usize>> =
+                cosines.outer_iter().map(|row| single_highest(row.iter().copied())).collect();
+            for ((right_prompts, right), &count) in right.iter_mut().zip(counts) {
+                let mut votes = vec![0usize; candidates];
+                predicted[..count].iter().flatten().for_each(|name| votes[*name] += 1);
+                *right += votes[true_name];
+                let answer = single_highest(votes.iter().copied()).filter(|&name| votes[name] > 0);
+                *right_prompts += usize::from(answer == Some(true_name));
             }
-            right += votes[true_name];
-            let answer = single_highest(votes.iter().copied()).filter(|&name| votes[name] > 0);
-            right_prompts += usize::from(answer == Some(true_name));
         }
-        let right_share = right as f64 / (prompts * images.nrows()) as f64;
-        Ok(IdentityOutcome { right_prompts, prompts, right_share })
+        let outcome = |((right_prompts, right), count): ((usize, usize), &usize)| {
+            let right_share = right as f64 / (prompts * count) as f64;
+            IdentityOutcome { right_prompts, prompts, right_share }
+        };
+        Ok(right.into_iter().zip(counts).map(outcome).collect())
     }
 }
 
@@ -197,6 +224,25 @@ mod tests {
         assert_eq!(outcome, IdentityOutcome { right_prompts: 1, prompts: 2, right_share: 0.5 });
         assert!(outcome.is_member(1) && !outcome.is_member(2));
         assert!((outcome.score() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_count_looks_at_the_first_images_alone() {
+        let images = array![[1.0f32, 0.1, 0.0], [0.0, 1.0, 0.1], [0.1, 1.0, 0.0]];
+        let known = candidates();
+        let outcomes = known.infer_counts(&images.view(), 0, &[1, 2, 3]).expect("usable");
+        for (outcome, count) in outcomes.iter().zip(1..) {
+            let first = images.slice(ndarray::s![..count, ..]);
+            assert_eq!(*outcome, known.infer(&first, 0).expect("usable"));
+        }
+        // One image: right by the first prompt. Three: two of them say candidate 1, which the
+        // second prompt calls candidate 0.
+        assert_eq!((outcomes[0].right_prompts, outcomes[2].right_prompts), (1, 1));
+        assert!((outcomes[2].right_share - 0.5).abs() < 1e-12);
+        for bad in [0, 4] {
+            let result = known.infer_counts(&images.view(), 0, &[bad]);
+            assert!(matches!(result, Err(BaselineError::Argument { argument: "counts", .. })));
+        }
     }
 
     #[test]

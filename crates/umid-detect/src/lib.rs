@@ -70,11 +70,12 @@ pub use local_outlier_factor::{
     LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams,
 };
 pub use metrics::{
-    Bootstrap, ClassScores, Dose, HalfDetected, Interval, RocPoint, auc, balanced_accuracy,
-    precision, realised_false_positive_rate, recall, roc_curve, share_interval, spearman,
-    tpr_at_fpr,
+    Bootstrap, ClassScores, Dose, HalfDetected, Interval, RocPoint, accuracy, auc,
+    balanced_accuracy, f1, precision, realised_false_positive_rate, recall, roc_curve,
+    share_interval, spearman, tpr_at_fpr,
 };
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
+pub use quantile::quantile;
 pub use scaler::StandardScaler;
 pub use signed_z::{SignalWeight, SignedScore, SignedZ};
 pub use split::{DEFAULT_FIT_FRACTION, Split};

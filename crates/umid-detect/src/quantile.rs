@@ -17,8 +17,12 @@ pub(crate) fn sorted_quantile(sorted: &[f64], fraction: f64) -> f64 {
     }
 }
 
-/// The `fraction` quantile (0 to 1) of values in any order; there must be at least one.
-pub(crate) fn quantile(values: impl IntoIterator<Item = f64>, fraction: f64) -> f64 {
+/// The `fraction` quantile (0 to 1) of values in any order, with linear interpolation as in
+/// `numpy.quantile`.
+///
+/// # Panics
+/// When there is no value.
+pub fn quantile(values: impl IntoIterator<Item = f64>, fraction: f64) -> f64 {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
     sorted_quantile(&sorted, fraction)

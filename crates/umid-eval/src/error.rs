@@ -359,6 +359,25 @@ pub enum Error {
     /// There is no text whose latency could be measured.
     #[error("no text to time")]
     NothingToTime,
+    /// Real inputs cannot be seen as the target sees them.
+    #[error("{} takes other inputs than the target; leave the photo's vote out here", folder.display())]
+    FaceNetwork {
+        /// The folder of the network.
+        folder: PathBuf,
+    },
+
+    /// Distances that are all the same have no two clusters.
+    #[error("all distances between inverted and real inputs are the same; ask about more people")]
+    OneDistance,
+
+    /// An attack on images was given none.
+    #[error("`images` is 0, expected at least 1; give each person some")]
+    NoImages,
+
+    /// There is nothing to take a threshold from.
+    #[error("no scores of known non-members; give the world names of nobody and a bank")]
+    NoKnownNonMembers,
+
     /// A figure has nothing that could be drawn.
     #[error("{axis}: no finite value to draw")]
     NothingToDraw {

@@ -76,6 +76,8 @@ pub struct Cost {
 pub enum Sees {
     /// The names, and no model.
     NamesOnly,
+    /// The people's inputs, and no model.
+    InputsOnly,
     /// The text.
     Text,
     /// The text, and public images that show nobody who is asked about.
@@ -91,6 +93,7 @@ impl Sees {
     pub fn words(self) -> &'static str {
         match self {
             Self::NamesOnly => "names, no model",
+            Self::InputsOnly => "inputs, no model",
             Self::Text => "text",
             Self::TextAndBank => "text, public inputs",
             Self::Images => "the person's inputs",

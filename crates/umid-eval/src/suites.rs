@@ -70,6 +70,10 @@ pub struct Target {
     /// The panel of the effectiveness table in which it has a column; see `summary::effectiveness`.
     #[serde(default)]
     pub panel: String,
+    /// The column of the paper family's tables for which it stands, such as `RN50, few`; see
+    /// `summary::paper`.
+    #[serde(default)]
+    pub column: Option<String>,
     /// Whether it is part of the repository; others are trained when they are asked for.
     #[serde(default)]
     pub committed: bool,

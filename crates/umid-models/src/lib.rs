@@ -44,6 +44,7 @@ pub use front_end::{
 };
 pub use load::{LoadOptions, Towers, WeightUse};
 pub use model::{Model, Source, TextEmbeddings};
+pub use nn::AttentionDropout;
 pub use precision::Precision;
 pub use provenance::Provenance;
 pub use tokenizer::{TextTokenizer, Tokens, clip_vocabulary};

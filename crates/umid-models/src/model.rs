@@ -12,6 +12,7 @@ use umid_core::{InputTower, InputUnits, to_host};
 
 use crate::config::{InputConfig, ModelConfig};
 use crate::front_end::{FrontEnd, Input, Modality};
+use crate::nn::AttentionDropout;
 use crate::precision::Precision;
 use crate::provenance::Provenance;
 use crate::tokenizer::{TextTokenizer, Tokens};
@@ -132,6 +133,17 @@ impl Model {
     /// Whether all weights are burn's parameters, in f32.
     pub fn is_trainable(&self) -> bool {
         self.trainable
+    }
+
+    /// Sets the dropout of attention in CLIP's text transformer and in a plain vision transformer, or takes it
+    /// away, and returns how many blocks drop. Other towers have none, nor has one whose weights the
+    /// kernels have (see [`Model::is_trainable`]).
+    pub fn set_attention_dropout(&mut self, dropout: Option<AttentionDropout>) -> usize {
+        /// Streams of the input tower's blocks; no text tower has as many.
+        const INPUT_STREAMS: u64 = 1 << 32;
+        let text = self.text.set_attention_dropout(dropout, 0);
+        let tower = self.tower.as_mut();
+        text + tower.map_or(0, |tower| tower.set_attention_dropout(dropout, INPUT_STREAMS))
     }
 
     /// Roughly the bytes that a forward and backward pass of one input takes: what is kept of each

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::*;
+use crate::logistic::Logistic;
 
 /// The same sums in another order.
 const FEATURE_TOLERANCE: f64 = 1e-12;
@@ -95,22 +96,51 @@ fn the_plain_fit_equals_that_of_scikit_learn() {
 }
 
 #[test]
-fn the_reduced_fit_decides_as_the_plain_one() {
+fn the_fit_by_inner_products_equals_that_of_scikit_learn() {
     for case in cases() {
-        let reduced = Reduced::new(&case.rows);
-        assert!(reduced.train.ncols() < case.vocabulary.len());
-        let model = Logistic::fit(&reduced.train.view(), &case.members, case.inverse_penalty)
-            .expect("converges");
-        assert_eq!(reduced.train.nrows(), case.decisions.len());
-        assert_eq!(case.held_out_rows.len(), case.held_out_decisions.len());
-        for (row, &expected) in reduced.train.outer_iter().zip(&case.decisions) {
-            assert_close(model.decide(&row), expected, DECISION_TOLERANCE, "training text");
-        }
-        for (row, &expected) in case.held_out_rows.iter().zip(&case.held_out_decisions) {
-            let found = model.decide(&reduced.place(&case.rows, row).view());
-            assert_close(found, expected, DECISION_TOLERANCE, "held-out text");
+        let kernel = tfidf::inner_products(&case.rows, &case.rows);
+        let labels = case.members.iter().map(|member| f64::from(u8::from(*member)));
+        let labels = Array2::from_shape_vec((case.members.len(), 1), labels.collect());
+        let model = KernelLogistic::new(&kernel.view(), case.inverse_penalty);
+        let fitted = model.fit(&labels.expect("one column").view()).expect("converges");
+        let held_out = tfidf::inner_products(&case.held_out_rows, &case.rows);
+        for (kernel, expected) in
+            [(&kernel, &case.decisions), (&held_out, &case.held_out_decisions)]
+        {
+            let found = fitted.decide(&kernel.view());
+            assert_eq!(found.dim(), (expected.len(), 1));
+            for (found, &expected) in found.iter().zip(expected) {
+                assert_close(*found, expected, DECISION_TOLERANCE, "log odds");
+            }
         }
     }
+}
+
+#[test]
+fn features_are_standardised_and_tell_where_they_differ() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let members: Vec<bool> = (0..80).map(|i| i % 2 == 0).collect();
+    // The second feature differs between the classes, on a scale that hides it without standardising.
+    let mut features = |shift: f64| {
+        Array2::from_shape_fn((80, 2), |(row, column)| {
+            let noise = rng.random::<f64>() - 0.5;
+            match column {
+                0 => 1e4 * noise,
+                _ => 1e-4 * (noise + if members[row] { shift } else { 0.0 }),
+            }
+        })
+    };
+    let (alike, apart) = (features(0.0), features(1.0));
+    let area = |features: &Array2<f64>| {
+        let prepared = BlindControl::default().prepare_features(&features.view(), &members);
+        prepared.expect("usable").evaluate().expect("converges").area
+    };
+    assert!((area(&alike) - 0.5).abs() < 0.25, "{}", area(&alike));
+    assert!(area(&apart) > 0.95, "{}", area(&apart));
+    let mut bad = alike;
+    bad[[3, 1]] = f64::NAN;
+    let refused = BlindControl::default().prepare_features(&bad.view(), &members);
+    assert!(matches!(refused, Err(BaselineError::NonFinite { .. })));
 }
 
 /// Names of random syllables; with a tell, every member's ends in a syllable of its own.
@@ -167,7 +197,7 @@ fn scores_are_out_of_fold_and_do_not_depend_on_the_test_labels() {
         }
     }
     let fold = &prepared.folds[0];
-    let decisions = fold.decide(&flipped, 1.0).expect("converges");
+    let decisions = fold.decide(&[flipped]).expect("converges").remove(0);
     assert_eq!(decisions.len(), fold.test.len());
     for (&text, decision) in fold.test.iter().zip(decisions) {
         assert_eq!(outcome.scores[text], decision);

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use ndarray::Array2;
+
 use crate::error::{BaselineError, Result};
 
 /// Which n-grams are features.
@@ -81,6 +83,12 @@ pub(crate) fn dot(a: &SparseRow, b: &SparseRow) -> f64 {
         j += usize::from(column_b <= column_a);
     }
     sum
+}
+
+/// Inner products of each row of one list with each of another.
+pub(crate) fn inner_products(rows: &[SparseRow], others: &[SparseRow]) -> Array2<f64> {
+    let product = |(i, j): (usize, usize)| dot(&rows[i], &others[j]);
+    Array2::from_shape_fn((rows.len(), others.len()), product)
 }
 
 /// How often each n-gram stands in a text. As in scikit-learn, a padded word that is shorter than

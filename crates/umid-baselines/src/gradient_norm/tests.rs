@@ -128,6 +128,11 @@ fn both_ways_of_computing_the_loss_agree() {
     let images = softmax(own, &(attack.negative_images.dot(&text) * scale))[0];
     let by_array = -0.5 * (texts.ln() + images.ln());
     assert!((f64::from(by_tensor) - by_array).abs() < 1e-5, "{by_tensor} {by_array}");
+    let (text, embedded) = (text.mapv(|v| v as f32 * 3.0), embedded.mapv(|v| v as f32));
+    let pair = attack.loss_and_gradient(&text.view(), &embedded.view()).expect("finite");
+    assert!((pair.loss - by_array).abs() < 1e-5, "{} {by_array}", pair.loss);
+    let gradient = -attack.of_embeddings(TEXT, &image).expect("finite");
+    assert!((pair.gradient - gradient).abs() < 1e-5, "{} {gradient}", pair.gradient);
 }
 
 #[test]

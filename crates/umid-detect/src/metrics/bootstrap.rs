@@ -107,10 +107,23 @@ impl Bootstrap {
         member_flags: &[bool],
         non_member_flags: &[bool],
     ) -> Result<Interval> {
-        let sample = Tally::count(member_flags, non_member_flags)?;
-        let resampled = self.of_flags(member_flags, non_member_flags)?;
-        let replicates = resampled.into_iter().map(Tally::balanced_accuracy).collect();
-        Ok(Interval::of_replicates(sample.balanced_accuracy(), replicates))
+        self.of_tally(member_flags, non_member_flags, Tally::balanced_accuracy)
+    }
+
+    /// Interval of [`accuracy`](crate::accuracy).
+    ///
+    /// # Errors
+    /// When a class is empty or `resamples` is 0.
+    pub fn accuracy(&self, member_flags: &[bool], non_member_flags: &[bool]) -> Result<Interval> {
+        self.of_tally(member_flags, non_member_flags, Tally::accuracy)
+    }
+
+    /// Interval of [`f1`](crate::f1).
+    ///
+    /// # Errors
+    /// When a class is empty or `resamples` is 0.
+    pub fn f1(&self, member_flags: &[bool], non_member_flags: &[bool]) -> Result<Interval> {
+        self.of_tally(member_flags, non_member_flags, Tally::f1)
     }
 
     /// Interval of [`precision`](crate::precision); `None` when nothing is flagged.
@@ -171,6 +184,18 @@ impl Bootstrap {
             }
             statistic(&counts)
         })
+    }
+
+    fn of_tally(
+        &self,
+        member_flags: &[bool],
+        non_member_flags: &[bool],
+        statistic: impl Fn(Tally) -> f64,
+    ) -> Result<Interval> {
+        let sample = Tally::count(member_flags, non_member_flags)?;
+        let resampled = self.of_flags(member_flags, non_member_flags)?;
+        let replicates = resampled.into_iter().map(&statistic).collect();
+        Ok(Interval::of_replicates(statistic(sample), replicates))
     }
 
     /// The counts of every resample of flags. Both classes have some.
@@ -301,11 +326,16 @@ mod tests {
         let recall = BOOTSTRAP.recall(&member_flags).expect("members");
         let accuracy = BOOTSTRAP.balanced_accuracy(&member_flags, &non_member_flags);
         let precision = BOOTSTRAP.precision(&member_flags, &non_member_flags);
-        // Standard errors by the binomial: .049 and .032; by the delta method for the ratio: .041.
+        let plain = BOOTSTRAP.accuracy(&member_flags, &non_member_flags);
+        let f1 = BOOTSTRAP.f1(&member_flags, &non_member_flags);
+        // Standard errors by the binomial: .049 and .032; by the delta method for the ratios: .041
+        // and .039.
         for (interval, estimate, error) in [
             (recall, 0.6, 0.049),
             (accuracy.expect("two classes"), 0.7, 0.032),
+            (plain.expect("two classes"), 0.7, 0.032),
             (precision.expect("two classes").expect("some flagged"), 0.75, 0.041),
+            (f1.expect("two classes"), 2.0 / 3.0, 0.039),
         ] {
             assert!((interval.estimate - estimate).abs() < 1e-12, "{interval:?}");
             assert!(((interval.high - interval.low) / (3.92 * error) - 1.0).abs() < 0.2);

@@ -21,6 +21,23 @@ pub fn precision(member_flags: &[bool], non_member_flags: &[bool]) -> Result<Opt
     Ok(Tally::count(member_flags, non_member_flags)?.precision())
 }
 
+/// Share of all texts that are decided rightly. Like precision it is of the sample's mixture; where
+/// both classes are equally large it is the balanced accuracy.
+///
+/// # Errors
+/// When a class is empty.
+pub fn accuracy(member_flags: &[bool], non_member_flags: &[bool]) -> Result<f64> {
+    Ok(Tally::count(member_flags, non_member_flags)?.accuracy())
+}
+
+/// Harmonic mean of precision and recall; 0 where no member is flagged, as in scikit-learn.
+///
+/// # Errors
+/// When a class is empty.
+pub fn f1(member_flags: &[bool], non_member_flags: &[bool]) -> Result<f64> {
+    Ok(Tally::count(member_flags, non_member_flags)?.f1())
+}
+
 /// Share of the members that are flagged.
 ///
 /// # Errors
@@ -30,7 +47,7 @@ pub fn recall(member_flags: &[bool]) -> Result<f64> {
     Ok(count_flags(member_flags) as f64 / member_flags.len() as f64)
 }
 
-/// What balanced accuracy and precision are made of.
+/// What accuracy, precision and F1 are made of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tally {
     pub members: usize,
@@ -55,6 +72,18 @@ impl Tally {
         let sensitivity = self.flagged_members as f64 / self.members as f64;
         let passed = self.non_members - self.flagged_non_members;
         f64::midpoint(sensitivity, passed as f64 / self.non_members as f64)
+    }
+
+    pub(super) fn accuracy(self) -> f64 {
+        let passed = self.non_members - self.flagged_non_members;
+        (self.flagged_members + passed) as f64 / (self.members + self.non_members) as f64
+    }
+
+    /// Twice the flagged members over the flagged and the members, the form of the harmonic mean
+    /// that needs no case for nothing flagged.
+    pub(super) fn f1(self) -> f64 {
+        let flagged = self.flagged_members + self.flagged_non_members;
+        2.0 * self.flagged_members as f64 / (flagged + self.members) as f64
     }
 
     pub(super) fn precision(self) -> Option<f64> {
@@ -89,6 +118,19 @@ mod tests {
     }
 
     #[test]
+    fn accuracy_counts_texts_and_f1_is_the_harmonic_mean() {
+        // 3 of 4 members and 1 of 6 non-members: precision and recall are 3/4 each.
+        let (members, others) =
+            ([true, true, true, false], [true, false, false, false, false, false]);
+        assert!((accuracy(&members, &others).expect("two classes") - 0.8).abs() < 1e-15);
+        assert!((f1(&members, &others).expect("two classes") - 0.75).abs() < 1e-15);
+        // Precision 1/3 and recall 1/2.
+        let f = f1(&[true, false], &[true, true]).expect("two classes");
+        assert!((f - 0.4).abs() < 1e-15);
+        assert!(f1(&[false], &[false]).expect("two classes").abs() < 1e-15);
+    }
+
+    #[test]
     fn recall_is_of_members_alone() {
         assert!((recall(&[true, false, false, false]).expect("members") - 0.25).abs() < 1e-15);
     }
@@ -97,6 +139,8 @@ mod tests {
     fn an_empty_class_is_an_error() {
         assert!(matches!(balanced_accuracy(&[], &[true]), Err(DetectError::Empty { .. })));
         assert!(matches!(balanced_accuracy(&[true], &[]), Err(DetectError::Empty { .. })));
+        assert!(matches!(accuracy(&[true], &[]), Err(DetectError::Empty { .. })));
+        assert!(matches!(f1(&[], &[true]), Err(DetectError::Empty { .. })));
         assert!(matches!(precision(&[], &[true]), Err(DetectError::Empty { .. })));
         assert!(matches!(recall(&[]), Err(DetectError::Empty { list: "member flags" })));
     }

@@ -6,24 +6,30 @@ use ndarray::Array3;
 use umid_baselines::{Augmentation, augmentation_enhanced, augmentations};
 use umid_models::{Input, Modality, Model};
 
+use super::known::decided;
 use super::pair_probe::{Pairs, Probe};
 use super::{Method, columns_of};
-use crate::record::{Column, Cost, Reading, Sees};
+use crate::record::{Cost, Reading, Sees};
 use crate::subject::Subject;
 
 /// Red, green and blue.
 const CHANNELS: usize = 3;
 
 /// The augmentation-enhanced attack.
-pub static METHOD: Method = Method::new("aea", "Ko et al. 2023", 10.0, measure);
+pub static METHOD: Method = Method {
+    definition: || String::from("2, decides"),
+    ..Method::new("aea", "Ko et al. 2023", 10.0, measure)
+};
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Image, "AEA")?;
     let probe = Probe::of(subject)?;
     let changes = augmentations();
+    let known: Vec<f64> =
+        scores(&subject.model, &probe.known, &changes)?.into_iter().flatten().collect();
     let started = Instant::now();
     let groups = columns_of(&probe.groups, |pairs| {
-        Ok(Column::of(scores(&subject.model, pairs, &changes)?))
+        decided(scores(&subject.model, pairs, &changes)?, &known)
     })?;
     let count: usize = probe.groups.values().map(|pairs| pairs.inputs.len()).sum();
     let cost = Cost {

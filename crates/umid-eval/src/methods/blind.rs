@@ -12,11 +12,12 @@ use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// Shuffles of the labels.
-const PERMUTATIONS: usize = 200;
+pub const PERMUTATIONS: usize = 200;
 
 /// The blind control.
 pub static METHOD: Method = Method {
     needs: |_| Needs::Names,
+    definition: || String::from("2, fitted together"),
     ..Method::new("blind", "after Das et al. 2025", 20.0, measure)
 };
 
@@ -29,21 +30,31 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
         .collect();
     let (texts, members): (Vec<&str>, Vec<bool>) = texts.into_iter().unzip();
     let Control { outcome, null } = &*control(&texts, members)?;
+    Ok(vec![reading("blind control", Sees::NamesOnly, subject, outcome, null)?])
+}
+
+/// A control's scores, its area and what it finds with shuffled labels.
+pub fn reading(
+    name: &str,
+    sees: Sees,
+    subject: &Subject,
+    outcome: &BlindOutcome,
+    null: &[f64],
+) -> crate::Result<Reading> {
     let mut scores = outcome.scores.iter().copied().map(Some);
-    let columns = groups
-        .iter()
+    let columns = [Group::Member, Group::NonMember]
+        .into_iter()
         .map(|group| {
-            let count = subject.groups()[group].len();
-            (*group, Column::of(scores.by_ref().take(count).collect()))
+            let count = subject.groups()[&group].len();
+            (group, Column::of(scores.by_ref().take(count).collect()))
         })
         .collect();
-    let cost = Cost::default();
-    let mut reading = Reading::new("blind control", Sees::NamesOnly, columns, cost).headline();
-    let p_value = ConformalCalibration::new(null.clone())?.p_value(outcome.area)?;
+    let mut reading = Reading::new(name, sees, columns, Cost::default()).headline();
+    let p_value = ConformalCalibration::new(null.to_vec())?.p_value(outcome.area)?;
     reading.facts.insert("p_value".to_owned(), vec![p_value]);
     reading.facts.insert("auc".to_owned(), vec![outcome.area]);
-    reading.facts.insert("null".to_owned(), null.clone());
-    Ok(vec![reading])
+    reading.facts.insert("null".to_owned(), null.to_vec());
+    Ok(reading)
 }
 
 /// The control's outcome for a list of names, and its AUCs for shuffled labels.

@@ -1,57 +1,114 @@
 //! IDIA (Hintersdorf et al., JAIR 2024): does the model find the name to a face?
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ndarray::{Array2, Array3, s};
-use umid_baselines::{DEFAULT_TAU, IdentityCandidates, PROMPTS};
+use serde::{Deserialize, Serialize};
+use umid_baselines::{DEFAULT_TAU, IdentityCandidates, IdentityOutcome, PROMPTS};
 use umid_models::Modality;
 use umid_testbed::Identity;
 use umid_testbed::caption::fill;
 
-use super::Method;
+use super::{Method, settings};
+use crate::error::Error;
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// Candidate names, one of which is right, as in the paper.
 const CANDIDATES: usize = 1_000;
-/// Photos of each person, none of which the target was trained on.
-const PHOTOS: u32 = 6;
 /// People per group, few enough that the candidates include names of nobody.
 const PEOPLE: usize = 400;
 
 /// The identity inference attack.
-pub static METHOD: Method = Method::new("idia", "Hintersdorf et al. 2024", 15.0, measure);
+pub static METHOD: Method = Method {
+    definition: || format!("2 {COUNTS:?}"),
+    check: Some(|table| settings::<Settings>(table)?.check()),
+    ..Method::new("idia", "Hintersdorf et al. 2024", 15.0, measure)
+};
 
-fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
+/// Numbers of attack images for which rates are told, as far as there are as many.
+pub const COUNTS: [u32; 7] = [1, 2, 3, 5, 10, 20, 30];
+
+/// Settings of the attack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Photos of each person, none of which the target was trained on; the authors have up to 30.
+    images: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { images: 6 }
+    }
+}
+
+impl Settings {
+    fn check(&self) -> crate::Result<()> {
+        if self.images == 0 {
+            return Err(Error::NoImages);
+        }
+        Ok(())
+    }
+}
+
+/// Name of the reading that looks at the first images alone.
+pub fn of_count(count: u32) -> String {
+    format!("IDIA, {count} images")
+}
+
+fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Image, "IDIA")?;
+    let Settings { images } = settings(table)?;
+    let mut counts: Vec<u32> = COUNTS.into_iter().filter(|count| *count < images).collect();
+    counts.push(images);
     let mut people: Vec<(Group, Vec<&Identity>)> = Vec::new();
     for group in [Group::Member, Group::NonMember] {
         let mut of_group = subject.people(group)?;
         of_group.truncate(PEOPLE);
         people.push((group, of_group));
     }
-    let candidates = candidates(subject, &people)?;
+    let candidates = subject.shared("IDIA".to_owned(), || candidates(subject, &people))?;
     let started = Instant::now();
     let mut first = 0;
-    let mut groups = std::collections::BTreeMap::new();
+    let mut outcomes: BTreeMap<Group, Vec<Vec<IdentityOutcome>>> = BTreeMap::new();
+    let first_images: Vec<usize> = counts.iter().map(|count| *count as usize).collect();
     for (group, people) in &people {
-        let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
-        for (i, person) in people.iter().enumerate() {
-            let images = photos(subject, person)?;
-            let outcome = candidates.infer(&images.view(), first + i)?;
-            column.scores.push(Some(outcome.score()));
-            column.flags.get_or_insert_default().push(Some(outcome.is_member(DEFAULT_TAU)));
-        }
-        // Texts beyond the people that were looked at have no score.
-        let missing = subject.groups()[group].len() - people.len();
-        column.scores.extend(std::iter::repeat_n(None, missing));
-        column.flags.get_or_insert_default().extend(std::iter::repeat_n(None, missing));
+        let infer = |(i, person): (usize, &&Identity)| {
+            let images = photos(subject, person, images)?;
+            Ok(candidates.infer_counts(&images.view(), first + i, &first_images)?)
+        };
+        let of_group = people.iter().enumerate().map(infer).collect::<crate::Result<_>>()?;
+        outcomes.insert(*group, of_group);
         first += people.len();
-        groups.insert(*group, column);
     }
-    let seconds = Some(started.elapsed().as_secs_f64() / first as f64);
-    let cost = Cost { forward: f64::from(PHOTOS), backward: 0.0, seconds, latency: seconds };
-    Ok(vec![Reading::new("IDIA", Sees::Images, groups, cost).headline()])
+    let seconds = started.elapsed().as_secs_f64() / first as f64;
+    let reading = |(place, count): (usize, &u32)| {
+        let columns = outcomes.iter().map(|(group, people)| {
+            let (scores, flags) = people
+                .iter()
+                .map(|outcomes| &outcomes[place])
+                .map(|outcome| (Some(outcome.score()), Some(outcome.is_member(DEFAULT_TAU))))
+                .unzip();
+            let mut column = Column { scores, flags: Some(flags), p_values: None };
+            // Texts beyond the people that were looked at have no score.
+            let texts = subject.groups()[group].len();
+            column.scores.resize(texts, None);
+            column.flags.get_or_insert_default().resize(texts, None);
+            (*group, column)
+        });
+        let share = f64::from(*count) / f64::from(images);
+        let seconds = Some(seconds * share);
+        let cost = Cost { forward: f64::from(*count), backward: 0.0, seconds, latency: seconds };
+        Reading::new(of_count(*count), Sees::Images, columns.collect(), cost)
+    };
+    let mut readings: Vec<Reading> = counts.iter().enumerate().map(reading).collect();
+    if let Some(all) = readings.last_mut() {
+        "IDIA".clone_into(&mut all.name);
+        all.headline = true;
+    }
+    Ok(readings)
 }
 
 /// Everyone under test, then names of nobody, in every prompt.
@@ -77,9 +134,9 @@ fn candidates(
     Ok(IdentityCandidates::new(&all.unwrap_or_default().view())?)
 }
 
-fn photos(subject: &Subject, person: &Identity) -> crate::Result<Array2<f32>> {
+fn photos(subject: &Subject, person: &Identity, images: u32) -> crate::Result<Array2<f32>> {
     let world = subject.world()?;
-    let photos: Vec<_> = (0..PHOTOS)
+    let photos: Vec<_> = (0..images)
         .map(|i| world.held_out_recording(person, i).input(&subject.model.front_end))
         .collect::<Result<_, _>>()?;
     Ok(subject.model.embed_inputs(&photos)?)

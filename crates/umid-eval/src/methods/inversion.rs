@@ -8,25 +8,27 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use umid::PaperReader;
 use umid::audit::DEFAULT_MIN_VOTES;
-use umid::inversion_signals::{self, signals};
+use umid::inversion_signals::signals;
 use umid::queries::Query;
 use umid::record::PaperReading;
 use umid::reference::gibberish;
 use umid::templates::Templates;
 use umid_detect::{CalibratedScore, CalibratedTest, DEFAULT_FIT_FRACTION, SignalWeight, Split};
-use umid_invert::{Clamp, InvertParams, Inverter, Optimiser};
+use umid_invert::{Clamp, Inversion, InvertParams, Inverter, KeepInputs, Optimiser};
 use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::inversion::{
     CROSS_TEMPLATE_TRANSFER, INVERSION_SIGNALS, SIMILARITY, VARIABILITY,
 };
 use umid_signals::{Signal, SignalRow};
+use umid_testbed::caption::fill;
 
 use super::coarse::Searched;
+use super::known::decided;
 use super::{Method, Needs, columns_of, latency, settings};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
@@ -44,8 +46,12 @@ static HEADLINES: [Signal; 3] =
 
 /// Inversion, the paper's detectors, and each signal alone.
 pub static METHOD: Method = Method {
-    needs: |_| Needs::Names,
-    check: Some(|table| Ok(settings::<Settings>(table)?.params().check()?)),
+    needs: |table| match settings::<Settings>(table) {
+        Ok(Settings { start: Start::Bank, .. }) => Needs::People,
+        _ => Needs::Names,
+    },
+    check: Some(|table| settings::<Settings>(table)?.check()),
+    definition: || String::from("2, votes and thresholds"),
     ..Method::new("inversion", "UMID, arXiv 2603.14222", 60.0, measure)
 };
 
@@ -68,6 +74,9 @@ pub struct Settings {
     /// Side of the images that are searched; absent for the input's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coarse: Option<usize>,
+    /// Where inversions start.
+    #[serde(skip_serializing_if = "is_default")]
+    pub start: Start,
     /// Whether pixels are kept in their range.
     pub clamp: bool,
     /// Seed of starts, gibberish and detectors.
@@ -81,6 +90,17 @@ pub struct Settings {
     pub templates: Vec<String>,
     /// Most texts of each group, to make an expensive setting affordable.
     pub most: Option<usize>,
+}
+
+/// Where inversions start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// From noise, as the parameters say.
+    #[default]
+    Noise,
+    /// From photos or clips of people of the bank, one for each restart, the same for every text.
+    Bank,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -97,6 +117,7 @@ impl Default for Settings {
             optimiser: params.optimiser,
             precision: Precision::F32,
             coarse: None,
+            start: Start::Noise,
             clamp: params.clamp == Clamp::ValidRange,
             seed: 0,
             gibberish: 100,
@@ -108,6 +129,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Refuses what no inversion can be.
+    pub fn check(&self) -> crate::Result<()> {
+        Ok(self.params().check()?)
+    }
+
     fn params(&self) -> InvertParams {
         InvertParams {
             restarts: self.restarts,
@@ -211,18 +237,47 @@ impl std::ops::Add for Steps {
 }
 
 /// A model, ready to invert texts.
-struct Reader<'a> {
+pub struct Reader<'a> {
     model: &'a Model,
     space: Searched,
     params: InvertParams,
     templates: Templates,
+    /// Given starts, `[restarts, dim]`, instead of those of the parameters.
+    starts: Option<Array2<f32>>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> crate::Result<Self> {
+    /// A model with the starts that the settings say.
+    pub fn new(subject: &Subject, model: &'a Model, settings: &Settings) -> crate::Result<Self> {
         let templates = subject.templates(&settings.templates)?;
         let space = Searched::new(model, settings.coarse)?;
-        Ok(Self { model, space, params: settings.params(), templates })
+        let starts = match settings.start {
+            Start::Noise => None,
+            Start::Bank => Some(bank_starts(subject, settings.restarts)?),
+        };
+        Ok(Self { model, space, params: settings.params(), templates, starts })
+    }
+
+    /// What each text is inverted to: one array of `[restarts, dim]` per text.
+    pub fn inputs(&self, texts: &[Query]) -> crate::Result<Vec<Array2<f32>>> {
+        let template = &self.templates.as_slice()[0];
+        let of_chunk = |chunk: &[Query]| {
+            let captions: Vec<String> = chunk.iter().map(|q| fill(template, &q.text)).collect();
+            let targets = self.model.embed_texts(&captions)?.embeddings;
+            let inversions = self.invert(targets.view(), KeepInputs::Yes)?;
+            Ok(inversions.into_iter().filter_map(|inversion| inversion.inputs).collect::<Vec<_>>())
+        };
+        let chunks = texts.par_chunks(CHUNK).map(of_chunk);
+        Ok(chunks.collect::<crate::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn invert(&self, targets: ArrayView2<f32>, keep: KeepInputs) -> crate::Result<Vec<Inversion>> {
+        let (tower, device) = (self.model.tower()?, self.model.device());
+        let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
+        Ok(match &self.starts {
+            None => inverter.invert(targets, keep)?,
+            Some(starts) => inverter.invert_from(targets, starts.view(), keep)?,
+        })
     }
 
     /// Every text is inverted from the same starts, so its row does not depend on the others.
@@ -239,10 +294,9 @@ impl<'a> Reader<'a> {
         let embeddings = self.model.embed_texts(&captions)?.embeddings;
         let stride = self.templates.as_slice().len();
         let of_text = |i: usize| embeddings.slice(ndarray::s![i * stride..(i + 1) * stride, ..]);
-        let (tower, device) = (self.model.tower()?, self.model.device());
-        let inverter = Inverter::new(tower, &self.space, self.params.clone(), device)?;
         let names: Vec<ArrayView2<f32>> = (0..texts.len()).map(of_text).collect();
-        let inversions = inversion_signals::invert(&inverter, &names)?;
+        let targets = embeddings.slice(ndarray::s![..;stride, ..]).to_owned();
+        let inversions = self.invert(targets.view(), KeepInputs::No)?;
         let taken = inversions.iter().flat_map(|inversion| &inversion.steps);
         let steps = taken.fold(Steps::default(), |all, &taken| {
             all + Steps { taken, not_taken: usize::from(taken < self.params.steps) }
@@ -250,6 +304,20 @@ impl<'a> Reader<'a> {
         let rows = inversions.iter().zip(names).map(|(i, name)| Ok(signals(i, name)?));
         Ok((rows.collect::<crate::Result<_>>()?, steps))
     }
+}
+
+/// One person of the bank for each restart, in the variables of the model's inputs.
+fn bank_starts(subject: &Subject, restarts: usize) -> crate::Result<Array2<f32>> {
+    let units = subject.model.input_units()?;
+    let world = subject.world()?;
+    let mut starts = Array2::zeros((restarts, units.shape.iter().product()));
+    for (person, mut start) in starts.rows_mut().into_iter().enumerate() {
+        let input = world.bank_recording(person)?.input(&subject.model.front_end)?;
+        let each = units.mean.iter().zip(&units.deviation).cycle();
+        let variables = input.values.iter().zip(each).map(|(x, (mean, dev))| (x - mean) / dev);
+        start.iter_mut().zip(variables).for_each(|(to, from)| *to = from);
+    }
+    Ok(starts)
 }
 
 fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
@@ -272,15 +340,17 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
         readings.push(Reading::new(name, Sees::Text, groups, cost).headline());
     }
     for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
-        let groups = columns_of(&probe.groups, |rows| {
-            Ok(Column::of(rows.iter().map(|row| oriented(row, signal)).collect()))
-        })?;
+        let known: Vec<f64> = probe.names.iter().filter_map(|row| oriented(row, signal)).collect();
         // A signal that no text has (the transfer, of one template) is no reading.
-        if groups.values().any(|column| !column.present().is_empty()) {
-            let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
-            let headline = HEADLINES.contains(&signal);
-            readings.push(if headline { reading.headline() } else { reading });
+        if known.is_empty() {
+            continue;
         }
+        let groups = columns_of(&probe.groups, |rows| {
+            decided(rows.iter().map(|row| oriented(row, signal)).collect(), &known)
+        })?;
+        let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
+        let headline = HEADLINES.contains(&signal);
+        readings.push(if headline { reading.headline() } else { reading });
     }
     Ok(readings)
 }
@@ -309,6 +379,12 @@ fn ensemble(
     if detectors {
         for detector in reader.detectors() {
             readings.push(reading(detector, &|r| (r.scores[detector], r.flags[detector]))?);
+        }
+        // The vote's score is the same however many votes make a member.
+        for votes in (1..=reader.detectors().count()).filter(|votes| *votes != DEFAULT_MIN_VOTES) {
+            let name = format!("{name}, {votes} of {}", reader.detectors().count());
+            let vote = reading(&name, &|r| (r.vote_score, r.votes >= votes))?;
+            readings.push(Reading { headline: false, ..vote });
         }
     }
     Ok(readings)

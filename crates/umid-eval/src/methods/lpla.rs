@@ -4,16 +4,18 @@
 use umid_baselines::{NormLikelihood, embedding_norms};
 
 use super::embedding_norm::P;
+use super::known::reaching;
 use super::pair_probe::Probe;
 use super::reference_models::trained_on;
 use super::{Method, Needs, columns_of};
 use crate::error::Error;
-use crate::record::{Column, Cost, Group, Reading, Sees};
+use crate::record::{Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The likelihood ratio of embedding norms.
 pub static METHOD: Method = Method {
     needs: |_| Needs::Shadows,
+    definition: || String::from("2, decides"),
     ..Method::new("lpla", "LpLA, arXiv 2506.05743", 5.0, measure)
 };
 
@@ -38,7 +40,8 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     let groups = columns_of(&probe.groups, |pairs| {
         let norms = embedding_norms(&pairs.embedded.view(), P)?;
         let scores = norms.into_iter().map(|norm| attack.score(norm).map(Some));
-        Ok(Column::of(scores.collect::<Result<_, _>>()?))
+        // The ratio's own decision: members are the likelier class.
+        Ok(reaching(scores.collect::<Result<_, _>>()?, 0.0))
     })?;
     let seconds = Some(probe.seconds);
     let cost = Cost { forward: 1.0, backward: 0.0, seconds, latency: None };

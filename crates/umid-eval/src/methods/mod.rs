@@ -1,6 +1,7 @@
 //! The methods of an evaluation. A method is one file with a [`Method`] and one line in
 //! [`METHODS`].
 
+mod acoustic_blind;
 mod aea;
 mod blind;
 mod calibrated;
@@ -10,17 +11,21 @@ mod combined;
 mod csa;
 mod embedding_norm;
 mod gradient_norm;
-mod idia;
+pub mod idia;
 mod inversion;
+mod known;
 mod listed;
 mod lpla;
+mod mc_dropout;
 mod pair_probe;
+mod photo_vote;
 mod prmid;
 mod reference_models;
 mod speaker_similarity;
 mod text_probe;
 mod tuni;
 mod wsa;
+mod wsa_gradient;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -33,16 +38,20 @@ use crate::record::{Group, Reading};
 use crate::subject::Subject;
 
 /// Every method, in the order in which tables list them.
-pub static METHODS: [&Method; 16] = [
+pub static METHODS: [&Method; 20] = [
     &inversion::METHOD,
     &calibrated::METHOD,
+    &photo_vote::METHOD,
     &combined::METHOD,
     &tuni::METHOD,
     &blind::METHOD,
+    &acoustic_blind::METHOD,
     &listed::METHOD,
     &csa::METHOD,
     &aea::METHOD,
     &wsa::METHOD,
+    &wsa_gradient::METHOD,
+    &mc_dropout::METHOD,
     &gradient_norm::METHOD,
     &embedding_norm::METHOD,
     &idia::METHOD,

@@ -1,5 +1,7 @@
-//! TUNI's published setting (arXiv 2405.14517, and its authors' code): many restarts from crops of
-//! one public photo a text, many small steps of plain gradient ascent, no clamp.
+//! TUNI's published setting (arXiv 2405.14517, and its authors' code): the name without a caption,
+//! many restarts from crops of one public photo per text, many small steps of plain gradient ascent,
+//! no clamp; the vote of four detectors, and a fifth vote from the person's own photos (see
+//! [`super::photo_vote`]).
 //!
 //! As published it is 100 restarts of 2,000 steps for each text; the suite says how far that is
 //! scaled down. Of the code's defects none is copied: the scaler and the detectors are fitted on
@@ -16,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use umid::inversion_signals::signals;
 use umid::queries::Query;
 use umid::reference::gibberish;
-use umid_detect::{Decision, EnsembleParams};
+use umid_detect::{Decision, EnsembleParams, EnsembleReading};
 use umid_invert::{Clamp, InputSpace, InvertParams, Inverter, KeepInputs, Optimiser};
 use umid_models::{Input, Modality, Model};
 use umid_signals::inversion::{SIMILARITY, VARIABILITY_TUNI};
-use umid_testbed::World;
+use umid_testbed::Identity;
 use umid_testbed::caption::fill;
 
+use super::photo_vote::{self, FaceNetwork, Names, Photos};
 use super::{Method, columns_of, settings};
 use crate::record::{Column, Cost, Group, Reading, Sees};
 use crate::subject::Subject;
@@ -35,6 +38,7 @@ const LEAST_AREA: f64 = 0.9;
 /// TUNI.
 pub static METHOD: Method = Method {
     check: Some(|table| Ok(settings::<Settings>(table)?.params().check()?)),
+    definition: || String::from("2, texts, starts and five votes"),
     ..Method::new("tuni", "TUNI, arXiv 2405.14517", 120.0, measure)
 };
 
@@ -48,15 +52,47 @@ pub struct Settings {
     steps: usize,
     /// Learning rate.
     learning_rate: f64,
+    /// What is inverted.
+    text: Text,
+    /// Where inversions start.
+    start: Start,
     /// Strings of the reference.
     gibberish: usize,
     /// Texts of each group.
     most: usize,
 }
 
+/// What is inverted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Text {
+    /// The name alone, as published.
+    Name,
+    /// The name in the first caption of the target's training.
+    Caption,
+}
+
+/// Where inversions start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Start {
+    /// From crops of a public photo that the text chooses, as published.
+    Photo,
+    /// From noise, the same for every text.
+    Noise,
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { restarts: 100, steps: 2_000, learning_rate: 0.02, gibberish: 100, most: usize::MAX }
+        Self {
+            restarts: 100,
+            steps: 2_000,
+            learning_rate: 0.02,
+            text: Text::Name,
+            start: Start::Photo,
+            gibberish: 100,
+            most: usize::MAX,
+        }
     }
 }
 
@@ -75,20 +111,26 @@ impl Settings {
 fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>> {
     subject.ensure_reads(Modality::Image, "TUNI")?;
     let settings: Settings = settings(table)?;
+    let faces = FaceNetwork::of(subject)?;
     let reader = Reader {
         model: &subject.model,
-        world: subject.world()?,
-        template: subject.first_template(),
+        photos: Photos { world: subject.world()?, faces: &faces },
+        template: match settings.text {
+            Text::Name => "{}",
+            Text::Caption => subject.first_template(),
+        },
         settings: &settings,
     };
-    let read = |texts: &[Query]| -> crate::Result<Vec<Option<[f64; 2]>>> {
+    let read = |group| -> crate::Result<Vec<Seen>> {
+        let (texts, people) = (&subject.groups()[&group], subject.people(group)?);
         let texts = &texts[..settings.most.min(texts.len())];
-        texts.par_iter().map(|text| reader.signals(text)).collect()
+        let person = |i: usize| people.get(i).copied();
+        texts.par_iter().enumerate().map(|(i, text)| reader.read(text, person(i))).collect()
     };
     let reference = gibberish(0, settings.gibberish)?.texts;
     let reference: Vec<[f64; 2]> = reference
         .par_iter()
-        .map(|text| reader.signals(text))
+        .map(|text| Ok(reader.read(text, None)?.signals))
         .collect::<crate::Result<Vec<_>>>()?
         .into_iter()
         .flatten()
@@ -96,10 +138,10 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     let fitted = EnsembleParams::paper(0).fit(&DatasetBase::from(Array2::from(reference)))?;
     let started = Instant::now();
     let wanted = [Group::Member, Group::NonMember, Group::Gibberish];
-    let rows: BTreeMap<Group, Vec<Option<[f64; 2]>>> = wanted
-        .into_iter()
-        .map(|group| Ok((group, read(&subject.groups()[&group])?)))
-        .collect::<crate::Result<_>>()?;
+    let seen: BTreeMap<Group, Vec<Seen>> =
+        wanted.into_iter().map(|group| Ok((group, read(group)?))).collect::<crate::Result<_>>()?;
+    let rows =
+        columns_of(&seen, |seen| Ok(seen.iter().map(|seen| seen.signals).collect::<Vec<_>>()))?;
     let count: usize = rows.values().map(Vec::len).sum();
     let passes = (settings.restarts * settings.steps) as f64;
     let cost = Cost {
@@ -108,20 +150,31 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
         seconds: Some(started.elapsed().as_secs_f64() / count as f64),
         latency: None,
     };
-    let vote = columns_of(&rows, |rows| {
-        let mut column = Column { flags: Some(Vec::new()), ..Column::default() };
-        for row in rows {
-            let read = match row {
-                Some(row) => Some(fitted.read(&Array2::from(vec![*row]).view())?.remove(0)),
-                None => None,
-            };
-            column.scores.push(read.as_ref().map(|read| read.vote_score));
-            let member = read.map(|read| read.decision == Decision::Member);
-            column.flags.get_or_insert_default().push(member);
-        }
-        Ok(column)
+    let read = |row: &Option<[f64; 2]>| -> crate::Result<Option<EnsembleReading>> {
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(fitted.read(&Array2::from(vec![*row]).view())?.remove(0)))
+    };
+    let votes = columns_of(&rows, |rows| rows.iter().map(read).collect::<crate::Result<Vec<_>>>())?;
+    let vote = columns_of(&votes, |votes| {
+        let decided = votes.iter().map(|vote| match vote {
+            Some(vote) => (Some(vote.vote_score), Some(vote.decision == Decision::Member)),
+            None => (None, None),
+        });
+        let (scores, flags) = decided.unzip();
+        Ok(Column { scores, flags: Some(flags), p_values: None })
     })?;
     let mut readings = vec![Reading::new("TUNI vote", Sees::Text, vote, cost).headline()];
+    let mut people = BTreeMap::new();
+    for (group, votes) in &votes {
+        let pairs = votes.iter().zip(&seen[group]).filter_map(|(vote, seen)| {
+            Some((vote.as_ref().map(|vote| vote.votes), seen.distance?))
+        });
+        let pairs: Vec<(Option<usize>, f64)> = pairs.collect();
+        if !pairs.is_empty() {
+            people.insert(*group, pairs);
+        }
+    }
+    readings.extend(photo_vote::readings(&FIFTH, &people, cost)?);
     for (i, (name, signal)) in
         [("TUNI similarity", SIMILARITY.signal()), ("TUNI variability", VARIABILITY_TUNI.signal())]
             .into_iter()
@@ -136,27 +189,47 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     Ok(readings)
 }
 
+/// What the readings with the person's photos are called.
+const FIFTH: Names =
+    Names { photo: "TUNI photo", five: "TUNI five votes", kept: "TUNI five votes, never dropped" };
+
+/// What an inversion shows of a text.
+struct Seen {
+    /// Similarity and variability; absent if the inversions failed.
+    signals: Option<[f64; 2]>,
+    /// Distance to the person's photos; absent for a text of nobody.
+    distance: Option<f64>,
+}
+
 /// A target, ready to invert texts.
 struct Reader<'a> {
     model: &'a Model,
-    world: &'a World,
+    photos: Photos<'a>,
     template: &'a str,
     settings: &'a Settings,
 }
 
 impl Reader<'_> {
-    /// Similarity and variability of a text; nothing where the inversions failed.
-    fn signals(&self, text: &Query) -> crate::Result<Option<[f64; 2]>> {
+    /// Inverts a text and compares the result with photos of the person, if there is one.
+    fn read(&self, text: &Query, person: Option<&Identity>) -> crate::Result<Seen> {
         let model = self.model;
         let target = model.embed_texts(&[fill(self.template, &text.text)])?.embeddings;
         let space = InputSpace::new(&model.input_units()?, model.device());
         let params = self.settings.params();
         let inverter = Inverter::new(model.tower()?, &space, params, model.device())?;
-        let starts = self.crops(&text.text)?;
-        let inversions = inverter.invert_from(target.view(), starts.view(), KeepInputs::No)?;
-        let row = signals(&inversions[0], target.view())?;
+        let starts = match self.settings.start {
+            Start::Photo => self.crops(&text.text)?,
+            Start::Noise => inverter.starts(),
+        };
+        let inversion =
+            inverter.invert_from(target.view(), starts.view(), KeepInputs::Yes)?.remove(0);
+        let row = signals(&inversion, target.view())?;
         let pair = row[&SIMILARITY.signal()].zip(row[&VARIABILITY_TUNI.signal()]);
-        Ok(pair.map(|(s, v)| [s, v]))
+        let distance = match person.zip(inversion.inputs.as_ref()) {
+            Some((person, inverted)) => Some(self.photos.distance(person, &inverted.view())?),
+            None => None,
+        };
+        Ok(Seen { signals: pair.map(|(s, v)| [s, v]), distance })
     }
 
     /// Random crops of a public photo that the text chooses, scaled back up, `[restarts, dim]`.
@@ -169,9 +242,10 @@ impl Reader<'_> {
             words.fill(&mut bytes);
             (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
         };
-        let people = self.world.params().bank;
+        let world = self.photos.world;
+        let people = world.params().bank;
         let person = ((uniform() * people as f64) as usize).min(people - 1);
-        let photo = self.world.bank_recording(person)?.input(&self.model.front_end)?;
+        let photo = world.bank_recording(person)?.input(&self.model.front_end)?;
         let mut starts = Array2::zeros((self.settings.restarts, photo.values.len()));
         for mut start in starts.rows_mut() {
             let side = (LEAST_AREA + (1.0 - LEAST_AREA) * uniform()).sqrt();

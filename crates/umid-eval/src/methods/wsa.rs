@@ -5,13 +5,17 @@
 use ndarray::{Axis, concatenate};
 use umid_baselines::{Pairs as PairRows, WeaklySupervised};
 
+use super::known::reaching;
 use super::pair_probe::{Pairs, Probe};
 use super::{Method, columns_of};
-use crate::record::{Column, Cost, Group, Reading, Sees};
+use crate::record::{Cost, Group, Reading, Sees};
 use crate::subject::Subject;
 
 /// The weakly supervised attack.
-pub static METHOD: Method = Method::new("wsa", "Ko et al. 2023", 3.0, measure);
+pub static METHOD: Method = Method {
+    definition: || String::from("2, decides"),
+    ..Method::new("wsa", "Ko et al. 2023", 3.0, measure)
+};
 
 fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     let probe = Probe::of(subject)?;
@@ -24,7 +28,8 @@ fn measure(subject: &Subject, _: &toml::Table) -> crate::Result<Vec<Reading>> {
     let pool = PairRows { texts: texts.view(), images: images.view() };
     let fitted = WeaklySupervised::default().fit(&rows(&probe.known), &pool)?;
     let groups = columns_of(&probe.groups, |pairs| {
-        Ok(Column::of(fitted.score(&rows(pairs))?.into_iter().map(Some).collect()))
+        // The classifier's own decision: pseudo-member is the likelier class.
+        Ok(reaching(fitted.score(&rows(pairs))?.into_iter().map(Some).collect(), 0.0))
     })?;
     let seconds = Some(probe.seconds);
     let cost = Cost { forward: 2.0, backward: 0.0, seconds, latency: None };

@@ -24,6 +24,10 @@ const READINGS: [Which<'_>; 8] = [
     SIMILARITY,
     PAPER,
 ];
+const BLIND: [(&str, Which<'_>); 2] = [
+    ("names", Which::of("blind", "blind control")),
+    ("clips", Which::of("acoustic-blind", "acoustic blind control")),
+];
 /// Those that give p-values.
 const CALIBRATED_READINGS: [Which<'_>; 4] = [
     CALIBRATED,
@@ -34,7 +38,6 @@ const CALIBRATED_READINGS: [Which<'_>; 4] = [
         ..Which::of("calibrated", "calibrated, known members, bank")
     },
 ];
-const BLIND: Which<'_> = Which::of("blind", "blind control");
 
 pub fn section(results: &Results<'_>) -> Option<Section> {
     let tables = [blind(results), mispaired(results), strangers(results), words(results)];
@@ -58,6 +61,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
 fn blind(results: &Results<'_>) -> Table {
     let columns = vec![
         Column::words("Target"),
+        Column::words("Sees"),
         Column::intervals("AUC of the blind control"),
         Column::numbers("Lowest of the null"),
         Column::numbers("Highest of the null"),
@@ -65,14 +69,16 @@ fn blind(results: &Results<'_>) -> Table {
         Column::words("Inside the null"),
     ];
     let mut table = Table::new("blind", "The blind control", columns);
-    "Can names alone, without any model, tell members from non-members?"
+    "Can names or clips alone, without any model, tell members from non-members?"
         .clone_into(&mut table.question);
-    "A classifier of character n-grams, cross-validated; the null is the same with labels \
+    "A classifier of character n-grams, or of the mean and deviation of each mel bin, \
+     cross-validated; the null is the same with labels \
      shuffled. Inside: within the central 95 % of the null. One target in twenty is expected \
      outside by chance."
         .clone_into(&mut table.plain);
-    for target in results.targets() {
-        let Ok(reading) = results.reading(target, BLIND) else { continue };
+    let of_target = |target| BLIND.iter().map(move |(sees, which)| (target, *sees, *which));
+    for (target, sees, which) in results.targets().iter().flat_map(of_target) {
+        let Ok(reading) = results.reading(target, which) else { continue };
         let null = reading.facts.get("null").cloned().unwrap_or_default();
         let fact = |name: &str| reading.facts.get(name).and_then(|f| f.first()).copied();
         let number = |value: Option<f64>, digits| match value {
@@ -85,6 +91,7 @@ fn blind(results: &Results<'_>) -> Table {
             standing(target),
             vec![
                 Cell::text(&target.name),
+                Cell::text(sees),
                 number(fact("auc"), 3),
                 number(null.iter().copied().reduce(f64::min), 3),
                 number(null.iter().copied().reduce(f64::max), 3),

@@ -1,6 +1,6 @@
 //! Decisions and low false-positive rates: what matters to somebody who acts on a verdict.
 
-use umid_detect::{RocPoint, roc_curve};
+use umid_detect::{Bootstrap, Interval, RocPoint, roc_curve, share_interval};
 
 use super::results::{Gap, Results, Which, area_cell, share_cell, standing};
 use crate::figure::{Label, RocFigure, RocSeries};
@@ -19,6 +19,13 @@ const SERIES: [&str; 7] = [
     "CSA",
     "blind control",
 ];
+
+/// How methods decide.
+pub const RULES: &str = "How a method decides. The paper's vote, TUNI's vote and IDIA have a rule of their own: at least \
+     three of four or five detectors; at least one right prompt. A calibrated reading flags p-values \
+     of at most 5 %. A method that only scores flags what reaches the 99th percentile of its scores \
+     of pairs or names that are known not to be members (names of nobody, with public inputs where \
+     inputs are needed): the rule of CSA in CLIP-MIA-Bench, which aims at a false-positive rate of 1 %.";
 
 pub fn section(results: &Results<'_>) -> Option<Section> {
     let table = table(results);
@@ -55,15 +62,18 @@ fn table(results: &Results<'_>) -> Table {
         Column::intervals("Balanced accuracy"),
         Column::intervals("Precision"),
         Column::intervals("Recall"),
+        Column::intervals("F1"),
         Column::intervals("FPR of the decision"),
         Column::intervals("FPR at p of 5 %"),
         Column::intervals("FPR at p of 1 %"),
     ];
     let mut table = Table::new("decisions", "All metrics", columns);
     "What do a method's decisions find, and whom do they accuse?".clone_into(&mut table.question);
-    "TPR: share of members found; FPR: share of non-members accused. Methods without a rule of \
-     their own have no decisions; only calibrated ones have p-values."
+    "TPR: share of members found; FPR: share of non-members accused. A method that only scores is \
+     given the rule in the note; where it has no scores of known non-members it has no decisions. \
+     Only calibrated readings have p-values."
         .clone_into(&mut table.plain);
+    table.notes.push(RULES.to_owned());
     for target in results.targets().iter().filter(|target| target.role != Role::Control) {
         for which in results.headlines() {
             if results.reading(target, which) == Err(Gap::NotAsked) {
@@ -75,31 +85,76 @@ fn table(results: &Results<'_>) -> Table {
     table
 }
 
-fn row(results: &Results<'_>, target: &Target, which: Which<'_>) -> Vec<Cell> {
-    let flags = |group| results.flags(target, which, group);
-    let both = || Ok::<_, Gap>((flags(Group::Member)?, flags(Group::NonMember)?));
-    let bootstrap = results.bootstrap();
-    let balanced =
-        both().and_then(|(members, others)| Ok(bootstrap.balanced_accuracy(&members, &others)?));
-    let precision = both().and_then(|(members, others)| {
+/// What becomes of members and non-members by a reading's decisions.
+pub struct Decided<'a> {
+    results: &'a Results<'a>,
+    members: Result<Vec<bool>, Gap>,
+    non_members: Result<Vec<bool>, Gap>,
+}
+
+impl<'a> Decided<'a> {
+    pub fn of(results: &'a Results<'a>, target: &Target, which: Which<'_>) -> Self {
+        let flags = |group| results.flags(target, which, group);
+        Self { results, members: flags(Group::Member), non_members: flags(Group::NonMember) }
+    }
+
+    fn both(
+        &self,
+        statistic: impl Fn(&Bootstrap, &[bool], &[bool]) -> umid_detect::Result<Interval>,
+    ) -> Result<Interval, Gap> {
+        let (members, others) = (self.members.clone()?, self.non_members.clone()?);
+        Ok(statistic(self.results.bootstrap(), &members, &others)?)
+    }
+
+    pub fn accuracy(&self) -> Cell {
+        share_cell(self.both(Bootstrap::accuracy))
+    }
+
+    fn balanced_accuracy(&self) -> Cell {
+        area_cell(self.both(Bootstrap::balanced_accuracy))
+    }
+
+    pub fn f1(&self) -> Cell {
+        area_cell(self.both(Bootstrap::f1))
+    }
+
+    pub fn precision(&self) -> Cell {
         let nothing = || Gap::Unresolved("nobody was flagged".to_owned());
-        bootstrap.precision(&members, &others)?.ok_or_else(nothing)
-    });
-    let recall = flags(Group::Member).and_then(|members| Ok(bootstrap.recall(&members)?));
-    let accused = flags(Group::NonMember).and_then(|others| {
-        let hits = others.iter().filter(|flag| **flag).count();
-        Ok(umid_detect::share_interval(hits, others.len())?)
-    });
+        let found = || {
+            let (members, others) = (self.members.clone()?, self.non_members.clone()?);
+            self.results.bootstrap().precision(&members, &others)?.ok_or_else(nothing)
+        };
+        share_cell(found())
+    }
+
+    pub fn recall(&self) -> Cell {
+        let found = || Ok(self.results.bootstrap().recall(&self.members.clone()?)?);
+        share_cell(found())
+    }
+
+    pub fn accused(&self) -> Cell {
+        let found = || {
+            let others = self.non_members.clone()?;
+            let hits = others.iter().filter(|flag| **flag).count();
+            Ok(share_interval(hits, others.len())?)
+        };
+        share_cell(found())
+    }
+}
+
+fn row(results: &Results<'_>, target: &Target, which: Which<'_>) -> Vec<Cell> {
+    let decided = Decided::of(results, target, which);
     vec![
         Cell::text(&target.name),
         Cell::text(which.reading),
         area_cell(results.auc(target, which)),
         share_cell(results.tpr(target, which, 0.01)),
         share_cell(results.tpr(target, which, 0.001)),
-        area_cell(balanced),
-        share_cell(precision),
-        share_cell(recall),
-        share_cell(accused),
+        decided.balanced_accuracy(),
+        decided.precision(),
+        decided.recall(),
+        decided.f1(),
+        decided.accused(),
         share_cell(results.realised(target, which, Group::NonMember, 0.05)),
         share_cell(results.realised(target, which, Group::NonMember, 0.01)),
     ]

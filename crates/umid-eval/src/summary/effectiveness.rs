@@ -5,8 +5,12 @@ use crate::page::{Part, Section};
 use crate::suites::{Role, Target};
 use crate::table::{Cell, Column, Standing, Table};
 
+/// The panel of the targets that stand for columns of the paper family's tables; such a target may
+/// have a panel of its own too.
+const COLUMNS: &str = "columns";
 /// Panels in the order of the page, and their titles. The suite itself says what is in them.
-const PANELS: [(&str, &str); 6] = [
+const PANELS: [(&str, &str); 7] = [
+    (COLUMNS, "The paper family's columns"),
     ("worlds", "Worlds that nothing was chosen on"),
     ("later", "A world made after the last choice"),
     ("variants", "Other targets"),
@@ -38,12 +42,17 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
 }
 
 fn table(results: &Results<'_>, (panel, title): &(&str, &str)) -> Option<Table> {
-    let targets: Vec<&Target> = results.panel(panel);
+    let targets: Vec<(&Target, &str)> = if *panel == COLUMNS {
+        results.columns()
+    } else {
+        results.panel(panel).into_iter().map(|target| (target, target.name.as_str())).collect()
+    };
     if targets.is_empty() {
         return None;
     }
     let mut columns = vec![Column::words("Method"), Column::words("Sees")];
-    columns.extend(targets.iter().map(|target| Column::intervals(&target.name)));
+    columns.extend(targets.iter().map(|(_, heading)| Column::intervals(heading)));
+    let targets: Vec<&Target> = targets.into_iter().map(|(target, _)| target).collect();
     let mut table = Table::new(&format!("effectiveness-{panel}"), title, columns);
     "Does the method tell members from non-members drawn like them?"
         .clone_into(&mut table.question);

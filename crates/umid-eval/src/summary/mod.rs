@@ -9,8 +9,10 @@ mod decisions;
 mod dose_response;
 mod effectiveness;
 mod exposure;
+mod idia;
 mod low_rates;
 mod output;
+mod paper;
 mod published;
 mod results;
 mod steps;
@@ -28,7 +30,9 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         published::section,
         counts::section,
         effectiveness::section,
+        paper::section,
         decisions::section,
+        idia::section,
         low_rates::section,
         exposure::section,
         dose_response::section,

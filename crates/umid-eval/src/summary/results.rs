@@ -118,6 +118,11 @@ impl<'a> Results<'a> {
         self.targets.iter().filter(|target| target.panel == panel).collect()
     }
 
+    /// The targets that stand for columns of the paper family's tables, with the columns' names.
+    pub fn columns(&self) -> Vec<(&Target, &str)> {
+        self.targets.iter().filter_map(|t| Some((t, t.column.as_deref()?))).collect()
+    }
+
     /// What the suite says of a panel's targets.
     pub fn panel_words(&self, panel: &str) -> &'a str {
         self.suite.panels.get(panel).map_or("", |words| words.trim())

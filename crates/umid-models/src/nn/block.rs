@@ -18,6 +18,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use umid_kernels::{Groups, Stack, fits};
 
+use super::dropout::{AttentionDropout, BlockDropout};
 use super::frozen;
 use super::visit::{self, Visitor};
 use super::windows::{ShiftedWindows, WindowAttention};
@@ -111,6 +112,21 @@ impl Transformer {
     /// Whether there are kernels for all blocks.
     pub(crate) fn fits(&self) -> bool {
         !self.layers.is_empty() && self.layers.iter().all(Block::fits)
+    }
+
+    /// Sets the dropout of every block that attends to a whole sequence, and returns how many do. Blocks that
+    /// the kernels have know none.
+    pub(crate) fn set_attention_dropout(
+        &mut self,
+        dropout: Option<AttentionDropout>,
+        first_stream: u64,
+    ) -> usize {
+        let whole = self.layers.iter_mut().filter(|layer| layer.windows.is_none() && !layer.masked);
+        let with_streams = whole.zip(first_stream..);
+        let set = |(layer, stream): (&mut Block, u64)| {
+            layer.dropout = dropout.map(|dropout| BlockDropout { dropout, stream });
+        };
+        with_streams.map(set).count()
     }
 
     pub(crate) fn freeze(&mut self, blocks: Vec<umid_kernels::Block>) {
@@ -219,6 +235,9 @@ pub(crate) struct Block {
     causal: bool,
     heads: usize,
     epsilon: f64,
+    /// Absent unless an attack asks for it.
+    #[module(skip)]
+    dropout: Option<BlockDropout>,
     #[module(skip)]
     order: NormOrder,
     #[module(skip)]
@@ -251,6 +270,7 @@ impl Block {
             causal: matches!(config.attend, Attend::Backwards),
             heads: config.heads,
             epsilon: config.epsilon,
+            dropout: None,
             order: config.order,
             activation: config.activation,
             names: config.names,
@@ -388,6 +408,11 @@ impl Block {
             windows.attend(source, batch, &self.qkv, self.heads)
         } else {
             let [q, k, v] = self.heads(self.qkv.forward(source), batch);
+            if let Some(dropout) = &self.dropout {
+                let context = dropout.attend([q, k, v], self.causal, None);
+                let context = context.swap_dims(1, 2).reshape(shape);
+                return self.scaled(0, self.output.forward(context));
+            }
             let mask = mask.map(|mask| {
                 let [batch, _, queries, keys] = mask.dims();
                 mask.clone().expand([batch, self.heads, queries, keys])
@@ -412,7 +437,10 @@ impl Block {
         let [k, v] = self.heads(self.project(source.clone(), width, 2 * width), batch);
         let [q] = self.heads(self.project(rows_at(source, positions), 0, width), batch);
         let mask = self.causal.then(|| later_than(positions, rows / batch, &source.device()));
-        let context = attention(q, k, v, mask, None, AttentionModuleOptions::default());
+        let context = match &self.dropout {
+            Some(dropout) => dropout.attend([q, k, v], false, mask),
+            None => attention(q, k, v, mask, None, AttentionModuleOptions::default()),
+        };
         self.scaled(0, self.output.forward(context.swap_dims(1, 2).reshape([batch, width])))
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod batch_norm;
 pub(crate) mod block;
 pub(crate) mod branched;
 pub(crate) mod convolution;
+pub(crate) mod dropout;
 pub(crate) mod export;
 pub(crate) mod frozen;
 pub(crate) mod head;
@@ -21,3 +22,4 @@ pub(crate) mod vit_block;
 pub(crate) mod windows;
 
 pub use activation::Activation;
+pub use dropout::AttentionDropout;

@@ -19,6 +19,7 @@ use super::{
     Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, TransformerConfig, embedded,
 };
 use crate::Result;
+use crate::nn::AttentionDropout;
 use crate::nn::block::{Attend, Transformer, rows_at};
 use crate::nn::visit::{self, Visitor};
 
@@ -194,6 +195,14 @@ pub struct ClipText {
 }
 
 impl TextModule for ClipText {
+    fn set_attention_dropout(
+        &mut self,
+        dropout: Option<AttentionDropout>,
+        first_stream: u64,
+    ) -> usize {
+        self.encoder.set_attention_dropout(dropout, first_stream)
+    }
+
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
         let embeddings = format!("{PREFIX}.embeddings");
         let name = format!("{embeddings}.token_embedding.weight");

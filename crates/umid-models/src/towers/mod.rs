@@ -40,9 +40,9 @@ pub use vit::{QueriesRead, Vit, VitConfig, VitHead, VitPooling};
 
 use crate::Result;
 use crate::front_end::Modality;
-use crate::nn::Activation;
 use crate::nn::block::{Attend, BlockConfig, BlockNames, NormOrder};
 use crate::nn::visit::Visitor;
+use crate::nn::{Activation, AttentionDropout};
 
 /// Larger than any size of a real model, and small enough that their products do not overflow.
 const MAX_SIZE: usize = 1 << 24;
@@ -64,6 +64,12 @@ pub struct TextOutput {
 pub(crate) trait TextModule {
     /// Names every tensor.
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()>;
+
+    /// Sets the dropout of attention, each block with a stream of its own from the given one on, and returns how
+    /// many blocks drop.
+    fn set_attention_dropout(&mut self, _: Option<AttentionDropout>, _: u64) -> usize {
+        0
+    }
 
     /// Embeds token sequences of one length, padded to the context if the configuration says so.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput;
@@ -115,6 +121,12 @@ impl TextSizes {
 pub(crate) trait InputModule: InputTower {
     /// Names every tensor.
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()>;
+
+    /// Sets the dropout of attention, each block with a stream of its own from the given one on, and returns how
+    /// many blocks drop.
+    fn set_attention_dropout(&mut self, _: Option<AttentionDropout>, _: u64) -> usize {
+        0
+    }
 
     /// Which of the parts that may have kernels have them.
     fn frozen_parts(&self) -> Vec<bool> {
@@ -217,6 +229,16 @@ macro_rules! text_towers {
         }
 
         impl TextTower {
+            pub(crate) fn set_attention_dropout(
+                &mut self,
+                dropout: Option<AttentionDropout>,
+                first_stream: u64,
+            ) -> usize {
+                match self {
+                    $(Self::$variant(tower) => tower.set_attention_dropout(dropout, first_stream)),+
+                }
+            }
+
             pub(crate) fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }
@@ -291,6 +313,16 @@ macro_rules! input_towers {
         }
 
         impl Tower {
+            pub(crate) fn set_attention_dropout(
+                &mut self,
+                dropout: Option<AttentionDropout>,
+                first_stream: u64,
+            ) -> usize {
+                match self {
+                    $(Self::$variant(tower) => tower.set_attention_dropout(dropout, first_stream)),+
+                }
+            }
+
             pub(crate) fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }

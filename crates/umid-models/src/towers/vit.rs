@@ -16,6 +16,7 @@ use super::{
     within,
 };
 use crate::Result;
+use crate::nn::AttentionDropout;
 use crate::nn::block::{Attend, Transformer};
 use crate::nn::patches::patches;
 use crate::nn::queries::{Around, Layout, Queries, QueriesConfig};
@@ -273,6 +274,14 @@ pub struct Vit {
 }
 
 impl InputModule for Vit {
+    fn set_attention_dropout(
+        &mut self,
+        dropout: Option<AttentionDropout>,
+        first_stream: u64,
+    ) -> usize {
+        self.encoder.set_attention_dropout(dropout, first_stream)
+    }
+
     fn describe(&mut self, visitor: &mut impl Visitor) -> Result<()> {
         /// SigLIP's is in transformers; open_clip has one attention of CoCa, or two.
         const QUERIES: [&str; 2] = ["head", "head_contrastive"];
