@@ -227,7 +227,8 @@ pub enum Error {
     /// A list has nobody to compare with.
     #[error(
         "the list {list} has {members} members and {non_members} non-members; both are needed: add the \
-         missing ones, or let non-members be drawn with `fresh = 2000`"
+         missing ones, or let non-members be drawn with `fresh = 2000`, which takes at least 12 \
+         different first and 12 different last parts"
     )]
     ListOneSided {
         /// The list.

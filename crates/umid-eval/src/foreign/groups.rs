@@ -44,9 +44,13 @@ impl Groups {
             // A few names that were never seen are no comparison for many that were.
             non_members.clear();
         }
+        let one_sided = |non_members: usize| Error::ListOneSided {
+            list: list.name.clone(),
+            members: members.len(),
+            non_members,
+        };
         if members.is_empty() || (non_members.is_empty() && list.fresh == 0) {
-            let (members, non_members) = (members.len(), non_members.len());
-            return Err(Error::ListOneSided { list: list.name.clone(), members, non_members });
+            return Err(one_sided(non_members.len()));
         }
         let reference = list.reference.as_ref().map(|path| folder.join(path));
         let listed = queries(members.iter().chain(&non_members));
@@ -61,6 +65,10 @@ impl Groups {
                 spare
             }
         };
+        if non_members.is_empty() {
+            // The list's names are too few, or have no parts.
+            return Err(one_sided(0));
+        }
         Ok(Self { members, non_members, spare, listed, reference })
     }
 
@@ -99,33 +107,22 @@ fn queries<'a>(names: impl Iterator<Item = &'a Listed>) -> Vec<Query> {
     names.map(|name| name.query.clone()).collect()
 }
 
-/// New combinations of the parts of `asked`, with as many names of each number of words as there
-/// are among these, in an order that follows from the names alone.
+/// New combinations of the parts of `asked`, at most `count`, with names of each number of words in
+/// the proportions of these, in an order that follows from the names alone. Names of a form that is
+/// too rare to be recombined have no counterpart.
 fn like(seed: u64, asked: &[Query], count: usize) -> crate::Result<Vec<Query>> {
-    let drawn = choose_reference(seed, count, asked)?.texts;
-    let words = |query: &Query| {
-        let of = |text: &str| text.split_whitespace().count();
-        match &query.parts {
-            Some((first, last)) => (of(first), of(last)),
-            None => (of(&query.text), 0),
-        }
-    };
-    let mut share: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-    for query in asked {
-        *share.entry(words(query)).or_default() += 1;
-    }
-    let mut left: BTreeMap<(usize, usize), usize> = share
-        .into_iter()
-        .map(|(form, names)| (form, (count * names).div_ceil(asked.len())))
-        .collect();
+    let drawn = by_form(choose_reference(seed, count, asked)?.texts);
+    let mut forms = by_form(asked.to_vec());
+    forms.retain(|form, _| drawn.contains_key(form));
+    let names: usize = forms.values().map(Vec::len).sum();
+    // The form of which the fewest can be drawn limits the others.
+    let most = forms.iter().map(|(form, asked)| drawn[form].len() * names / asked.len()).min();
+    let most = most.unwrap_or(0).min(count);
     let mut kept: Vec<Query> = drawn
         .into_iter()
-        .filter(|query| match left.get_mut(&words(query)) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                true
-            }
-            _ => false,
+        .flat_map(|(form, drawn)| {
+            let share = forms.get(&form).map_or(0, Vec::len);
+            drawn.into_iter().take((most * share).div_ceil(names.max(1)))
         })
         .collect();
     kept.sort_by_cached_key(|query| *blake3::hash(query.text.as_bytes()).as_bytes());
@@ -133,4 +130,71 @@ fn like(seed: u64, asked: &[Query], count: usize) -> crate::Result<Vec<Query>> {
         query.id = format!("f{:06}", i + 1);
     }
     Ok(kept)
+}
+
+/// Names by how many words their parts have.
+fn by_form(names: Vec<Query>) -> BTreeMap<(usize, usize), Vec<Query>> {
+    let words = |text: &str| text.split_whitespace().count();
+    let mut forms: BTreeMap<_, Vec<Query>> = BTreeMap::new();
+    for name in names {
+        let form = match &name.parts {
+            Some((first, last)) => (words(first), words(last)),
+            None => (words(&name.text), 0),
+        };
+        forms.entry(form).or_default().push(name);
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thirty names of two words and fifteen of three, all of them members or not.
+    fn groups(more: &str, member: &str) -> crate::Result<Groups> {
+        let folder = tempfile::tempdir().unwrap();
+        let two = (0..30).map(|i| format!("F{i} L{i},{member}\n"));
+        let three = (0..15).map(|i| format!("G{i} van K{i},{member}\n"));
+        let rows: String = two.chain(three).collect();
+        std::fs::write(folder.path().join("people.csv"), format!("name,member\n{rows}")).unwrap();
+        let list = format!(
+            "name = \"people\"\nguide = \"g\"\npublished = \"p\"\nfiles = [{{ path = \"people.csv\" }}]\n{more}"
+        );
+        Groups::of(&toml::from_str(&list).unwrap(), folder.path())
+    }
+
+    #[test]
+    fn names_that_are_drawn_are_new_and_of_the_forms_of_the_list() {
+        let groups = groups("fresh = 600", "true").unwrap();
+        let words = |count: usize| {
+            let of = |name: &&Listed| name.query.text.split_whitespace().count() == count;
+            groups.non_members.iter().filter(of).count()
+        };
+        assert!(words(2) + words(3) == groups.non_members.len() && words(3) > 0);
+        assert!(
+            (1.4..2.8).contains(&(words(2) as f64 / words(3) as f64)),
+            "{} {}",
+            words(2),
+            words(3)
+        );
+        let keys = |names: &[Listed]| -> HashSet<String> {
+            names.iter().map(|name| name_key(&name.query.text)).collect()
+        };
+        let (members, others) = (keys(&groups.members), keys(&groups.non_members));
+        assert!(members.is_disjoint(&others) && !groups.spare.is_empty());
+        let reference = groups.reference(0, 200).unwrap();
+        let reference: HashSet<String> =
+            reference.texts.iter().map(|name| name_key(&name.text)).collect();
+        assert!(reference.len() > 100 && reference.is_disjoint(&others));
+        assert!(reference.is_disjoint(&members));
+    }
+
+    #[test]
+    fn a_list_of_one_side_is_refused_with_a_remedy() {
+        let error = groups("", "true").err().expect("an error").to_string();
+        assert!(error.contains("45 members and 0 non-members"), "{error}");
+        assert!(error.contains("`fresh = 2000`"), "{error}");
+        // Non-members can be drawn, members cannot.
+        assert!(groups("fresh = 60", "false").is_err());
+    }
 }
