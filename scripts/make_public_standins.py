@@ -140,9 +140,11 @@ def save_hub_repository(folder, trained, vision):
     }
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = {name: value.contiguous() for name, value in model.state_dict().items()}
-    # CLIP's tokenizer, as its own repositories have it.
+    # CLIP's tokenizer, as hub repositories have it, where the special tokens have other names.
     tokenizer = SimpleTokenizer()
-    (folder / "vocab.json").write_text(json.dumps(tokenizer.encoder, ensure_ascii=False))
+    special = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {special.get(token, token): i for token, i in tokenizer.encoder.items()}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     merges = "".join(f"{left} {right}\n" for left, right in tokenizer.bpe_ranks)
     (folder / "merges.txt").write_text("#version: 0.2\n" + merges)
     save_file(weights, folder / "open_clip_model.safetensors", metadata={"format": "pt"})

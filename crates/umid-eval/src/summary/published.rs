@@ -237,7 +237,10 @@ fn parts_of_lists(results: &Results<'_>, targets: &[&Target]) -> Table {
     for target in targets {
         let Ok(names) = results.names(target) else { continue };
         let parts: BTreeSet<&String> = names.groups.iter().flatten().collect();
-        for which in results.headlines() {
+        let asks_a_model = |which: &Which<'_>| {
+            results.reading(target, *which).is_ok_and(|reading| reading.sees != Sees::NamesOnly)
+        };
+        for which in results.headlines().into_iter().filter(asks_a_model) {
             for part in &parts {
                 let Ok(members) = results.column(target, which, Group::Member) else { continue };
                 let Ok(others) = results.column(target, which, Group::NonMember) else { continue };
