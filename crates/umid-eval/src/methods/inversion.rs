@@ -341,13 +341,14 @@ fn measure(subject: &Subject, table: &toml::Table) -> crate::Result<Vec<Reading>
     }
     for signal in INVERSION_SIGNALS.iter().map(|signal| signal.signal()) {
         let known: Vec<f64> = probe.names.iter().filter_map(|row| oriented(row, signal)).collect();
+        let groups = columns_of(&probe.groups, |rows| {
+            let scores = rows.iter().map(|row| oriented(row, signal)).collect();
+            if known.is_empty() { Ok(Column::of(scores)) } else { decided(scores, &known) }
+        })?;
         // A signal that no text has (the transfer, of one template) is no reading.
-        if known.is_empty() {
+        if groups.values().all(|column| column.present().is_empty()) {
             continue;
         }
-        let groups = columns_of(&probe.groups, |rows| {
-            decided(rows.iter().map(|row| oriented(row, signal)).collect(), &known)
-        })?;
         let reading = Reading::new(signal.name(), Sees::Text, groups, cost);
         let headline = HEADLINES.contains(&signal);
         readings.push(if headline { reading.headline() } else { reading });
