@@ -27,6 +27,7 @@ from sklearn.metrics import roc_auc_score
 NORM, AGREEMENT, CONTEXTS = "response_norm", "response_agreement", "context_agreement"
 INTERACTION, COHERENCE = "response_interaction", "response_coherence_calibrated"
 BANK, EXCESS = "bank_csls_calibrated", "bank_csls_excess"
+OTHERS = ["text_norm", "template_agreement", "nearest_reference_cosine"]
 PRESENT = {
     f"{NORM}_calibrated": 2.0,
     f"{AGREEMENT}_calibrated": 1.0,
@@ -50,7 +51,7 @@ CANDIDATES = {
     "present, norm and agreement": PRESENT | {NORM: 1.0, AGREEMENT: 1.0},
     "present and bank": PRESENT | {EXCESS: 1.0},
     "present and bank, with its sign": PRESENT | {BANK: 1.0},
-    **{key: {key: 1.0} for key in [*PRESENT, NORM, AGREEMENT, BANK, EXCESS]},
+    **{key: {key: 1.0} for key in [*PRESENT, NORM, AGREEMENT, BANK, EXCESS, *OTHERS]},
 }
 # Others with the same last name count as often shown from here.
 OFTEN = 64

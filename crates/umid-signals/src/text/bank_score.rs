@@ -39,7 +39,7 @@ pub static BANK_CSLS: TextSignal = TextSignal::new(
 );
 
 /// [`BANK_CSLS`] against siblings. Those of a reference name are scored without that name, so their
-/// means are not among the calibrated signals' ([`TextSignal::calibrated`]).
+/// means are not among the calibrated signals' (`TextSignal::calibrated`).
 pub static BANK_CSLS_CALIBRATED: TextSignal = TextSignal::new(
     Card {
         name: "bank_csls_calibrated",

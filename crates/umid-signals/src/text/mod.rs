@@ -2,7 +2,7 @@
 //!
 //! A [`TextSignal`] is a [`Card`] and a function from a [`NameView`] to a number, or to `None` where
 //! the signal is not defined for the name. To add one, write it in a file of its own and name it in
-//! [`TEXT_SIGNALS`]. [`TextSignal::calibrated`] sets any signal against the name's siblings.
+//! [`TEXT_SIGNALS`]. `TextSignal::calibrated` sets any signal against the name's siblings.
 //!
 //! What these signals measure is what a contrastive model does to a name that it has seen often: the
 //! embedding gets longer, depends less on the template around it, moves away from the names around
