@@ -32,6 +32,9 @@ const READINGS: [Which<'_>; 9] = [
     VARIABILITY,
     CSA,
 ];
+/// Readings of the figure, few enough to be told apart.
+const DRAWN: [&str; 5] =
+    ["calibrated", "calibrated, bank", "calibrated, known members", "paper", "CSA"];
 /// Signals of the calibrated reading, for the areas alone.
 const SIGNALS: [&str; 7] = [
     "response_norm",
@@ -260,6 +263,7 @@ fn figure(results: &Results<'_>, target: &Target) -> Part {
         .collect();
     let series = READINGS
         .iter()
+        .filter(|which| DRAWN.contains(&which.reading))
         .map(|which| CurveSeries {
             name: which.reading.to_owned(),
             points: counts
