@@ -79,9 +79,13 @@ def scores(signals, candidate, group):
         null = values["non_member"][~np.isnan(values["non_member"])]
         if key == CONTEXTS:
             # As the score does: contexts count as far as names that are no members agree over them.
-            weight *= max(np.mean(1.0 - np.exp(-null)), 0.0) ** 2
+            weight *= max(agreement(null), 0.0) ** 2
         total = total + weight * (values[group] - null.mean()) / null.std()
     return total
+
+
+def agreement(log_agreements):
+    return np.nanmean(1.0 - np.exp(-log_agreements))
 
 
 def column(groups, name):
@@ -110,7 +114,9 @@ def table(target, signals, folder):
     heads = [str(level) for level in levels] or ["members"]
     heads += [f"last name shown {OFTEN} times"] if levels else []
     heads += ["mispaired"] if mispaired else []
-    print(f"\n### {target}\n\n| score | {' | '.join(heads)} |\n|{' --- |' * (1 + len(heads))}")
+    known = agreement(column(signals[CONTEXTS], "non_member"))
+    print(f"\n### {target}\n\nNon-members agree to {known:.2f} over contexts.\n")
+    print(f"| score | {' | '.join(heads)} |\n|{' --- |' * (1 + len(heads))}")
     shown = Counter()
     for row, count in zip(members, exposures):
         shown[row["last"]] += count
