@@ -1,5 +1,7 @@
 //! Attention within groups of tokens, one head after the other.
 
+use std::ops::Range;
+
 use crate::bf16::Pairs;
 use crate::buffers::{Values, zeros};
 use crate::elementwise::{softmax, softmax_backward};
@@ -82,11 +84,33 @@ struct Group<'a> {
     /// Row of each token; if there is no list, all rows from the first on.
     tokens: Option<&'a [usize]>,
     count: usize,
+    /// The tokens that have queries, one after the other.
+    queries: Range<usize>,
+    /// Whether there are rows for the tokens that have queries alone.
+    compact: bool,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// A group whose tokens all have queries, or of which one has.
+    fn new(
+        groups: &'a Groups,
+        window: usize,
+        tokens: Option<&'a [usize]>,
+        count: usize,
+        read: Option<usize>,
+    ) -> Self {
+        let queries = read.map_or(0..count, |read| read..read + 1);
+        Self { groups, window, tokens, count, queries, compact: read.is_some() }
+    }
+
+    /// Row of a token's key and value.
     fn row(&self, token: usize) -> usize {
         self.tokens.map_or(token, |tokens| tokens[token])
+    }
+
+    /// Row of a query and of its context.
+    fn query_row(&self, query: usize) -> usize {
+        if self.compact { query } else { self.row(self.queries.start + query) }
     }
 }
 
@@ -101,6 +125,16 @@ pub(crate) struct Sequence<'a> {
     pub(crate) read: Option<usize>,
 }
 
+/// The rows of a sequence's tokens, where other sequences have some of them too. Each token attends to
+/// itself and those before it.
+pub(crate) struct Path<'a> {
+    pub(crate) rows: &'a [usize],
+    /// How many of the last tokens have queries.
+    pub(crate) queries: usize,
+    /// Whether queries and context have rows for these alone.
+    pub(crate) compact: bool,
+}
+
 /// The weighted values: `context [queries, heads * head width]`.
 ///
 /// Queries are expected to be divided by the root of the head's width.
@@ -111,26 +145,56 @@ pub(crate) fn forward(
     context: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let width = heads.model_width();
-    let tokens = sequence.keys_values.len() / (2 * width);
-    let mut one = |group: Group| {
-        let queries = query_count(&group, sequence);
-        let shape = Shape { queries, tokens: group.count, width: heads.width };
-        let room = scratch.room(shape);
-        for head in 0..heads.count {
-            room.gather(heads, head, &group, sequence);
-            room.probabilities(heads, head, &group, sequence);
-            let padded = (group.count.next_multiple_of(LANES), heads.padded());
-            let left = Rows::new(&room.scores, padded.0, queries);
-            wide_product(left, group.count, &room.values, padded.1, &mut room.context);
-            for query in 0..queries {
-                let from = &room.context[query * padded.1..][..heads.width];
-                let to = group.row(query) * width + head * heads.width;
-                copy(from, &mut context[to..to + heads.width]);
-            }
-        }
+    let tokens = sequence.keys_values.len() / (2 * heads.model_width());
+    visit(groups, tokens, sequence.read, &mut |group| {
+        attend(heads, &group, sequence.queries, sequence.keys_values, context, scratch);
+    });
+}
+
+/// As [`forward`], of the last tokens of a path through rows that sequences share.
+pub(crate) fn forward_path(
+    heads: Heads,
+    path: &Path,
+    queries: &[f32],
+    keys_values: &[f32],
+    context: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let count = path.rows.len();
+    let group = Group {
+        groups: &Groups::Backwards,
+        window: 0,
+        tokens: Some(path.rows),
+        count,
+        queries: count - path.queries..count,
+        compact: path.compact,
     };
-    visit(groups, tokens, &mut one);
+    attend(heads, &group, queries, keys_values, context, scratch);
+}
+
+fn attend(
+    heads: Heads,
+    group: &Group,
+    queries: &[f32],
+    keys_values: &[f32],
+    context: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let width = heads.model_width();
+    let shape = Shape { queries: group.queries.len(), tokens: group.count, width: heads.width };
+    let room = scratch.room(shape);
+    for head in 0..heads.count {
+        room.gather(heads, head, group, queries, keys_values);
+        room.probabilities(heads, head, group);
+        let padded = (group.count.next_multiple_of(LANES), heads.padded());
+        let left = Rows::new(&room.scores, padded.0, shape.queries);
+        wide_product(left, group.count, &room.values, padded.1, &mut room.context);
+        for query in 0..shape.queries {
+            let from = &room.context[query * padded.1..][..heads.width];
+            let to = group.query_row(query) * width + head * heads.width;
+            copy(from, &mut context[to..to + heads.width]);
+        }
+    }
 }
 
 /// Gradients of queries, keys and values, from those of the context.
@@ -151,16 +215,16 @@ pub(crate) fn backward(
     let width = heads.model_width();
     let tokens = sequence.keys_values.len() / (2 * width);
     let mut one = |group: Group| {
-        let queries = query_count(&group, sequence);
+        let queries = group.queries.len();
         let shape = Shape { queries, tokens: group.count, width: heads.width };
         let room = scratch.room(shape);
         let (across, padded) = (group.count.next_multiple_of(LANES), heads.padded());
         for head in 0..heads.count {
-            room.gather(heads, head, &group, sequence);
-            room.probabilities(heads, head, &group, sequence);
+            room.gather(heads, head, &group, sequence.queries, sequence.keys_values);
+            room.probabilities(heads, head, &group);
             // Gradients of the context, where the context was.
             for query in 0..queries {
-                let from = group.row(query) * width + head * heads.width;
+                let from = group.query_row(query) * width + head * heads.width;
                 copy(
                     &context_gradients[from..from + heads.width],
                     &mut room.context[query * padded..][..heads.width],
@@ -179,7 +243,7 @@ pub(crate) fn backward(
             let left = Rows::new(&room.score_gradients, across, queries);
             wide_product(left, group.count, &room.keys, padded, &mut room.gradients);
             for query in 0..queries {
-                let to = group.row(query) * width + head * heads.width;
+                let to = group.query_row(query) * width + head * heads.width;
                 copy(
                     &room.gradients[query * padded..][..heads.width],
                     &mut query_gradients[to..to + heads.width],
@@ -205,7 +269,7 @@ pub(crate) fn backward(
             }
         }
     };
-    visit(groups, tokens, &mut one);
+    visit(groups, tokens, sequence.read, &mut one);
 }
 
 impl Scratch {
@@ -232,34 +296,40 @@ impl Room {
         }
     }
 
-    fn gather(&mut self, heads: Heads, head: usize, group: &Group, sequence: Sequence) {
+    fn gather(
+        &mut self,
+        heads: Heads,
+        head: usize,
+        group: &Group,
+        queries: &[f32],
+        keys_values: &[f32],
+    ) {
         let (width, padded) = (heads.model_width(), heads.padded());
-        let queries = query_count(group, sequence);
-        for query in 0..queries {
-            let from = group.row(query) * width + head * heads.width;
+        for query in 0..group.queries.len() {
+            let from = group.query_row(query) * width + head * heads.width;
             copy(
-                &sequence.queries[from..from + heads.width],
+                &queries[from..from + heads.width],
                 &mut self.queries[query * padded..][..heads.width],
             );
         }
         for token in 0..group.count {
             let from = group.row(token) * 2 * width + head * heads.width;
-            let (keys, values) = sequence.keys_values[from..].split_at(width);
+            let (keys, values) = keys_values[from..].split_at(width);
             copy(&keys[..heads.width], &mut self.keys[token * padded..][..heads.width]);
             copy(&values[..heads.width], &mut self.values[token * padded..][..heads.width]);
         }
     }
 
-    fn probabilities(&mut self, heads: Heads, head: usize, group: &Group, sequence: Sequence) {
+    fn probabilities(&mut self, heads: Heads, head: usize, group: &Group) {
         let (across, padded) = (group.count.next_multiple_of(LANES), heads.padded());
-        let queries = query_count(group, sequence);
         transpose(&self.keys, padded, group.count, &mut self.keys_across, across);
-        let left = Rows::new(&self.queries, padded, queries);
+        let left = Rows::new(&self.queries, padded, group.queries.len());
         wide_product(left, heads.width, &self.keys_across, across, &mut self.scores);
-        for (query, row) in self.scores.chunks_exact_mut(across).enumerate() {
+        let rows = self.scores.chunks_exact_mut(across);
+        for (query, row) in group.queries.clone().zip(rows) {
             match group.groups {
                 Groups::All => softmax(row, group.count),
-                Groups::Backwards => softmax(row, sequence.read.unwrap_or(query) + 1),
+                Groups::Backwards => softmax(row, query + 1),
                 Groups::Windows(windows) => {
                     let bias = (head * group.count + query) * group.count;
                     let bias = &windows.bias[bias..bias + group.count];
@@ -282,18 +352,14 @@ impl Room {
 /// Added to the score of two tokens of different regions, as in the Swin transformer's reference.
 const FAR_APART: f32 = -100.0;
 
-fn query_count(group: &Group, sequence: Sequence) -> usize {
-    if sequence.read.is_some() { 1 } else { group.count }
-}
-
-fn visit(groups: &Groups, tokens: usize, one: &mut impl FnMut(Group)) {
+fn visit(groups: &Groups, tokens: usize, read: Option<usize>, one: &mut impl FnMut(Group)) {
     match groups {
         Groups::Windows(windows) => {
             for (window, tokens) in windows.tokens.iter().enumerate() {
-                one(Group { groups, window, tokens: Some(tokens), count: tokens.len() });
+                one(Group::new(groups, window, Some(tokens), tokens.len(), read));
             }
         }
-        _ => one(Group { groups, window: 0, tokens: None, count: tokens }),
+        _ => one(Group::new(groups, 0, None, tokens, read)),
     }
 }
 

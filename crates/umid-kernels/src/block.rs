@@ -12,6 +12,7 @@ use crate::elementwise::Activation;
 use crate::folded::{Linear, Norm};
 use crate::layer::Layer;
 use crate::product::LANES;
+use crate::shared::Part;
 use crate::weight::Precision;
 
 /// A residual branch, as a checkpoint stores it.
@@ -160,6 +161,25 @@ impl Residual {
             Self::Perceptron(perceptron) => {
                 let (hidden, saved) = perceptron.forward(hidden, pass);
                 (hidden, Saved::Perceptron(saved))
+            }
+        }
+    }
+
+    /// As [`Residual::forward`], of sequences that share rows; where `is_last`, the output of their last
+    /// tokens alone.
+    pub(crate) fn forward_shared(
+        &self,
+        hidden: Values,
+        part: &Part,
+        is_last: bool,
+        pass: &mut Pass,
+    ) -> Values {
+        match self {
+            Self::Attention(attention) => attention.forward_shared(hidden, part, is_last, pass),
+            Self::Perceptron(perceptron) => {
+                let (hidden, saved) = perceptron.forward(hidden, pass);
+                Saved::Perceptron(saved).give(pass.buffers);
+                hidden
             }
         }
     }

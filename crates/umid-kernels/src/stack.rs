@@ -7,11 +7,12 @@ use rayon::prelude::*;
 
 use crate::attention::Scratch;
 use crate::block::{Block, Pass, Residual, Saved};
-use crate::buffers::Buffers;
+use crate::buffers::{Buffers, Values};
+use crate::shared::SharedSequences;
 
 /// Rows that pass through all blocks together on one core, at most: the more, the less often
 /// weights are read; what is computed row by row goes in smaller chunks.
-const ROWS: usize = 512;
+pub(crate) const ROWS: usize = 512;
 
 /// Frozen blocks, packed for both directions.
 #[derive(Debug)]
@@ -108,6 +109,47 @@ impl Stack {
     pub fn forward(&self, hidden: &[f32], tokens: usize, read: Option<&[usize]>) -> Vec<f32> {
         let batch = Batch::new(hidden, self.width, tokens, read);
         self.pass(hidden, &batch, |saved| saved.give(&self.buffers)).0
+    }
+
+    /// Passes sequences that share their beginnings through the blocks. What is computed for a sequence is,
+    /// to the bit, what [`Stack::forward`] computes for it alone.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[sequences.tokens().len(), width]`, the rows of its tokens
+    /// - output: `[sequences, width]`, of the last token of each
+    ///
+    /// # Panics
+    ///
+    /// If shapes are others, or tokens see those that come after them.
+    #[must_use]
+    pub fn forward_shared(&self, hidden: &[f32], sequences: &SharedSequences) -> Vec<f32> {
+        let width = self.width;
+        assert_eq!(hidden.len(), sequences.tokens().len() * width, "not a row for each token");
+        let ends: Vec<Values> = sequences
+            .parts()
+            .par_iter()
+            .map(|part| {
+                let mut pass =
+                    Pass { tokens: 0, buffers: &self.buffers, scratch: Scratch::default() };
+                let hidden = &hidden[part.rows.start * width..part.rows.end * width];
+                let mut current = self.buffers.take(hidden.len());
+                current.copy_from_slice(hidden);
+                for (i, branch) in self.branches.iter().enumerate() {
+                    let is_last = i == self.last_attention;
+                    current = branch.forward_shared(current, part, is_last, &mut pass);
+                }
+                current
+            })
+            .collect();
+        let mut output = Vec::with_capacity(sequences.len() * width);
+        for (part, end) in sequences.places() {
+            output.extend_from_slice(&ends[part][end * width..][..width]);
+        }
+        for ends in ends {
+            self.buffers.give(ends);
+        }
+        output
     }
 
     /// As [`Stack::forward`], keeping what [`Stack::backward`] needs: for each block and row some

@@ -22,6 +22,8 @@ use crate::{ModelError, Result};
 /// Texts that go through the tower together. Larger batches are no faster on a CPU and cost
 /// memory.
 const TEXT_BATCH: usize = 64;
+/// As many where they share beginnings: the more, the more they share.
+const SHARING_BATCH: usize = 1024;
 /// Inputs that go through the tower together when they are only embedded.
 const INPUT_BATCH: usize = 32;
 
@@ -180,8 +182,9 @@ impl Model {
 
     /// Embeds texts.
     ///
-    /// Texts of one token length go through the tower together. They are padded only where the
-    /// tower was trained so, and then to the context
+    /// Texts of one token length go through the tower together, or, where it
+    /// [shares beginnings](TextTower::shares_beginnings), texts that begin alike. They are padded only
+    /// where the tower was trained so, and then to the context
     /// ([`TextConfig::is_padded`](crate::config::TextConfig::is_padded)), so that a text's embedding
     /// does not depend on the other texts of the call beyond the round-off of the matrix products.
     /// Texts longer than the context are cut as the reference does; see
@@ -194,12 +197,15 @@ impl Model {
         let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
         let tokens: Vec<Tokens> =
             texts.par_iter().map(|text| self.tokenizer.tokenize(text)).collect::<Result<_>>()?;
-        let mut by_length: BTreeMap<usize, Vec<(usize, Tokens)>> = BTreeMap::new();
-        for (row, tokens) in tokens.into_iter().enumerate() {
-            by_length.entry(tokens.ids.len()).or_default().push((row, tokens));
-        }
-        let batches: Vec<&[(usize, Tokens)]> =
-            by_length.values().flat_map(|group| group.chunks(TEXT_BATCH)).collect();
+        let mut rows: Vec<(usize, Tokens)> = tokens.into_iter().enumerate().collect();
+        let batches: Vec<&[(usize, Tokens)]> = if self.text.shares_beginnings() {
+            rows.sort_by(|(_, a), (_, b)| a.ids.cmp(&b.ids));
+            rows.chunks(SHARING_BATCH).collect()
+        } else {
+            rows.sort_by_key(|(_, tokens)| tokens.ids.len());
+            let alike = rows.chunk_by(|(_, a), (_, b)| a.ids.len() == b.ids.len());
+            alike.flat_map(|alike| alike.chunks(TEXT_BATCH)).collect()
+        };
         let forward = |batch: &&[(usize, Tokens)]| {
             let ids: Vec<_> = batch.iter().map(|(_, text)| self.tokenizer.padded(text)).collect();
             let output = self.text.forward(&ids);

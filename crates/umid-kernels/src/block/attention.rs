@@ -1,12 +1,13 @@
 //! The residual branch of multi-head self-attention.
 
-use crate::attention::{self, Groups, Sequence};
+use crate::attention::{self, Groups, Scratch, Sequence};
 use crate::block::Pass;
 use crate::buffers::Values;
 use crate::chunks::{chunks, part, part_mut};
 use crate::elementwise::{norm, norm_backward};
 use crate::folded::{Folded, Linear, Norm};
 use crate::layer::Layer;
+use crate::shared::Part;
 use crate::weight::Precision;
 
 pub(super) use crate::attention::Heads;
@@ -76,11 +77,73 @@ impl Attention {
         read: Option<&[usize]>,
         pass: &mut Pass,
     ) -> (Values, Saved) {
-        let (width, tokens, buffers) = (self.width(), pass.tokens, pass.buffers);
+        let (width, tokens) = (self.width(), pass.tokens);
+        let sequences = hidden.len() / width / tokens;
+        let rows: Option<Vec<usize>> = read.map(|read| {
+            read.iter().enumerate().map(|(sequence, read)| sequence * tokens + read).collect()
+        });
+        self.with_context(
+            hidden,
+            rows.as_deref(),
+            pass,
+            |queries, keys_values, context, scratch| {
+                let each = tokens * width;
+                let kept_each = queries.len() / sequences;
+                for sequence in 0..sequences {
+                    let operands = Sequence {
+                        queries: &queries[sequence * kept_each..][..kept_each],
+                        keys_values: &keys_values[sequence * 2 * each..][..2 * each],
+                        read: read.map(|read| read[sequence]),
+                    };
+                    let context = &mut context[sequence * kept_each..][..kept_each];
+                    attention::forward(self.heads, &self.groups, operands, context, scratch);
+                }
+            },
+        )
+    }
+
+    /// See [`super::Residual::forward_shared`].
+    pub(super) fn forward_shared(
+        &self,
+        hidden: Values,
+        part: &Part,
+        is_last: bool,
+        pass: &mut Pass,
+    ) -> Values {
+        assert_eq!(self.groups, Groups::Backwards, "tokens see those that come after them");
+        let width = self.width();
+        let read = is_last.then_some(part.ends());
+        let attend = |queries: &[f32],
+                      keys_values: &[f32],
+                      context: &mut [f32],
+                      scratch: &mut _| {
+            for (sequence, (rows, new)) in part.paths().enumerate() {
+                let (first, queries_of, compact) =
+                    if is_last { (sequence * width, 1, true) } else { (0, new, false) };
+                let path = attention::Path { rows, queries: queries_of, compact };
+                let (queries, context) = (&queries[first..], &mut context[first..]);
+                attention::forward_path(self.heads, &path, queries, keys_values, context, scratch);
+            }
+        };
+        let buffers = pass.buffers;
+        let (hidden, saved) = self.with_context(hidden, read, pass, attend);
+        saved.into_buffers().into_iter().for_each(|values| buffers.give(values));
+        hidden
+    }
+
+    /// The branch, with the weighted values as they are computed from queries, keys and values. Of the
+    /// rows `read` alone there are queries and an output; of all if there is no list.
+    fn with_context(
+        &self,
+        hidden: Values,
+        read: Option<&[usize]>,
+        pass: &mut Pass,
+        attend: impl FnOnce(&[f32], &[f32], &mut [f32], &mut Scratch),
+    ) -> (Values, Saved) {
+        let (width, buffers) = (self.width(), pass.buffers);
         let scratch = &mut pass.scratch;
         let rows = hidden.len() / width;
-        let sequences = rows / tokens;
-        let kept = if read.is_some() { sequences } else { rows };
+        let kept = read.map_or(rows, <[usize]>::len);
 
         let mut normed = buffers.take(rows * width);
         let mut scales = buffers.take(rows);
@@ -101,28 +164,18 @@ impl Attention {
             None => hidden,
             Some(read) => {
                 let mut normed_read = buffers.take(kept * width);
-                copy_read(&normed, width, tokens, read, &mut normed_read);
+                copy_read(&normed, width, read, &mut normed_read);
                 self.query.pass(&normed_read, &mut queries, &mut scratch.rounded);
                 buffers.give(normed_read);
                 let mut hidden_read = buffers.take(kept * width);
-                copy_read(&hidden, width, tokens, read, &mut hidden_read);
+                copy_read(&hidden, width, read, &mut hidden_read);
                 buffers.give(hidden);
                 hidden_read
             }
         };
 
         let mut context = buffers.take(kept * width);
-        let each = tokens * width;
-        let kept_each = kept / sequences * width;
-        for sequence in 0..sequences {
-            let operands = Sequence {
-                queries: &queries[sequence * kept_each..][..kept_each],
-                keys_values: &keys_values[sequence * 2 * each..][..2 * each],
-                read: read.map(|read| read[sequence]),
-            };
-            let context = &mut context[sequence * kept_each..][..kept_each];
-            attention::forward(self.heads, &self.groups, operands, context, scratch);
-        }
+        attend(&queries, &keys_values, &mut context, scratch);
         for chunk in chunks(kept) {
             let hidden = part_mut(&mut hidden, &chunk, width);
             self.output.add(part(&context, &chunk, width), hidden, &mut scratch.rounded);
@@ -198,10 +251,10 @@ impl Attention {
     }
 }
 
-/// The row of each sequence that is read.
-fn copy_read(rows: &[f32], width: usize, tokens: usize, read: &[usize], to: &mut [f32]) {
-    for ((sequence, read), to) in read.iter().enumerate().zip(to.chunks_exact_mut(width)) {
-        to.copy_from_slice(&rows[(sequence * tokens + read) * width..][..width]);
+/// The rows that are read.
+fn copy_read(rows: &[f32], width: usize, read: &[usize], to: &mut [f32]) {
+    for (read, to) in read.iter().zip(to.chunks_exact_mut(width)) {
+        to.copy_from_slice(&rows[read * width..][..width]);
     }
 }
 

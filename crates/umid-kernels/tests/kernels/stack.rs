@@ -4,7 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPoolBuilder;
 use umid_kernels::{
-    Activation, Block, Body, Branch, Groups, Linear, Norm, Precision, Stack, Windows,
+    Activation, Block, Body, Branch, Groups, Linear, Norm, Precision, SharedSequences, Stack,
+    Windows,
 };
 
 use crate::common::{assert_close, bits, exact, precisions, random};
@@ -354,6 +355,62 @@ fn results_do_not_depend_on_batch_composition_order_or_threads() {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Sequences that share their beginnings, in some order, in pools of some threads: each has the bits
+/// that it has alone.
+#[test]
+fn sequences_that_share_their_beginnings_have_the_bits_that_they_have_alone() {
+    const WIDTH: usize = 64;
+    const VOCABULARY: u32 = 4;
+    let mut random_ids = ChaCha8Rng::seed_from_u64(3);
+    // Few tokens, so that much is shared; longer than a lane; some of them twice.
+    let sequences: Vec<Vec<u32>> = (0..300)
+        .map(|i| (0..1 + i % 21).map(|_| random_ids.random_range(0..VOCABULARY)).collect())
+        .collect();
+    let embedding = random(VOCABULARY as usize * WIDTH, 1);
+    let place = random(21 * WIDTH, 2);
+    let row = |token: u32, position: usize| -> Vec<f32> {
+        let token = &embedding[token as usize * WIDTH..][..WIDTH];
+        token.iter().zip(&place[position * WIDTH..]).map(|(a, b)| a + b).collect()
+    };
+    for precision in precisions() {
+        let block = |i| {
+            let groups = Groups::Backwards;
+            let block = Owned::random(WIDTH, 128, 4, Activation::QuickGelu, groups, i);
+            Owned { precision, ..block }.block()
+        };
+        let stack = Stack::new((0..3).map(block).collect());
+        let alone = |ids: &[u32]| {
+            let hidden: Vec<f32> =
+                ids.iter().enumerate().flat_map(|(i, token)| row(*token, i)).collect();
+            stack.forward(&hidden, ids.len(), Some(&[ids.len() - 1]))
+        };
+        for threads in 1..=3 {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            for order in [0, 1, 7] {
+                let mut sequences = sequences.clone();
+                sequences.rotate_left(order * 40);
+                sequences.truncate(300 - 50 * order.min(5));
+                let shared = SharedSequences::new(&sequences);
+                let total: usize = sequences.iter().map(Vec::len).sum();
+                assert!(shared.tokens().len() < total, "nothing is shared");
+                let positions = shared.positions().iter().map(|position| *position as usize);
+                let hidden: Vec<f32> = shared
+                    .tokens()
+                    .iter()
+                    .zip(positions)
+                    .flat_map(|(token, position)| row(*token, position))
+                    .collect();
+                let output = pool.install(|| stack.forward_shared(&hidden, &shared));
+                assert_eq!(output.len(), sequences.len() * WIDTH);
+                for (ids, found) in sequences.iter().zip(output.chunks_exact(WIDTH)) {
+                    assert!(found.iter().all(|x| x.is_finite()));
+                    assert_eq!(bits(found), bits(&alone(ids)), "{precision:?} {threads} {ids:?}");
                 }
             }
         }

@@ -16,7 +16,8 @@ use burn::nn::{LayerNorm, Linear};
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use umid_kernels::{Groups, Stack, fits};
+use umid_core::to_host;
+use umid_kernels::{Groups, SharedSequences, Stack, fits};
 
 use super::dropout::{AttentionDropout, BlockDropout};
 use super::frozen;
@@ -176,6 +177,29 @@ impl Transformer {
         let batch = positions.len();
         let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None));
         last.forward_at(&hidden, positions)
+    }
+
+    /// The stream after the last block at the last token of each of some sequences, whose tokens attend
+    /// backwards.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[tokens of all sequences, width]`
+    /// - output: `[sequences, width]`
+    ///
+    /// # Panics
+    ///
+    /// If the kernels do not have the blocks.
+    pub(crate) fn forward_shared(
+        &self,
+        hidden: Tensor<2>,
+        sequences: &SharedSequences,
+    ) -> Tensor<2> {
+        let stack = self.frozen.as_ref().expect("only the kernels share what is alike");
+        let device = hidden.device();
+        let output = stack.forward_shared(&to_host(hidden), sequences);
+        let rows = output.len() / stack.width();
+        Tensor::from_data(TensorData::new(output, [rows, stack.width()]), &device)
     }
 
     /// The stream after the last block, of tokens that do not see all others.

@@ -13,10 +13,12 @@ use burn::module::{Module, Param};
 use burn::nn::LayerNorm;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use umid_kernels::SharedSequences;
 
 use super::text_head::{HeadLayers, TextHead};
 use super::{
     Invalid, TextConfigOf, TextModule, TextOutput, TextSizes, TransformerConfig, embedded,
+    table_rows,
 };
 use crate::Result;
 use crate::nn::AttentionDropout;
@@ -218,11 +220,18 @@ impl TextModule for ClipText {
         self.head.describe(visitor)
     }
 
+    fn shares_beginnings(&self) -> bool {
+        self.attention == TextAttention::Causal
+            && self.pooling != Pooling::Last
+            && self.encoder.is_frozen()
+    }
+
     /// A causal tower that is read before any padding is given sequences without it; every other
     /// is given sequences padded to the context.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
         let state = match self.attention {
             TextAttention::ClassToken { causal, padding } => self.read_class(ids, causal, padding),
+            _ if self.shares_beginnings() => self.read_shared(ids),
             TextAttention::Causal | TextAttention::Bidirectional => self.read_token(ids),
         };
         let centred = state.clone() - state.clone().mean_dim(1);
@@ -239,6 +248,17 @@ impl ClipText {
         let hidden = self.placed(embedded(self.token_embedding.val(), ids));
         let pooled: Vec<usize> = ids.iter().map(|ids| self.pooling.position(ids)).collect();
         self.encoder.forward_at(hidden, &pooled)
+    }
+
+    /// As [`Self::read_token`], of sequences of any lengths. No token after the pooled one is of use.
+    fn read_shared(&self, ids: &[Vec<u32>]) -> Tensor<2> {
+        let read = |ids: &Vec<u32>| ids[..=self.pooling.position(ids)].to_vec();
+        let sequences = SharedSequences::new(&ids.iter().map(read).collect::<Vec<_>>());
+        let rows =
+            |table: &Param<Tensor<2>>, rows: &[u32]| table_rows(table.val(), rows.iter().copied());
+        let hidden = rows(&self.token_embedding, sequences.tokens())
+            + rows(&self.position_embedding, sequences.positions());
+        self.encoder.forward_shared(hidden, &sequences)
     }
 
     /// The residual stream at the class token behind a padded text: `[batch, width]`.

@@ -71,7 +71,13 @@ pub(crate) trait TextModule {
         0
     }
 
-    /// Embeds token sequences of one length, padded to the context if the configuration says so.
+    /// Whether the tower takes sequences of any lengths, and computes once what several begin with.
+    fn shares_beginnings(&self) -> bool {
+        false
+    }
+
+    /// Embeds token sequences: of one length, unless the tower shares beginnings, and padded to the
+    /// context if the configuration says so.
     fn forward(&self, ids: &[Vec<u32>]) -> TextOutput;
 }
 
@@ -243,16 +249,22 @@ macro_rules! text_towers {
                 match self { $(Self::$variant(tower) => tower.describe(visitor)),+ }
             }
 
-            /// Embeds token sequences of one length.
+            /// Whether the tower takes sequences of any lengths, and computes once what several
+            /// begin with: one that attends backwards, in the kernels for a CPU.
+            pub fn shares_beginnings(&self) -> bool {
+                match self { $(Self::$variant(tower) => tower.shares_beginnings()),+ }
+            }
+
+            /// Embeds token sequences.
             ///
             /// # Shapes
             ///
-            /// `ids` holds `batch` sequences of equal length: without padding, or, if
-            /// [`TextConfig::is_padded`], padded to the context.
+            /// `ids` holds `batch` sequences: without padding, or, if [`TextConfig::is_padded`],
+            /// padded to the context; of equal length, unless [`TextTower::shares_beginnings`].
             ///
             /// # Panics
             ///
-            /// If `ids` is empty or its sequences differ in length;
+            /// If `ids` is empty, or its sequences differ in length where they must not;
             /// [`crate::Model::embed_texts`] groups texts so that they do not.
             pub fn forward(&self, ids: &[Vec<u32>]) -> TextOutput {
                 match self { $(Self::$variant(tower) => tower.forward(ids)),+ }
@@ -501,8 +513,14 @@ fn block_multiplications(tokens: usize, seen: usize, width: usize, inner: usize)
 fn embedded(table: Tensor<2>, ids: &[Vec<u32>]) -> Tensor<3> {
     let (batch, tokens) = (ids.len(), ids[0].len());
     assert!(ids.iter().all(|i| i.len() == tokens), "token sequences differ in length");
-    let (device, width) = (table.device(), table.dims()[1]);
-    let flat: Vec<i64> = ids.iter().flatten().map(|id| i64::from(*id)).collect();
-    let flat = Tensor::<1, Int>::from_data(TensorData::new(flat, [batch * tokens]), &device);
-    table.select(0, flat).reshape([batch, tokens, width])
+    let width = table.dims()[1];
+    table_rows(table, ids.iter().flatten().copied()).reshape([batch, tokens, width])
+}
+
+/// Some rows of a table: `[rows, width]`.
+fn table_rows(table: Tensor<2>, rows: impl Iterator<Item = u32>) -> Tensor<2> {
+    let device = table.device();
+    let rows: Vec<i64> = rows.map(i64::from).collect();
+    let count = rows.len();
+    table.select(0, Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &device))
 }
