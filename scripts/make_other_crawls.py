@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch.nn import functional
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 NAMES = Path("datasets/names")
 EXPOSURES = (4, 8, 16, 32, 64, 128, 256, 512)
@@ -199,6 +199,13 @@ def train(world, members, rng, what):
     return model, tokens
 
 
+def save_front_end(folder):
+    """The pictures are drawn as the model reads them: nothing is done to their values."""
+    side = {"height": PIXELS, "width": PIXELS}
+    CLIPImageProcessor(size={"shortest_edge": PIXELS}, crop_size=side, image_mean=[0.0] * 3,
+                       image_std=[1.0] * 3).save_pretrained(folder)
+
+
 def main():
     root, wanted = Path(sys.argv[1]), sys.argv[2:] or list(WORLDS)
     torch.set_num_threads(1)
@@ -212,6 +219,7 @@ def main():
         model, tokens = train(world, names[:shown], rng, what)
         model.save_pretrained(folder)
         tokens.save(folder)
+        save_front_end(folder)
         # Last, as its presence says that the world is whole.
         with (folder / "names.csv").open("w", newline="") as file:
             table = csv.writer(file)

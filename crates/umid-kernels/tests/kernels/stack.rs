@@ -370,7 +370,7 @@ fn sequences_that_share_their_beginnings_have_the_bits_that_they_have_alone() {
     let mut random_ids = ChaCha8Rng::seed_from_u64(3);
     // Few tokens, so that much is shared; longer than a lane; some of them twice.
     let sequences: Vec<Vec<u32>> = (0..300)
-        .map(|i| (0..1 + i % 21).map(|_| random_ids.random_range(0..VOCABULARY)).collect())
+        .map(|i| (0..=i % 21).map(|_| random_ids.random_range(0..VOCABULARY)).collect())
         .collect();
     let embedding = random(VOCABULARY as usize * WIDTH, 1);
     let place = random(21 * WIDTH, 2);
