@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn every_suite_reads_and_every_recipe_is_valid() {
-        for name in ["demo", "smoke", "clip", "clap", "crawl", "tuni", "real"] {
+        for name in ["demo", "smoke", "clip", "clap", "crawl", "tuni", "real", "other"] {
             let suite = Suite::load(name).unwrap();
             for recipe in suite.targets.iter().filter_map(Target::recipe) {
                 recipe.world.check().unwrap();
