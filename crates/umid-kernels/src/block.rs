@@ -174,14 +174,15 @@ impl Residual {
         is_last: bool,
         pass: &mut Pass,
     ) -> Values {
-        match self {
-            Self::Attention(attention) => attention.forward_shared(hidden, part, is_last, pass),
-            Self::Perceptron(perceptron) => {
-                let (hidden, saved) = perceptron.forward(hidden, pass);
-                Saved::Perceptron(saved).give(pass.buffers);
-                hidden
+        let (hidden, saved) = match self {
+            Self::Attention(attention) => {
+                let (hidden, saved) = attention.forward_shared(hidden, part, is_last, pass);
+                (hidden, Saved::Attention(saved))
             }
-        }
+            Self::Perceptron(_) => self.forward(hidden, None, pass),
+        };
+        saved.give(pass.buffers);
+        hidden
     }
 
     /// The gradient of the branch's input, from that of its output.

@@ -109,7 +109,7 @@ impl Attention {
         part: &Part,
         is_last: bool,
         pass: &mut Pass,
-    ) -> Values {
+    ) -> (Values, Saved) {
         assert_eq!(self.groups, Groups::Backwards, "tokens see those that come after them");
         let width = self.width();
         let read = is_last.then_some(part.ends());
@@ -125,10 +125,7 @@ impl Attention {
                 attention::forward_path(self.heads, &path, queries, keys_values, context, scratch);
             }
         };
-        let buffers = pass.buffers;
-        let (hidden, saved) = self.with_context(hidden, read, pass, attend);
-        saved.into_buffers().into_iter().for_each(|values| buffers.give(values));
-        hidden
+        self.with_context(hidden, read, pass, attend)
     }
 
     /// The branch, with the weighted values as they are computed from queries, keys and values. Of the
