@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
-use umid_models::Modality;
+use umid_models::{Modality, Precision};
 
 /// The crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -101,6 +101,16 @@ pub enum Error {
         method: &'static str,
         /// The target.
         target: String,
+    },
+    /// Texts cannot be embedded in the precision that is asked for.
+    #[error(
+        "texts are embedded in {found} and not in {asked}: this processor or the target's text tower          does not allow it; leave the run out with `except`"
+    )]
+    TextPrecision {
+        /// What the run asks for.
+        asked: Precision,
+        /// What the model does.
+        found: Precision,
     },
     /// A foreign target's model is not there.
     #[error(

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use crate::Precision;
 use crate::model::Model;
 
 impl Model {
@@ -17,23 +18,34 @@ impl Model {
     /// What products of the input tower run on: a unit of the processor, such as `f32 (avx512)` or
     /// `bf16 (amx tiles)`, or the tensor backend.
     pub fn compute_unit(&self) -> String {
-        let kernels = || self.precision().of_kernels().ok()?.unit();
+        self.unit(self.precision())
+    }
+
+    /// What products of the text tower run on.
+    pub fn text_compute_unit(&self) -> String {
+        self.unit(self.text_precision())
+    }
+
+    fn unit(&self, precision: Precision) -> String {
+        let kernels = || precision.of_kernels().ok()?.unit();
         let on_kernels = *self.device() == Device::flex() && !self.is_trainable();
         match on_kernels.then(kernels).flatten() {
             Some(unit) => unit.to_string(),
-            None => format!("{} (tensor backend)", self.precision()),
+            None => format!("{precision} (tensor backend)"),
         }
     }
 
     /// What the bits of an embedding or a gradient depend on besides the checkpoint and the input:
-    /// device, precision, unit and version of the kernels. A cache of anything that came out of the
+    /// device, precision and unit of the input tower, those of the text tower, and version of the
+    /// kernels. A cache of anything that came out of the
     /// model keys on it.
     pub fn computed_by(&self) -> String {
         format!(
-            "{}, {}, {}, kernels {}",
+            "{}, {}, {}, texts {}, kernels {}",
             self.device_name(),
             self.precision(),
             self.compute_unit(),
+            self.text_compute_unit(),
             umid_kernels::KERNELS_VERSION
         )
     }
@@ -52,6 +64,9 @@ mod tests {
         let unit = umid_kernels::Precision::F32.unit().unwrap().to_string();
         assert_eq!(model.compute_unit(), unit);
         let kernels = umid_kernels::KERNELS_VERSION;
-        assert_eq!(model.computed_by(), format!("cpu, f32, {unit}, kernels {kernels}"));
+        assert_eq!(
+            model.computed_by(),
+            format!("cpu, f32, {unit}, texts {unit}, kernels {kernels}")
+        );
     }
 }

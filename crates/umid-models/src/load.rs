@@ -21,8 +21,11 @@ const LOGIT_BIAS: &str = "logit_bias";
 pub struct LoadOptions {
     /// Where the model computes.
     pub device: Device,
-    /// In which numbers the input tower computes. Text towers always compute in f32.
+    /// In which numbers the input tower computes.
     pub precision: Precision,
+    /// In which numbers the text tower may compute: bf16 where the CPU's kernels have it and the
+    /// tower's blocks, and f32 everywhere else. [`Model::text_precision`] says which it is.
+    pub texts: Precision,
     /// What the weights are for.
     pub weights: WeightUse,
     /// Which towers are loaded.
@@ -57,6 +60,7 @@ impl Default for LoadOptions {
         Self {
             device: Device::flex(),
             precision: Precision::F32,
+            texts: Precision::F32,
             weights: WeightUse::Frozen,
             towers: Towers::Both,
             activation: None,
@@ -83,6 +87,12 @@ impl LoadOptions {
         Self { precision, ..self }
     }
 
+    /// The same, with a text tower that may compute in another precision; see [`Self::texts`].
+    #[must_use]
+    pub fn texts_in(self, texts: Precision) -> Self {
+        Self { texts, ..self }
+    }
+
     /// The same, with weights that can be trained.
     #[must_use]
     pub fn trainable(self) -> Self {
@@ -101,7 +111,7 @@ impl LoadOptions {
         Self { activation, ..self }
     }
 
-    /// The kernels' precision, if frozen blocks go to the kernels.
+    /// The kernels' precision for the input tower, if frozen blocks go to the kernels.
     fn kernels(&self) -> Result<Option<umid_kernels::Precision>> {
         if self.weights == WeightUse::Frozen && self.device == Device::flex() {
             self.precision.of_kernels().map(Some)
@@ -143,11 +153,11 @@ impl Model {
         let source = |naming| Stored { checkpoint: &checkpoint, naming };
         let text = || {
             let mut text = config.text.build(config.embedding_dim, device);
-            // Texts are not rounded.
-            let kernels = kernels.map(|_| umid_kernels::Precision::F32);
-            let source = source(names.text);
-            text.describe(&mut Loader { source, device, kernels })?;
-            Ok::<_, ModelError>(text)
+            let wanted = options.texts.of_kernels().unwrap_or(umid_kernels::Precision::F32);
+            let mut loader = Loader::new(source(names.text), device, kernels.map(|_| wanted));
+            text.describe(&mut loader)?;
+            let rounded = loader.has_laid_out() && wanted == umid_kernels::Precision::Bf16;
+            Ok::<_, ModelError>((text, if rounded { Precision::Bf16 } else { Precision::F32 }))
         };
         let input = || {
             let Some(input) = &config.input else { return Ok(None) };
@@ -157,7 +167,7 @@ impl Model {
                 tower.describe(&mut Passer { source })?;
                 return Ok(None);
             }
-            tower.describe(&mut Loader { source, device, kernels })?;
+            tower.describe(&mut Loader::new(source, device, kernels))?;
             if let Some(precision) = kernels {
                 tower.freeze(precision);
             }
@@ -170,7 +180,7 @@ impl Model {
             || both(at_once, text, input),
             || both(at_once, tokenizer, || digest(&files, options.activation)),
         );
-        let (tokenizer, text, tower) = (tokenizer?, text?, tower?);
+        let (tokenizer, (text, text_precision), tower) = (tokenizer?, text?, tower?);
         let scales = family.logit_scales().iter().map(|name| checkpoint.take_scalar(name));
         let scales = scales.collect::<Result<Vec<f32>>>()?;
         let logit_bias = checkpoint.shape(LOGIT_BIAS).is_ok();
@@ -205,6 +215,7 @@ impl Model {
             logit_bias,
             device: device.clone(),
             precision,
+            text_precision,
             trainable: kernels.is_none() && !rounded,
         })
     }

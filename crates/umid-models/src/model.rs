@@ -50,6 +50,7 @@ pub struct Model {
     pub source: Source,
     pub(crate) device: Device,
     pub(crate) precision: Precision,
+    pub(crate) text_precision: Precision,
     pub(crate) trainable: bool,
 }
 
@@ -130,6 +131,12 @@ impl Model {
     /// In which precision the input tower computes.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// In which precision the blocks of the text tower compute. Its token embeddings, its last norm and
+    /// its head are f32 in each.
+    pub fn text_precision(&self) -> Precision {
+        self.text_precision
     }
 
     /// Whether all weights are burn's parameters, in f32.

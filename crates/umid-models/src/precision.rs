@@ -1,4 +1,4 @@
-//! In which numbers an input tower is computed.
+//! In which numbers a tower is computed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ModelError, Result};
 
-/// In which numbers an input tower is computed; sums of products are f32 in each. Text towers,
-/// variables of an inversion and embeddings are always f32.
+/// In which numbers a tower is computed; sums of products are f32 in each. Variables of an inversion
+/// and embeddings are always f32.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -226,9 +226,42 @@ mod tests {
                 forward_and_back(model.tower().expect("an input tower"), &inputs, dim)
             });
             assert_near(&found, &expected, 0.999, name);
-            // Texts are not rounded.
+            // Texts are not rounded along.
             let texts = [&rounded, &plain].map(|model| model.embed_texts(&["a b"]).expect("text"));
             assert_eq!(texts[0], texts[1], "{name}");
+        }
+    }
+
+    #[test]
+    fn texts_are_rounded_where_kernels_have_the_tower_and_stay_f32_elsewhere() {
+        for (name, fits) in [
+            ("hf-gelu", true),
+            ("openclip-siglip-text", true),
+            // A width that fits no kernel, a mask that none has, and blocks with the norm behind them.
+            ("hf-sharded", false),
+            ("openclip-coca", false),
+            ("clap-hf-unfused", false),
+        ] {
+            let plain = Model::load(&fixture(name), &cpu()).expect(name);
+            assert_eq!(plain.text_precision(), Precision::F32);
+            for asked in [Precision::Bf16, Precision::F16] {
+                let options = LoadOptions::on(&cpu()).texts_in(asked);
+                let rounded = Model::load(&fixture(name), options).expect(name);
+                let kernels = umid_kernels::Precision::Bf16.is_available();
+                let is_rounded = fits && kernels && asked == Precision::Bf16;
+                let expected = if is_rounded { Precision::Bf16 } else { Precision::F32 };
+                assert_eq!(rounded.text_precision(), expected, "{name} in {asked}");
+                assert_eq!(rounded.precision(), Precision::F32, "{name}");
+                let texts = ["a photo of Ann Lee", "b"];
+                let [found, plain] =
+                    [&rounded, &plain].map(|model| model.embed_texts(&texts).expect(name));
+                assert_eq!(found == plain, !is_rounded, "{name} in {asked}");
+                let rows = found.embeddings.rows().into_iter().zip(plain.embeddings.rows());
+                for (found, plain) in rows {
+                    let cosine = cosine(&found.to_vec(), &plain.to_vec());
+                    assert!(cosine > 0.999, "{name} in {asked}: {cosine}");
+                }
+            }
         }
     }
 

@@ -344,6 +344,7 @@ fn run_info(
             templates: options.templates.as_slice().to_vec(),
             contexts: options.contexts.as_slice().to_vec(),
             precision: model.precision(),
+            text_precision: model.text_precision(),
             restarts: inversion.map_or(0, |p| p.restarts),
             steps: inversion.map_or(0, |p| p.steps),
             stop_at: inversion.and_then(|p| p.stop_at),

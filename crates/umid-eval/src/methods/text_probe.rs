@@ -13,6 +13,7 @@ use umid::progress::Silent;
 use umid::queries::Query;
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
+use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::SignalRow;
 use umid_testbed::write_bank;
 
@@ -46,6 +47,8 @@ pub struct Settings {
     pub seed: u64,
     /// Which texts are read.
     pub texts: Texts,
+    /// In which precision the text tower computes, where it can.
+    pub precision: Precision,
     /// More names of nobody that are read as a group of their own.
     pub strangers: usize,
 }
@@ -123,6 +126,7 @@ impl Default for Settings {
             known_members_from: 0,
             seed: 0,
             texts: Texts::All,
+            precision: Precision::F32,
             strangers: 0,
         }
     }
@@ -155,7 +159,19 @@ impl Probe {
             bank: (settings.bank > 0).then(|| bank.path().to_owned()),
             ..options(subject, settings)?
         };
-        let auditor = Auditor::prepare(&subject.model, &options, &Silent)?;
+        let model = &subject.model;
+        let rounded = (settings.precision != model.text_precision())
+            .then(|| {
+                let load = LoadOptions::on(model.device()).texts_in(settings.precision);
+                Model::load(&model.source.path, load.text_alone())
+            })
+            .transpose()?;
+        let model = rounded.as_ref().unwrap_or(model);
+        let (asked, found) = (settings.precision, model.text_precision());
+        if asked != found {
+            return Err(Error::TextPrecision { asked, found });
+        }
+        let auditor = Auditor::prepare(model, &options, &Silent)?;
         // First, as later names have parts that are known by then.
         let alone = |text: &Query| Ok(auditor.read(&[text]).map(drop)?);
         let latency = latency(&subject.groups()[&Group::NonMember], alone)?;

@@ -18,6 +18,10 @@ const READINGS: [Which<'_>; 7] = [
     Which::of("calibrated", "calibrated, bank"),
 ];
 
+/// Ablations that have tables of their own.
+pub const TEXT_PRECISION: &str = "text precision";
+const NAMES_OF_NOBODY: &str = "names of nobody";
+
 /// The reading whose decisions are the vote.
 const VOTE: Which<'_> = Which::of("inversion", "paper");
 
@@ -39,6 +43,7 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
             .cells()
             .filter(|(planned, cell)| {
                 cell.target == target.name
+                    && !has_own_table(planned)
                     && (planned.run.ablation.is_some() || is_default(planned))
                     && (cell.method == "tuni"
                         || READINGS.iter().any(|which| which.method == cell.method))
@@ -91,6 +96,10 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
 
 /// A run that others are compared with; TUNI's has a variant, since its published setting is too
 /// expensive.
+fn has_own_table(planned: &Planned) -> bool {
+    planned.run.ablation.as_deref().is_some_and(|a| [TEXT_PRECISION, NAMES_OF_NOBODY].contains(&a))
+}
+
 fn is_default(planned: &Planned) -> bool {
     planned.run.variant.is_empty() || planned.run.method == "tuni"
 }

@@ -16,6 +16,7 @@ mod paper;
 mod published;
 mod results;
 mod steps;
+mod text_precision;
 mod verdict;
 
 pub use output::write;
@@ -40,6 +41,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         controls::section,
         ablations::section,
         steps::section,
+        text_precision::section,
         cost::section,
     ]
     .into_iter()

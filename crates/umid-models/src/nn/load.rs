@@ -35,10 +35,26 @@ impl Source<'_> {
 
 /// Takes every tensor of a module from a checkpoint.
 pub(crate) struct Loader<'a> {
-    pub(crate) source: Source<'a>,
-    pub(crate) device: &'a Device,
-    /// The kernels' precision, where blocks that have kernels go to them.
-    pub(crate) kernels: Option<umid_kernels::Precision>,
+    source: Source<'a>,
+    device: &'a Device,
+    kernels: Option<umid_kernels::Precision>,
+    has_laid_out: bool,
+}
+
+impl<'a> Loader<'a> {
+    /// - kernels: their precision, where blocks that have kernels go to them
+    pub(crate) fn new(
+        source: Source<'a>,
+        device: &'a Device,
+        kernels: Option<umid_kernels::Precision>,
+    ) -> Self {
+        Self { source, device, kernels, has_laid_out: false }
+    }
+
+    /// Whether blocks of a transformer went to the kernels.
+    pub(crate) fn has_laid_out(&self) -> bool {
+        self.has_laid_out
+    }
 }
 
 impl Visitor for Loader<'_> {
@@ -90,6 +106,7 @@ impl Visitor for Loader<'_> {
         let blocks: Vec<Result<umid_kernels::Block>> =
             layers.into_par_iter().enumerate().map(lay_out).collect();
         transformer.freeze(blocks.into_iter().collect::<Result<_>>()?);
+        self.has_laid_out = true;
         Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! Arguments that several commands share, and what they stand for.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Context;
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use umid_invert::{Clamp, InvertParams, Optimiser, Starts};
 use umid_models::config::Activation;
-use umid_models::{LoadOptions, Model, Precision};
+use umid_models::{LoadOptions, Model, ModelError, Precision};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -20,9 +21,42 @@ pub(crate) struct ModelArgs {
     pub(crate) activation: ActivationArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// In which precision images or sounds are embedded: f32, bf16 or f16. Texts always in f32
-    #[arg(long, default_value_t = Precision::F32, value_name = "NAME")]
-    precision: Precision,
+    /// In which precision the towers compute: f32, bf16, f16, or auto, which is f32 for images and
+    /// sounds, and bf16 for texts where processor and text tower allow it. With bf16 and f16 a text
+    /// tower that does not allow it stays f32
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    precision: PrecisionChoice,
+}
+
+/// One precision for both towers, or the one for each that costs no power.
+#[derive(Debug, Clone, Copy)]
+enum PrecisionChoice {
+    Auto,
+    Given(Precision),
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        if name == "auto" { Ok(Self::Auto) } else { name.parse().map(Self::Given) }
+    }
+}
+
+impl PrecisionChoice {
+    fn of_inputs(self) -> Precision {
+        match self {
+            Self::Auto => Precision::F32,
+            Self::Given(precision) => precision,
+        }
+    }
+
+    fn of_texts(self) -> Precision {
+        match self {
+            Self::Auto => Precision::Bf16,
+            Self::Given(precision) => precision,
+        }
+    }
 }
 
 /// What no file says of weights without a configuration.
@@ -60,7 +94,8 @@ impl ModelArgs {
     pub(crate) fn load(&self) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
         let options = LoadOptions::on(&device)
-            .in_precision(self.precision)
+            .in_precision(self.precision.of_inputs())
+            .texts_in(self.precision.of_texts())
             .with_activation(self.activation.given());
         Model::load(&self.model, options).context("cannot load the model")
     }

@@ -48,8 +48,9 @@ mod tests {
         );
         let mut others = vec![by.clone(), ComputedBy::texts(&model)];
         let parts: Vec<&str> = by.model.split(", ").collect();
-        let [device, precision, unit, kernels] = parts[..] else { panic!("{parts:?}") };
+        let [device, precision, unit, texts, kernels] = parts[..] else { panic!("{parts:?}") };
         assert_eq!((device, precision), (&*model.device_name(), &*model.precision().to_string()));
+        assert_eq!(texts, format!("texts {}", model.text_compute_unit()));
         assert!(unit == model.compute_unit() && kernels.starts_with("kernels "), "{parts:?}");
         for i in 0..parts.len() {
             let mut parts = parts.clone();

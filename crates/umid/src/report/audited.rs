@@ -78,6 +78,7 @@ fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {
         ]);
     }
     rows.push(("Precision of the input tower", p.precision.to_string()));
+    rows.push(("Precision of the text tower", p.text_precision.to_string()));
     rows.push(("Redacted", yes_no(p.redact)));
     rows
 }

@@ -58,6 +58,7 @@ pub fn run(reference: usize) -> RunInfo {
             steps: 25,
             stop_at: None,
             precision: umid_models::Precision::F32,
+            text_precision: umid_models::Precision::F32,
             optimiser: "normalised-gradient(0.07)".to_owned(),
             starts: "gaussian".to_owned(),
             clamp: true,

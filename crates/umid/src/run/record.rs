@@ -137,6 +137,9 @@ pub struct Parameters {
     /// In which precision the input tower computes.
     #[serde(default)]
     pub precision: Precision,
+    /// In which precision the blocks of the text tower compute.
+    #[serde(default)]
+    pub text_precision: Precision,
     /// Restarts of each inversion; 0 leaves inversions out, and the paper's reading with them.
     pub restarts: usize,
     /// Steps of each inversion, at most.

@@ -272,7 +272,8 @@ impl<'a> Parts<'a> {
     /// `count` names, which must be [`Self::drawable`]; a part that is listed more often is drawn more
     /// often.
     fn draw(&self, seed: u64, kind: &str, count: usize, excluded: &HashSet<String>) -> Vec<Query> {
-        let listed = |stream: &mut ChaCha8Rng, _| (pick(stream, &self.first), pick(stream, &self.last));
+        let listed =
+            |stream: &mut ChaCha8Rng, _| (pick(stream, &self.first), pick(stream, &self.last));
         self.draw_by(seed, kind, count, excluded, listed)
     }
 
@@ -319,7 +320,10 @@ impl<'a> Parts<'a> {
                 let (first, last) = if attempt < DRAWS_OF_SOME_PARTS {
                     choose(&mut stream, index)
                 } else {
-                    (pick(&mut stream, &self.distinct_first), pick(&mut stream, &self.distinct_last))
+                    (
+                        pick(&mut stream, &self.distinct_first),
+                        pick(&mut stream, &self.distinct_last),
+                    )
                 };
                 let text = format!("{first} {last}");
                 let key = name_key(&text);
@@ -424,7 +428,10 @@ mod tests {
         let of = |seed, count| recombined(seed, count, &lists.0, &lists.1, &[]).unwrap();
         for (count, parts) in [(600, 100), (1200, 200), (5000, 834)] {
             let found = recurring(&of(0, count));
-            assert!(found.iter().all(|n| (parts * 8 / 10..=parts).contains(n)), "{count}: {found:?}");
+            assert!(
+                found.iter().all(|n| (parts * 8 / 10..=parts).contains(n)),
+                "{count}: {found:?}"
+            );
         }
         // A longer one starts with the shorter one, also beyond what the fewest parts give.
         assert_eq!(of(0, 2000).texts[..700], of(0, 700).texts);
@@ -434,7 +441,8 @@ mod tests {
         assert!(first_parts(0).intersection(&first_parts(1)).count() < 30);
         // Queries that leave none of the recurring parts' combinations free.
         let taken = of(0, 600).texts;
-        let taken: HashSet<(String, String)> = taken.into_iter().map(|n| n.parts.unwrap()).collect();
+        let taken: HashSet<(String, String)> =
+            taken.into_iter().map(|n| n.parts.unwrap()).collect();
         let (firsts, lasts): (HashSet<_>, HashSet<_>) = taken.into_iter().unzip();
         let all: Vec<Query> =
             firsts.iter().flat_map(|f| lasts.iter().map(move |l| two_part(f, l))).collect();
@@ -491,6 +499,7 @@ mod tests {
     /// The rule of [`FEWEST_PARTS`] and [`NAMES_A_PART`], where parts decide up to 70 % of a score.
     /// With `--nocapture` it prints the table of `docs/method.md`.
     #[test]
+    #[expect(clippy::print_stdout, reason = "the table of the documentation")]
     fn parts_that_recur_keep_the_error_rate() {
         let lists = (NameList::First.names(), NameList::Last.names());
         let all = Parts::new(
@@ -504,7 +513,11 @@ mod tests {
                 false_positive_rates(count, [0.3, 0.4], (240_000 / count) as u64, of);
             println!(
                 "| {count} | {kind} | {:.2} % | {:.2} | {:.2} % | {:.3} % at {:.3} % |",
-                100.0 * five, 100.0 * deviation, 100.0 * one, 100.0 * second, 100.0 * level
+                100.0 * five,
+                100.0 * deviation,
+                100.0 * one,
+                100.0 * second,
+                100.0 * level
             );
             (five, one)
         };
@@ -521,9 +534,7 @@ mod tests {
             rates("of the whole lists", count, &any);
         }
         // So few parts would not do.
-        let few = |seed| {
-            recombined(seed, 180, &lists.0[..20], &lists.1[..20], &[]).unwrap()
-        };
+        let few = |seed| recombined(seed, 180, &lists.0[..20], &lists.1[..20], &[]).unwrap();
         let (five, _) = rates("20 that recur", 180, &few);
         assert!(five > 0.054, "{five}");
     }

@@ -78,6 +78,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
             steps: 20,
             stop_at: None,
             precision: umid_models::Precision::F32,
+            text_precision: umid_models::Precision::F32,
             optimiser: "normalised-gradient(0.07)".to_owned(),
             starts: "gaussian".to_owned(),
             clamp: true,
