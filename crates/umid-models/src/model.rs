@@ -106,11 +106,12 @@ impl Model {
         })
     }
 
-    /// Why the model has no input tower; `None` if it has one.
+    /// Why the model has no input tower that can be read; `None` if it has one, also where it was
+    /// loaded for texts.
     pub fn without_input(&self) -> Option<String> {
-        match self.tower() {
-            Err(ModelError::TextAlone { reason }) => Some(reason),
-            _ => None,
+        match &self.front_end {
+            FrontEnd::Absent { reason, .. } => Some(reason.clone()),
+            FrontEnd::Image(_) | FrontEnd::Audio(_) => None,
         }
     }
 

@@ -14,7 +14,7 @@ use umid::templates::Templates;
 use umid_models::{Modality, Model};
 
 use super::Ended;
-use super::options::{InversionArgs, ModelArgs};
+use super::options::{InversionArgs, ModelArgs, Use};
 use super::progress::watcher;
 
 /// Gibberish strings of the paper's reading, as in TUNI's code.
@@ -110,7 +110,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
     let queries = read_queries(&args.queries, QueryOptions { parts })?;
-    let model = args.model.load()?;
+    let needs_inputs = args.inversion.restarts > 0 || args.bank.is_some();
+    let model = args.model.load(if needs_inputs { Use::Audit } else { Use::AuditOfTexts })?;
     let options = options(args, &queries, &model)?;
     let progress = watcher(args.quiet);
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use umid_models::{Input, InputTower, Modality, Model};
 
 use super::Ended;
-use super::options::ModelArgs;
+use super::options::{ModelArgs, Use};
 use super::tensors;
 
 #[derive(Debug, ClapArgs)]
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let model = args.model.load()?;
+    let model = args.model.load(Use::Exact)?;
     let (names, embeddings) = if !args.text.is_empty() {
         (args.text.clone(), model.embed_texts(&args.text)?.embeddings)
     } else if let Some(path) = &args.input {

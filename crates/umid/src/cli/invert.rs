@@ -11,7 +11,7 @@ use umid_models::audio::WaveformSpace;
 use umid_models::{FrontEnd, InputTower, Model};
 
 use super::Ended;
-use super::options::{InversionArgs, ModelArgs};
+use super::options::{InversionArgs, ModelArgs, Use};
 use super::tensors::{self, HostTensor};
 
 /// Side of the preview in pixels, at least.
@@ -56,7 +56,7 @@ enum SearchSpace {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let model = args.model.load()?;
+    let model = args.model.load(Use::Exact)?;
     model.tower()?;
     let params = args
         .inversion

@@ -21,14 +21,14 @@ pub(crate) struct ModelArgs {
     pub(crate) activation: ActivationArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// In which precision the towers compute: f32, bf16, f16, or auto, which is f32 for images and
-    /// sounds, and bf16 for texts where processor and text tower allow it. With bf16 and f16 a text
-    /// tower that does not allow it stays f32
+    /// In which precision the towers compute: f32, bf16, f16, or auto, which is f32, but in an audit
+    /// bf16 for texts where processor and text tower allow it. A text tower that does not allow what is
+    /// asked for stays f32
     #[arg(long, default_value = "auto", value_name = "NAME")]
     precision: PrecisionChoice,
 }
 
-/// One precision for both towers, or the one for each that costs no power.
+/// One precision for both towers, or for each the fastest that changes no result of the command.
 #[derive(Debug, Clone, Copy)]
 enum PrecisionChoice {
     Auto,
@@ -40,22 +40,6 @@ impl FromStr for PrecisionChoice {
 
     fn from_str(name: &str) -> Result<Self, ModelError> {
         if name == "auto" { Ok(Self::Auto) } else { name.parse().map(Self::Given) }
-    }
-}
-
-impl PrecisionChoice {
-    fn of_inputs(self) -> Precision {
-        match self {
-            Self::Auto => Precision::F32,
-            Self::Given(precision) => precision,
-        }
-    }
-
-    fn of_texts(self) -> Precision {
-        match self {
-            Self::Auto => Precision::Bf16,
-            Self::Given(precision) => precision,
-        }
     }
 }
 
@@ -90,13 +74,34 @@ pub(crate) struct DeviceArgs {
     pub(crate) device: String,
 }
 
+/// What a command needs of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Embeddings and gradients as the reference implementation gives them.
+    Exact,
+    /// What an audit asks: its verdicts are the same of texts in bf16.
+    Audit,
+    /// An audit by text alone.
+    AuditOfTexts,
+}
+
 impl ModelArgs {
-    pub(crate) fn load(&self) -> anyhow::Result<Model> {
+    pub(crate) fn load(&self, purpose: Use) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
-        let options = LoadOptions::on(&device)
-            .in_precision(self.precision.of_inputs())
-            .texts_in(self.precision.of_texts())
+        let (inputs, texts) = match (self.precision, purpose) {
+            (PrecisionChoice::Given(precision), _) => (precision, precision),
+            (PrecisionChoice::Auto, Use::Exact) => (Precision::F32, Precision::F32),
+            (PrecisionChoice::Auto, Use::Audit | Use::AuditOfTexts) => {
+                (Precision::F32, Precision::Bf16)
+            }
+        };
+        let mut options = LoadOptions::on(&device)
+            .in_precision(inputs)
+            .texts_in(texts)
             .with_activation(self.activation.given());
+        if purpose == Use::AuditOfTexts {
+            options = options.text_alone();
+        }
         Model::load(&self.model, options).context("cannot load the model")
     }
 }
