@@ -210,6 +210,24 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         Ok(readings?)
     }
 
+    /// How many texts [`Self::read`] would embed for these names now.
+    pub fn texts_to_embed(&self, names: &[Name<'_>]) -> usize {
+        let mut table = NameTable::default();
+        for name in names {
+            table.place(name.text);
+        }
+        let asked = table.names.len();
+        let parts = names.iter().filter_map(|name| name.parts);
+        let groups: Vec<Group> =
+            parts.flat_map(|parts| Group::both_of(parts, &self.setting)).collect();
+        for group in self.known_summaries(groups.iter()).1 {
+            for name in group.names(&self.setting) {
+                table.place(&name);
+            }
+        }
+        table.names.len() * self.shared.templates + asked * self.shared.contexts
+    }
+
     /// The summaries that are kept, and the groups that have none, each once.
     fn known_summaries<'g>(
         &self,

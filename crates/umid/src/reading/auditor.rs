@@ -21,7 +21,6 @@ use crate::reading::bank::{fingerprint, load_bank};
 use crate::reading::calibrated_reader::{Anchors, CalibratedReader};
 use crate::reading::computed::ComputedBy;
 use crate::reading::form::Form;
-use crate::reading::known_members::KnownMembers;
 use crate::reading::reference_fit::{MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
 use crate::record::{CalibratedReading, FittedScore, PaperReading};
@@ -110,17 +109,8 @@ impl<'a> Auditor<'a> {
             names,
         );
         let calibrated_signals = cached(&options.cache, &key, &mut cache_warnings, || {
-            progress.stage("reference names", names.len());
-            let mut rows = Vec::with_capacity(names.len());
-            for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
-                let chunk: Vec<&Query> = chunk.iter().collect();
-                let own_row = |i: usize| split.fit.binary_search(&(first + i)).ok();
-                rows.extend(
-                    text.read(&text_names(&chunk), own_row)?.into_iter().map(|r| r.signals),
-                );
-                progress.advance(chunk.len());
-            }
-            Ok(ReferenceSignals { rows })
+            let own_row = |i: usize| split.fit.binary_search(&i).ok();
+            text_signals(&text, names, own_row, "texts of the reference", progress)
         })?;
         let known_signals = options.known_members.as_ref().map(|known| {
             // Some signals compare with the names that set scales, and with the bank.
@@ -129,7 +119,8 @@ impl<'a> Auditor<'a> {
             let by = ComputedBy::texts(model);
             let key = cache_key(model, options, &by, &parameters, known.names());
             cached(&options.cache, &key, &mut cache_warnings, || {
-                known_signals(known, &text, progress)
+                let stage = "texts of known members";
+                text_signals(&text, known.names(), |_| None, stage, progress)
             })
         });
         let known_signals = known_signals.transpose()?;
@@ -308,19 +299,31 @@ impl Paper {
     }
 }
 
-/// Reads known members as queries are read, without inversions.
-fn known_signals(
-    known: &KnownMembers,
+/// Text signals of names. `own_row(i)` is the row of name i among the names that set scales, if it is
+/// one of them.
+///
+/// Progress counts texts: the first names cost more than later ones, whose parts are known by then.
+fn text_signals(
     text: &TextReader<'_, TextTower<'_>>,
+    names: &[Query],
+    own_row: impl Fn(usize) -> Option<usize> + Sync,
+    stage: &str,
     progress: &dyn Progress,
 ) -> Result<ReferenceSignals, AuditError> {
-    progress.stage("known members", known.names().len());
-    let mut rows = Vec::with_capacity(known.names().len());
-    for chunk in known.names().chunks(CHUNK) {
-        let chunk: Vec<&Query> = chunk.iter().collect();
-        rows.extend(chunk_signals(text, None, &chunk)?.0);
-        progress.advance(chunk.len());
+    let names: Vec<&Query> = names.iter().collect();
+    let names = text_names(&names);
+    let mut left = text.texts_to_embed(&names);
+    progress.stage(stage, left);
+    let mut rows = Vec::with_capacity(names.len());
+    for (first, chunk) in (0..).step_by(CHUNK).zip(names.chunks(CHUNK)) {
+        // More than at first where a part was forgotten, or where chunks share a text.
+        let texts = text.texts_to_embed(chunk).min(left);
+        let readings = text.read(chunk, |i| own_row(first + i))?;
+        rows.extend(readings.into_iter().map(|reading| reading.signals));
+        progress.advance(texts);
+        left -= texts;
     }
+    progress.advance(left);
     Ok(ReferenceSignals { rows })
 }
 

@@ -113,10 +113,14 @@ fn each_part_of_a_crossed_list_is_embedded_once_with_its_siblings() {
     let cost = |reader: &TextReader<'_, &CountingTower>| {
         let before = tower.texts.load(Ordering::Relaxed);
         for chunk in names.chunks(7) {
+            let (foreseen, before) =
+                (reader.texts_to_embed(chunk), tower.texts.load(Ordering::Relaxed));
             reader.read(chunk, |_| None).unwrap();
+            assert_eq!(tower.texts.load(Ordering::Relaxed) - before, foreseen);
         }
         tower.texts.load(Ordering::Relaxed) - before
     };
+    assert_eq!(reader.texts_to_embed(&names), own + of_parts);
     assert_eq!(cost(&reader), own + of_parts);
     assert_eq!(cost(&reader), own);
     // Parts are then embedded for each chunk: two firsts more for those that two chunks share, and
