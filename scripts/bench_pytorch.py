@@ -5,7 +5,10 @@
 
 Each line of standard input is a request, each line of standard output its answer,
 `{"value": ...}`: seconds of an inversion (`invert`), seconds of a product of two
-square matrices (`multiply`), or the process's peak memory in MiB (`"memory"`).
+square matrices (`multiply`), or the process's peak memory in MiB (`"memory"`). With
+`--texts` the text tower is read in place of the input tower, and `texts` gives the
+seconds in which it embeds a list: sorted by length, in batches padded to their
+longest text; compiled, in batches of one shape, since each shape is compiled anew.
 An inversion is as umid's default: from `batch` random starts, `steps` normalised
 gradient steps of the cosine with a fixed direction, clamped, and the last embedding.
 Weights are not tracked.
@@ -21,13 +24,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, ClapFeatureExtractor, ClapModel, CLIPModel
+from transformers import AutoConfig, AutoTokenizer, ClapFeatureExtractor, ClapModel, CLIPModel
 from transformers.utils import logging
 
 Tower = Callable[[torch.Tensor], torch.Tensor]
 PRECISIONS = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 STEP = 0.07
 VALID_RANGE = (-2.0, 2.0)
+TEXT_BATCH = 256
 # Seconds over which products are repeated.
 WHILE = 0.5
 
@@ -79,6 +83,10 @@ class Worker:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.device = arguments.device
         self.dtype = PRECISIONS[arguments.precision]
+        self.compiles = arguments.compile
+        if arguments.texts:
+            self.load_texts(arguments.model)
+            return
         self.tower, self.shape = load(arguments.model, self.dtype, self.device)
         with torch.no_grad():
             one = torch.zeros(1, *self.shape, device=self.device, dtype=self.dtype)
@@ -86,9 +94,20 @@ class Worker:
         if arguments.compile:
             self.tower = torch.compile(self.tower, dynamic=False)
 
+    def load_texts(self, directory: Path) -> None:
+        is_clap = AutoConfig.from_pretrained(directory).model_type == "clap"
+        model = (ClapModel if is_clap else CLIPModel).from_pretrained(directory, dtype=self.dtype)
+        model.to(self.device).eval().requires_grad_(False)
+        self.tokenizer = AutoTokenizer.from_pretrained(directory)
+        self.embed = model.get_text_features
+        if self.compiles:
+            self.embed = torch.compile(self.embed, dynamic=False)
+
     def answer(self, request: dict | str) -> float | None:
         if request == "memory":
             return peak_mebibytes()
+        if "texts" in request:
+            return self.texts(**request["texts"])
         if "invert" in request:
             return self.invert(**request["invert"])
         return self.multiply(**request["multiply"])
@@ -108,6 +127,28 @@ class Worker:
             variable = (variable.detach() + scale * gradient).clamp(*VALID_RANGE)
         with torch.no_grad():
             self.cosine(variable, direction).tolist()
+        self.wait()
+        return time.perf_counter() - started
+
+    @torch.no_grad()
+    def texts(self, texts: list[str], alone: bool) -> float:
+        self.wait()
+        started = time.perf_counter()
+        ids = self.tokenizer(texts)["input_ids"]
+        order = sorted(range(len(texts)), key=lambda row: len(ids[row]))
+        longest = len(ids[order[-1]])
+        size = 1 if alone else TEXT_BATCH
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            options = {"padding": True}
+            if self.compiles:
+                rows += rows[:1] * (size - len(rows))
+                options = {"padding": "max_length", "max_length": longest}
+            batch = self.tokenizer.pad(
+                {"input_ids": [ids[row] for row in rows]}, return_tensors="pt", **options
+            )
+            output = self.embed(**batch.to(self.device))
+            (output if isinstance(output, torch.Tensor) else output.pooler_output).float().tolist()
         self.wait()
         return time.perf_counter() - started
 
@@ -148,6 +189,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=PRECISIONS, default="f32")
     parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument("--texts", action="store_true", help="read the text tower")
     arguments = parser.parse_args()
 
     logging.set_verbosity_error()

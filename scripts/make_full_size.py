@@ -1,6 +1,7 @@
-"""Make a random checkpoint of a published size: ViT-B/32 in either layout, RN50, or CLAP's HTSAT.
+"""Make a random checkpoint of a published size: CLIP's in either layout, or CLAP's HTSAT.
 
     python scripts/make_full_size.py --layout hf --out target/full-size/hf
+    python scripts/make_full_size.py --layout hf --model ViT-L-14 --out target/full-size/large
     python scripts/make_full_size.py --layout openclip --out target/full-size/openclip
     python scripts/make_full_size.py --layout openclip --model RN50 --out target/full-size/rn50
     python scripts/make_full_size.py --layout clap --out target/full-size/clap
@@ -36,6 +37,27 @@ from clip_tokenizer import Merge
 
 # Those of open_clip that use CLIP's tokenizer at its context length.
 OPEN_CLIP_MODELS = ("ViT-B-32", "RN50")
+# transformers' defaults are ViT-B/32.
+HUGGING_FACE_MODELS = {
+    "ViT-B-32": CLIPConfig(),
+    "ViT-L-14": CLIPConfig(
+        text_config={
+            "hidden_size": 768,
+            "intermediate_size": 3072,
+            "num_attention_heads": 12,
+            "projection_dim": 768,
+        },
+        vision_config={
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_attention_heads": 16,
+            "num_hidden_layers": 24,
+            "patch_size": 14,
+            "projection_dim": 768,
+        },
+        projection_dim=768,
+    ),
+}
 BRANCH_GAIN = 0.2
 CONTEXT_LENGTH = 77
 # 49,408 entries: 256 bytes, 256 bytes that end a word, the merges, start and end.
@@ -50,9 +72,9 @@ def published_merges() -> list[Merge]:
     return [(left, right) for left, right in pairs]
 
 
-def write_hugging_face(directory: Path) -> None:
-    """Weights, configuration and preprocessing; transformers' defaults are ViT-B/32."""
-    CLIPModel(CLIPConfig()).save_pretrained(directory)
+def write_hugging_face(name: str, directory: Path) -> None:
+    """Weights, configuration and preprocessing."""
+    CLIPModel(HUGGING_FACE_MODELS[name]).save_pretrained(directory)
     CLIPImageProcessorPil().save_pretrained(directory)
 
 
@@ -92,14 +114,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="make a random checkpoint of full size")
     parser.add_argument("--layout", choices=("hf", "openclip", "clap"), required=True)
     parser.add_argument(
-        "--model", choices=OPEN_CLIP_MODELS, help="of the OpenCLIP layout; ViT-B-32 if not given"
+        "--model",
+        choices=sorted({*OPEN_CLIP_MODELS, *HUGGING_FACE_MODELS}),
+        help="of the hf and openclip layouts; ViT-B-32 if not given",
     )
     parser.add_argument("--out", type=Path, required=True, help="a directory to create")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     out: Path = arguments.out
-    if arguments.model and arguments.layout != "openclip":
-        parser.error("--model goes with --layout openclip")
+    models = {"hf": HUGGING_FACE_MODELS, "openclip": OPEN_CLIP_MODELS}.get(arguments.layout, ())
+    if arguments.model and arguments.model not in models:
+        parser.error(f"--layout {arguments.layout} has the models {list(models)}")
     if out.exists():
         parser.error(f"{out} exists; remove it or name another directory")
 
@@ -112,7 +137,7 @@ def main() -> None:
         vocabulary = clip_tokenizer.clip_vocabulary(merges)
         tokenizer = clip_tokenizer.build_tokenizer(vocabulary, merges, CONTEXT_LENGTH)
         if arguments.layout == "hf":
-            write_hugging_face(out)
+            write_hugging_face(arguments.model or "ViT-B-32", out)
             tokenizer.save_pretrained(out)
         else:
             write_open_clip(arguments.model or OPEN_CLIP_MODELS[0], out, tokenizer)

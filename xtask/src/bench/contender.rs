@@ -52,6 +52,20 @@ pub struct Contender {
 
 impl Contender {
     pub fn start(kind: &Kind, checkpoint: &Path, device: &str) -> anyhow::Result<Self> {
+        Self::start_with(kind, checkpoint, device, &[])
+    }
+
+    /// A process that embeds texts.
+    pub fn start_for_texts(kind: &Kind, checkpoint: &Path, device: &str) -> anyhow::Result<Self> {
+        Self::start_with(kind, checkpoint, device, &["--texts"])
+    }
+
+    fn start_with(
+        kind: &Kind,
+        checkpoint: &Path,
+        device: &str,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut command = match kind {
             Kind::Ours { unfused, .. } => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -71,7 +85,7 @@ impl Contender {
             }
         };
         command.arg("--model").arg(checkpoint).args(["--device", device]);
-        command.args(["--precision", &kind.precision().to_string()]);
+        command.args(["--precision", &kind.precision().to_string()]).args(more);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -102,14 +116,14 @@ impl Contender {
     }
 
     /// Seconds that a request took.
-    pub fn ask(&mut self, request: Request) -> anyhow::Result<f64> {
+    pub fn ask(&mut self, request: &Request) -> anyhow::Result<f64> {
         self.answer(request)?.with_context(|| format!("{} did not say", self.name()))
     }
 
     /// MiB: of a graphics card what it says the process holds, else the process's peak.
     pub fn memory(&mut self, device: &str) -> anyhow::Result<Option<f64>> {
         if !device.starts_with("cuda") {
-            return self.answer(Request::Memory);
+            return self.answer(&Request::Memory);
         }
         let query = ["--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"];
         let listed = Command::new("nvidia-smi").args(query).output()?;
@@ -119,10 +133,10 @@ impl Contender {
         Ok(line.and_then(|memory| memory.trim().parse().ok()))
     }
 
-    fn answer(&mut self, request: Request) -> anyhow::Result<Option<f64>> {
+    fn answer(&mut self, request: &Request) -> anyhow::Result<Option<f64>> {
         let name = self.name();
         let requests = self.requests.as_mut().expect("it is open until the end");
-        writeln!(requests, "{}", serde_json::to_string(&request)?)
+        writeln!(requests, "{}", serde_json::to_string(request)?)
             .with_context(|| format!("{name} has ended"))?;
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {

@@ -7,6 +7,7 @@
 mod contender;
 mod models;
 mod table;
+mod texts;
 pub mod worker;
 
 use std::fs;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use umid_eval::suites::workspace_root;
@@ -29,10 +30,13 @@ const MATRIX_SIDE: usize = 2048;
 /// Seconds that one timing should take at least.
 const LONG_ENOUGH: f64 = 1.5;
 
-/// Time inversion steps, ours and PyTorch's in turn, and set them beside the machine's rate of
-/// matrix products.
+/// Time inversion steps or texts, ours and PyTorch's in turn, and set them beside the machine's rate
+/// of matrix products.
 #[derive(Args)]
 pub struct Arguments {
+    /// What to time.
+    #[arg(value_enum, default_value_t = What::Inversions)]
+    what: What,
     /// Where to run: `cpu`, `wgpu` or `cuda` (the latter two as built with their feature).
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -67,6 +71,14 @@ pub struct Arguments {
     /// Where the table goes, as text and as JSON [default: target/bench].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Inversion steps.
+    Inversions,
+    /// What an audit by text alone asks of a text tower, and such an audit.
+    Texts,
 }
 
 /// Everything that was measured.
@@ -107,10 +119,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let root = arguments.root.clone().unwrap_or_else(workspace_root);
     let out = arguments.out.clone().unwrap_or_else(|| root.join("target/bench"));
     fs::create_dir_all(&out)?;
+    if arguments.what == What::Texts {
+        return texts::run(arguments, &root, &out);
+    }
     let models: Vec<Timed> = if arguments.model.is_empty() {
         MODELS.to_vec()
     } else {
-        arguments.model.iter().map(|name| Timed::named(name)).collect::<anyhow::Result<_>>()?
+        arguments
+            .model
+            .iter()
+            .map(|name| Timed::among(&MODELS, name))
+            .collect::<anyhow::Result<_>>()?
     };
     let python = match (&arguments.python, arguments.ours_only) {
         (_, true) => None,
@@ -167,7 +186,7 @@ fn time_model(
         .map(|kind| Contender::start(kind, &checkpoint, &arguments.device))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if report.rates.is_empty() {
-        report.rates = matrix_rates(&mut contenders, arguments.rounds)?;
+        report.rates = matrix_rates(contenders.iter_mut(), arguments.rounds)?;
     }
     for &batch in batches {
         let bar = ProgressBar::new((contenders.len() * (arguments.rounds + 1)) as u64);
@@ -179,8 +198,8 @@ fn time_model(
         let mut steps = Vec::new();
         for contender in &mut contenders {
             bar.set_message(contender.name());
-            contender.ask(Request::Invert { batch, steps: 1 })?;
-            let seconds = contender.ask(Request::Invert { batch, steps: 1 })? / 1.5;
+            contender.ask(&Request::Invert { batch, steps: 1 })?;
+            let seconds = contender.ask(&Request::Invert { batch, steps: 1 })? / 1.5;
             steps.push((LONG_ENOUGH / seconds).ceil().clamp(1.0, 200.0) as usize);
             bar.inc(1);
         }
@@ -190,7 +209,7 @@ fn time_model(
                 // The order rotates, so that no contender always follows the same one.
                 let i = (place + round) % contenders.len();
                 bar.set_message(contenders[i].name());
-                let seconds = contenders[i].ask(Request::Invert { batch, steps: steps[i] })?;
+                let seconds = contenders[i].ask(&Request::Invert { batch, steps: steps[i] })?;
                 // The last embedding costs one forward pass, half a step.
                 timings[i].push(seconds / (steps[i] as f64 + 0.5));
                 bar.inc(1);
@@ -213,10 +232,13 @@ fn time_model(
 }
 
 /// What each library makes of one large product, in turn.
-fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<Vec<Rate>> {
+fn matrix_rates<'a>(
+    contenders: impl Iterator<Item = &'a mut Contender>,
+    rounds: usize,
+) -> anyhow::Result<Vec<Rate>> {
     let operations = 2.0 * (MATRIX_SIDE as f64).powi(3);
     let mut plain: Vec<&mut Contender> =
-        contenders.iter_mut().filter(|contender| !contender.is_variant()).collect();
+        contenders.filter(|contender| !contender.is_variant()).collect();
     let mut rates: Vec<Rate> = plain
         .iter()
         .map(|contender| Rate {
@@ -227,7 +249,7 @@ fn matrix_rates(contenders: &mut [Contender], rounds: usize) -> anyhow::Result<V
         .collect();
     for _ in 0..rounds {
         for (contender, rate) in plain.iter_mut().zip(&mut rates) {
-            let seconds = contender.ask(Request::Multiply { side: MATRIX_SIDE })?;
+            let seconds = contender.ask(&Request::Multiply { side: MATRIX_SIDE })?;
             rate.rates.push(operations / seconds);
         }
     }

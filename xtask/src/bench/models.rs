@@ -93,10 +93,33 @@ pub const MODELS: [Timed; 6] = [
     },
 ];
 
+/// Models with text towers of a published shape, and a bundled target.
+pub const TEXT_MODELS: [Timed; 4] = [
+    text_model("vit-b-32", "ViT-B/32", &["--layout", "hf"]),
+    text_model("vit-l-14", "ViT-L/14", &["--layout", "hf", "--model", "ViT-L-14"]),
+    text_model("clap", "CLAP (RoBERTa)", &["--layout", "clap"]),
+    Timed {
+        name: "demo",
+        title: "bundled CLIP",
+        batches: &[],
+        precisions: ALL,
+        source: Source::Bundled("datasets/zoo/demo"),
+    },
+];
+
+const fn text_model(
+    name: &'static str,
+    title: &'static str,
+    script: &'static [&'static str],
+) -> Timed {
+    Timed { name, title, batches: &[], precisions: ALL, source: Source::Script(script) }
+}
+
 impl Timed {
-    pub fn named(name: &str) -> anyhow::Result<Self> {
-        let found = MODELS.into_iter().find(|model| model.name == name);
-        let names = MODELS.map(|model| model.name).join(", ");
+    /// The model of this name.
+    pub fn among(models: &[Self], name: &str) -> anyhow::Result<Self> {
+        let found = models.iter().copied().find(|model| model.name == name);
+        let names = models.iter().map(|model| model.name).collect::<Vec<_>>().join(", ");
         found.with_context(|| format!("no model `{name}` to time; there are {names}"))
     }
 

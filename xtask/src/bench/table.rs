@@ -61,7 +61,7 @@ fn floor(row: &Row, rates: &[Rate]) -> Option<f64> {
     Some(row.operations / best)
 }
 
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -72,11 +72,11 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-fn least(values: &[f64]) -> f64 {
+pub fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-fn most(values: &[f64]) -> f64 {
+pub fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 

@@ -1,11 +1,12 @@
 //! One side of the comparison in a process of its own, so that its memory can be told from the
 //! other's: reads requests, a JSON object a line, and answers each with one.
 
+use std::cell::LazyCell;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use burn::tensor::{Device, Distribution, FloatDType, Tensor};
 use clap::Args;
 use ndarray::Array2;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use umid_invert::{InputSpace, InvertParams, Inverter, KeepInputs};
 use umid_kernels::Matrix;
 use umid_models::{LoadOptions, Model, Precision, parse_device, to_host};
+
+use super::texts::{self, Texts};
 
 /// Answer the requests of `bench`.
 #[derive(Args)]
@@ -29,16 +32,23 @@ pub struct Arguments {
     /// Leave the kernels of frozen blocks out.
     #[arg(long)]
     unfused: bool,
+    /// Read the text tower alone.
+    #[arg(long)]
+    texts: bool,
 }
 
 /// What a worker is asked to do.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// An inversion of one text: that many steps of that many starts, and the last embedding.
     Invert { batch: usize, steps: usize },
     /// A product of two square matrices of that side.
     Multiply { side: usize },
+    /// Embeddings of texts.
+    Texts(Texts),
+    /// A whole audit by text alone of a checkpoint that is read for it.
+    Audit,
     /// The most memory that was in use so far.
     Memory,
 }
@@ -51,17 +61,21 @@ pub struct Answer {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let device = parse_device(&arguments.device)?;
-    let model = if arguments.unfused {
-        Model::load(&arguments.model, LoadOptions::on(&device).trainable())?
-    } else {
-        let options = LoadOptions::on(&device).in_precision(arguments.precision);
-        Model::load(&arguments.model, options)?
+    let options = match (arguments.unfused, arguments.texts) {
+        (true, _) => LoadOptions::on(&device).trainable(),
+        (false, true) => LoadOptions::on(&device).texts_in(arguments.precision).text_alone(),
+        (false, false) => LoadOptions::on(&device).in_precision(arguments.precision),
     };
+    // Read when it is first needed.
+    let model = LazyCell::new(|| Model::load(&arguments.model, options.clone()));
+    let model = || model.as_ref().map_err(|error| anyhow!("{error:#}"));
     let mut answers = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let value = match serde_json::from_str(&line?)? {
-            Request::Invert { batch, steps } => Some(invert(&model, batch, steps)?),
+            Request::Invert { batch, steps } => Some(invert(model()?, batch, steps)?),
             Request::Multiply { side } => Some(multiply(&device, side, arguments.precision)?),
+            Request::Texts(request) => Some(texts::embed(model()?, &request)?),
+            Request::Audit => Some(texts::whole_audit(&arguments.model, options.clone())?),
             Request::Memory => peak_mebibytes(),
         };
         writeln!(answers, "{}", serde_json::to_string(&Answer { value })?)?;
