@@ -1,10 +1,17 @@
 //! A transformer block: a short program of residual branches with frozen weights.
 //!
-//! A branch computes `x + body(norm(x))`. The norm's gain and shift, and the scale of the attention
-//! scores, are multiplied into the weights that follow when a branch is packed.
+//! A branch computes `x + body(norm(x))`, or `norm(x) + body(norm(x))`. The norm's gain and shift, and
+//! the scale of the attention scores, are multiplied into the weights that follow when a branch is
+//! packed.
+//!
+//! A block that norms after it has added is a block of the second kind a step later: its norm is the
+//! next branch's, and that of its last branch is the caller's.
 
 mod attention;
+mod entry;
 mod perceptron;
+
+use entry::Entry;
 
 use crate::attention::{Groups, Scratch};
 use crate::buffers::{Buffers, Values};
@@ -18,10 +25,23 @@ use crate::weight::Precision;
 /// A residual branch, as a checkpoint stores it.
 #[derive(Debug, Clone)]
 pub struct Branch<'a> {
-    /// Before the body; as wide as the hidden state.
-    pub norm: Norm<'a>,
+    /// Columns of the hidden state.
+    pub width: usize,
+    /// Before the body; `None` where it takes the hidden state as it is.
+    pub norm: Option<Norm<'a>>,
+    /// What the body's result is added to.
+    pub added_to: AddedTo,
     /// What the normed hidden state goes through before it is added.
     pub body: Body<'a>,
+}
+
+/// What a body's result is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddedTo {
+    /// The hidden state.
+    Hidden,
+    /// The normed hidden state.
+    Normed,
 }
 
 /// What a residual branch computes. `width` is that of the hidden state.
@@ -102,21 +122,29 @@ pub(crate) struct Pass<'a> {
 
 impl Residual {
     fn new(branch: &Branch, precision: Precision) -> Self {
-        let (norm, width) = (branch.norm, branch.norm.gain.len());
+        let (norm, width) = (branch.norm, branch.width);
+        let entry = Entry::new(width, norm, branch.added_to);
         match &branch.body {
             Body::Attention { qkv, output, heads, groups } => {
                 assert!(fits(width, LANES, *heads), "no kernels for {heads} heads of {width}");
                 let heads = attention::Heads { count: *heads, width: width / heads };
                 let groups = groups.clone();
                 let attention =
-                    attention::Attention::new(norm, qkv, *output, heads, groups, precision);
+                    attention::Attention::new(entry, norm, qkv, *output, heads, groups, precision);
                 Self::Attention(attention)
             }
             Body::Perceptron { fc1, fc2, activation } => {
                 let inner = fc1.weight.count() / width;
                 assert!(fits(width, inner, 1), "no kernels for {width} and {inner} columns");
-                let perceptron =
-                    perceptron::Perceptron::new(norm, *fc1, *fc2, inner, *activation, precision);
+                let perceptron = perceptron::Perceptron::new(
+                    entry,
+                    norm,
+                    *fc1,
+                    *fc2,
+                    inner,
+                    *activation,
+                    precision,
+                );
                 Self::Perceptron(perceptron)
             }
         }

@@ -36,7 +36,7 @@ mod unit;
 mod weight;
 
 pub use attention::{Groups, Windows};
-pub use block::{Block, Body, Branch, fits};
+pub use block::{AddedTo, Block, Body, Branch, fits};
 pub use conv::{Conv, ConvPassed, ConvStack, Relu, Step};
 pub use elementwise::Activation;
 pub use folded::{Linear, Norm, Stored};

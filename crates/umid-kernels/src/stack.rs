@@ -276,7 +276,7 @@ impl Drop for Passed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Activation, Body, Branch, Groups, Linear, Norm, Precision};
+    use crate::{Activation, AddedTo, Body, Branch, Groups, Linear, Norm, Precision};
 
     const WIDTH: usize = 16;
     const TOKENS: usize = 3;
@@ -287,7 +287,7 @@ mod tests {
         let linear = || Linear { weight: &ones, bias: None };
         let branch = |body| {
             let norm = Norm { gain: &ones[..WIDTH], shift: &ones[..WIDTH], epsilon: 1e-5 };
-            Branch { norm, body }
+            Branch { width: WIDTH, norm: Some(norm), added_to: AddedTo::Hidden, body }
         };
         let block = || {
             let attention = Body::Attention {

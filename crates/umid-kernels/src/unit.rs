@@ -6,7 +6,7 @@ use pulp::Arch;
 
 /// Raised whenever a result of this crate may change in any bit. A cache of results that came
 /// through these kernels keys on it, besides the [`Unit`] they ran on.
-pub const KERNELS_VERSION: u32 = 1;
+pub const KERNELS_VERSION: u32 = 2;
 
 /// The instructions that products with weights run on. Its `Display` is for records: `f32
 /// (avx512)`, `bf16 (amx tiles)`.

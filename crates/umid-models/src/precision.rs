@@ -237,10 +237,11 @@ mod tests {
         for (name, fits) in [
             ("hf-gelu", true),
             ("openclip-siglip-text", true),
-            // A width that fits no kernel, a mask that none has, and blocks with the norm behind them.
+            // The norm is behind what is added.
+            ("clap-hf-other", true),
+            // A width that fits no kernel, and a mask that none has.
             ("hf-sharded", false),
             ("openclip-coca", false),
-            ("clap-hf-unfused", false),
         ] {
             let plain = Model::load(&fixture(name), &cpu()).expect(name);
             assert_eq!(plain.text_precision(), Precision::F32);

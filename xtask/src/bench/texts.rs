@@ -308,7 +308,7 @@ fn table(report: &Report) -> String {
     }
     let _ = writeln!(
         text,
-        "\n| model | audit of ten names | seconds | spread | PyTorch eager, its texts one by one | peak MiB \
+        "\n| model | audit of ten names | seconds | spread | PyTorch eager, every text | peak MiB \
          |\n| --- | --- | ---: | ---: | ---: | ---: |"
     );
     for row in &report.audits {

@@ -2,9 +2,9 @@
 
 use crate::attention::{self, Groups, Scratch, Sequence};
 use crate::block::Pass;
+use crate::block::entry::Entry;
 use crate::buffers::Values;
 use crate::chunks::{chunks, part, part_mut};
-use crate::elementwise::{norm, norm_backward};
 use crate::folded::{Folded, Linear, Norm};
 use crate::layer::Layer;
 use crate::shared::Part;
@@ -14,7 +14,7 @@ pub(super) use crate::attention::Heads;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Attention {
-    epsilon: f32,
+    entry: Entry,
     query: Layer,
     key_value: Layer,
     output: Layer,
@@ -39,7 +39,8 @@ impl Saved {
 
 impl Attention {
     pub(super) fn new(
-        norm: Norm,
+        entry: Entry,
+        norm: Option<Norm>,
         qkv: &[Linear; 3],
         output: Linear,
         heads: Heads,
@@ -53,9 +54,9 @@ impl Attention {
         };
         let (query, key_value) = qkv.split_at(1);
         Self {
-            epsilon: norm.epsilon,
-            query: layer(query, Some(norm), scale),
-            key_value: layer(key_value, Some(norm), 1.0),
+            entry,
+            query: layer(query, norm, scale),
+            key_value: layer(key_value, norm, 1.0),
             output: layer(&[output], None, 1.0),
             heads,
             groups,
@@ -132,7 +133,7 @@ impl Attention {
     /// rows `read` alone there are queries and an output; of all if there is no list.
     fn with_context(
         &self,
-        hidden: Values,
+        mut hidden: Values,
         read: Option<&[usize]>,
         pass: &mut Pass,
         attend: impl FnOnce(&[f32], &[f32], &mut [f32], &mut Scratch),
@@ -149,7 +150,7 @@ impl Attention {
         for chunk in chunks(rows) {
             let normed = part_mut(&mut normed, &chunk, width);
             let scales = &mut scales[chunk.clone()];
-            norm(part(&hidden, &chunk, width), width, self.epsilon, normed, scales);
+            self.entry.enter(part_mut(&mut hidden, &chunk, width), normed, scales);
             let keys_values = part_mut(&mut keys_values, &chunk, 2 * width);
             self.key_value.pass(normed, keys_values, &mut scratch.rounded);
             if read.is_none() {
@@ -239,7 +240,7 @@ impl Attention {
             self.key_value.add_back(keys_values, normed, &mut scratch.rounded);
             let saved_normed = part(&saved.normed, &chunk, width);
             let gradient = part_mut(&mut gradient, &chunk, width);
-            norm_backward(saved_normed, &saved.scales[chunk], width, normed, gradient);
+            self.entry.back(saved_normed, &saved.scales[chunk], normed, gradient);
         }
         for buffer in [context, keys_values, normed, queries] {
             buffers.give(buffer);

@@ -1,16 +1,17 @@
 //! The residual branch of a two-layer perceptron.
 
 use crate::block::Pass;
+use crate::block::entry::Entry;
 use crate::buffers::Values;
 use crate::chunks::{chunks, longest_chunk, part, part_mut};
-use crate::elementwise::{Activation, activate, multiply, norm, norm_backward};
+use crate::elementwise::{Activation, activate, multiply};
 use crate::folded::{Folded, Linear, Norm};
 use crate::layer::Layer;
 use crate::weight::Precision;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Perceptron {
-    epsilon: f32,
+    entry: Entry,
     fc1: Layer,
     fc2: Layer,
     activation: Activation,
@@ -32,21 +33,22 @@ impl Saved {
 
 impl Perceptron {
     pub(super) fn new(
-        norm: Norm,
+        entry: Entry,
+        norm: Option<Norm>,
         fc1: Linear,
         fc2: Linear,
         inner: usize,
         activation: Activation,
         precision: Precision,
     ) -> Self {
-        let width = norm.gain.len();
+        let width = fc2.weight.count() / inner;
         let layer = |part, norm, input, output| {
             let folded = Folded { parts: &[part], norm, factor: 1.0 };
             Layer::new(&folded, input, output, precision)
         };
         Self {
-            epsilon: norm.epsilon,
-            fc1: layer(fc1, Some(norm), width, inner),
+            entry,
+            fc1: layer(fc1, norm, width, inner),
             fc2: layer(fc2, None, inner, width),
             activation,
         }
@@ -74,7 +76,7 @@ impl Perceptron {
         for chunk in chunks(rows) {
             let hidden = part_mut(&mut hidden, &chunk, width);
             let normed = part_mut(&mut normed, &chunk, width);
-            norm(hidden, width, self.epsilon, normed, &mut scales[chunk.clone()]);
+            self.entry.enter(hidden, normed, &mut scales[chunk.clone()]);
             let inner = part_mut(&mut slopes, &chunk, inner_width);
             self.fc1.pass(normed, inner, rounded);
             let activated = &mut activated[..inner.len()];
@@ -100,7 +102,7 @@ impl Perceptron {
             multiply(part(&saved.slopes, &chunk, inner_width), inner);
             self.fc1.back(inner, normed, rounded);
             let saved_normed = part(&saved.normed, &chunk, width);
-            norm_backward(saved_normed, &saved.scales[chunk], width, normed, gradient);
+            self.entry.back(saved_normed, &saved.scales[chunk], normed, gradient);
         }
         buffers.give(inner);
         buffers.give(normed);

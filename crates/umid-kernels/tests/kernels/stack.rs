@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPoolBuilder;
 use umid_kernels::{
-    Activation, Block, Body, Branch, Groups, Linear, Norm, Precision, SharedSequences, Stack,
-    Windows,
+    Activation, AddedTo, Block, Body, Branch, Groups, Linear, Norm, Precision, SharedSequences,
+    Stack, Windows,
 };
 
 use crate::common::{assert_close, bits, exact, precisions, random};
@@ -19,6 +19,9 @@ struct Owned {
     activation: Activation,
     groups: Groups,
     precision: Precision,
+    /// Whether attention takes the hidden state through a norm.
+    norms_first: bool,
+    added_to: AddedTo,
 }
 
 impl Owned {
@@ -53,7 +56,15 @@ impl Owned {
             draw(inner * width, spread, 0.0),
             draw(width, 0.3, 0.0),
         ];
-        Self { vectors, heads, activation, groups, precision: Precision::F32 }
+        Self {
+            vectors,
+            heads,
+            activation,
+            groups,
+            precision: Precision::F32,
+            norms_first: true,
+            added_to: AddedTo::Hidden,
+        }
     }
 
     fn branches(&self) -> [Branch<'_>; 2] {
@@ -68,7 +79,14 @@ impl Owned {
         };
         let perceptron =
             Body::Perceptron { fc1: linear(12), fc2: linear(14), activation: self.activation };
-        [Branch { norm: norm(0), body: attention }, Branch { norm: norm(10), body: perceptron }]
+        let (width, added_to) = (v[0].len(), self.added_to);
+        let first = self.norms_first.then(|| norm(0));
+        [(first, attention), (Some(norm(10)), perceptron)].map(|(norm, body)| Branch {
+            width,
+            norm,
+            added_to,
+            body,
+        })
     }
 
     fn block(&self) -> Block {
@@ -78,8 +96,8 @@ impl Owned {
 
 /// A branch of one sequence in f64, as its definition has it.
 fn plain(branch: &Branch, hidden: &[f64]) -> Vec<f64> {
-    let width = branch.norm.gain.len();
-    let normed = norm(hidden, &branch.norm);
+    let width = branch.width;
+    let normed = branch.norm.map_or_else(|| hidden.to_vec(), |by| norm(hidden, &by));
     let added = match &branch.body {
         Body::Attention { qkv, output, heads, groups } => {
             let qkv = qkv.map(|part| linear(&normed, width, &part));
@@ -91,7 +109,11 @@ fn plain(branch: &Branch, hidden: &[f64]) -> Vec<f64> {
             linear(&inner, inner.len() * width / hidden.len(), fc2)
         }
     };
-    hidden.iter().zip(added).map(|(x, y)| x + y).collect()
+    let to = match branch.added_to {
+        AddedTo::Hidden => hidden,
+        AddedTo::Normed => &normed,
+    };
+    to.iter().zip(added).map(|(x, y)| x + y).collect()
 }
 
 /// Softmax attention of queries to keys, over values.
@@ -203,13 +225,16 @@ fn check(
     read: Option<&[usize]>,
 ) {
     for precision in precisions() {
-        check_in(precision, width, inner, heads, tokens, activation, groups, read);
+        for added_to in [AddedTo::Hidden, AddedTo::Normed] {
+            check_in(precision, added_to, width, inner, heads, tokens, activation, groups, read);
+        }
     }
 }
 
 #[expect(clippy::too_many_arguments, reason = "as many as a block has properties")]
 fn check_in(
     precision: Precision,
+    added_to: AddedTo,
     width: usize,
     inner: usize,
     heads: usize,
@@ -225,6 +250,9 @@ fn check_in(
     };
     let block = |i| Owned {
         precision,
+        added_to,
+        // As of blocks that norm after they have added.
+        norms_first: i > 0 || added_to == AddedTo::Hidden,
         ..Owned::random(width, inner, heads, activation, groups.clone(), i)
     };
     let blocks: Vec<Owned> = (0..2).map(block).collect();
@@ -245,7 +273,12 @@ fn check_in(
     };
     let start = exact(&input);
     let (output, passed) = stack.forward_for_backward(&input, tokens, read);
-    assert_close(&output, &whole(&start), output_tolerance, &format!("{precision:?}"));
+    assert_close(
+        &output,
+        &whole(&start),
+        output_tolerance,
+        &format!("{precision:?}, {added_to:?}"),
+    );
     assert_eq!(bits(&output), bits(&stack.forward(&input, tokens, read)));
 
     let above = random(output.len(), 8);
@@ -266,7 +299,7 @@ fn check_in(
         let found: f64 = products.sum();
         assert!(
             (found - expected).abs() < gradient_tolerance * size,
-            "{precision:?}: {found} and {expected} of {size}"
+            "{precision:?}, {added_to:?}: {found} and {expected} of {size}"
         );
     }
 }

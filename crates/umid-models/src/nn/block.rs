@@ -17,7 +17,7 @@ use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use umid_core::to_host;
-use umid_kernels::{Groups, SharedSequences, Stack, fits};
+use umid_kernels::{AddedTo, Groups, SharedSequences, Stack, fits};
 
 use super::dropout::{AttentionDropout, BlockDropout};
 use super::frozen;
@@ -89,12 +89,14 @@ pub(crate) struct Transformer {
     pub(crate) layers: Vec<Block>,
     #[module(skip)]
     frozen: Option<Arc<Stack>>,
+    /// The norm that a post-norm stack ends with, where the kernels have the blocks.
+    last_norm: Option<LayerNorm>,
 }
 
 impl Transformer {
     pub(crate) fn new(layers: impl IntoIterator<Item = BlockConfig>, device: &Device) -> Self {
         let layers = layers.into_iter().map(|config| Block::new(config, device)).collect();
-        Self { layers, frozen: None }
+        Self { layers, frozen: None, last_norm: None }
     }
 
     /// # Panics
@@ -130,8 +132,14 @@ impl Transformer {
         with_streams.map(set).count()
     }
 
-    pub(crate) fn freeze(&mut self, blocks: Vec<umid_kernels::Block>) {
+    /// Leaves the blocks to the kernels. The last norm of a post-norm stack is not among theirs.
+    pub(crate) fn freeze(
+        &mut self,
+        blocks: Vec<umid_kernels::Block>,
+        last_norm: Option<LayerNorm>,
+    ) {
         self.layers.clear();
+        self.last_norm = last_norm;
         self.frozen = Some(Arc::new(Stack::new(blocks)));
     }
 
@@ -149,7 +157,11 @@ impl Transformer {
         match &self.frozen {
             Some(stack) => {
                 let tokens = hidden.dims()[0] / batch;
-                frozen::forward(stack, hidden, tokens, None)
+                let hidden = frozen::forward(stack, hidden, tokens, None);
+                match &self.last_norm {
+                    Some(norm) => norm.forward(hidden),
+                    None => hidden,
+                }
             }
             None => {
                 self.layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None))
@@ -229,7 +241,11 @@ impl Transformer {
     ///
     /// - hidden, output: `[batch * tokens, width]`
     pub(crate) fn forward_before_norm(&self, hidden: Tensor<2>, batch: usize) -> Tensor<2> {
-        let (last, layers) = self.layers.split_last().expect("burn's blocks, at least one");
+        if let Some(stack) = &self.frozen {
+            let tokens = hidden.dims()[0] / batch;
+            return frozen::forward(stack, hidden, tokens, None);
+        }
+        let (last, layers) = self.layers.split_last().expect("at least one block");
         let hidden = layers.iter().fold(hidden, |hidden, layer| layer.forward(hidden, batch, None));
         let hidden = normed(&last.norm1, hidden.clone() + last.attended(hidden, batch, None));
         hidden.clone() + last.perceptron(hidden)
@@ -237,7 +253,10 @@ impl Transformer {
 
     /// The norm that the last block of a post-norm stack ends with.
     pub(crate) fn last_norm(&self) -> Option<&LayerNorm> {
-        self.layers.last().filter(|layer| layer.order == NormOrder::After).map(|layer| &layer.norm2)
+        let of_layer = |layer: &'_ Block| layer.order == NormOrder::After;
+        let of_layers =
+            self.layers.last().filter(|layer| of_layer(layer)).map(|layer| &layer.norm2);
+        self.last_norm.as_ref().or(of_layers)
     }
 }
 
@@ -317,24 +336,26 @@ impl Block {
         scales.try_for_each(|(scale, name)| visitor.plain(&at(name), scale))
     }
 
-    /// Whether there is a kernel for this block. The kernels know pre-norm blocks, and windows that
+    /// Whether there is a kernel for this block. The kernels know no mask, and of windows those that
     /// fill their grid.
     fn fits(&self) -> bool {
         let [width, inner] = self.fc1.weight.lazy_shape().dims();
-        self.order == NormOrder::Before
-            && !self.masked
+        !self.masked
             && fits(width, inner, self.heads)
             && self.windows.as_ref().is_none_or(WindowAttention::fill_grid)
     }
 
     /// The block in the kernels' layout, of its tensors in the order of their description. A layer
-    /// scale is multiplied into the weights before it.
+    /// scale is multiplied into the weights before it. Of a post-norm block the last norm is left to
+    /// what follows.
     ///
+    /// - before: the last norm of the block before this one, which a post-norm block begins with
     /// - tables: the relative positions of windows, if there are any, then the layer scales
     pub(crate) fn kernel(
         &self,
         linears: &[umid_kernels::Linear],
         norms: &[[Vec<f32>; 2]],
+        before: Option<&[Vec<f32>; 2]>,
         tables: &[Vec<f32>],
         precision: umid_kernels::Precision,
     ) -> umid_kernels::Block {
@@ -363,14 +384,15 @@ impl Block {
             activation: self.activation.kernel(),
         };
         let epsilon = self.epsilon as f32;
-        let norm = |i: usize| {
-            let [gain, shift] = &norms[i];
-            umid_kernels::Norm { gain, shift, epsilon }
+        let (norms, added_to) = match self.order {
+            NormOrder::Before => ([Some(&norms[0]), Some(&norms[1])], AddedTo::Hidden),
+            NormOrder::After => ([before, Some(&norms[0])], AddedTo::Normed),
         };
-        let branches = [
-            umid_kernels::Branch { norm: norm(0), body: attention },
-            umid_kernels::Branch { norm: norm(1), body: perceptron },
-        ];
+        let [of_attention, of_perceptron] =
+            norms.map(|norm| norm.map(|[gain, shift]| umid_kernels::Norm { gain, shift, epsilon }));
+        let width = self.qkv.weight.lazy_shape().dims::<2>()[0];
+        let branch = |norm, body| umid_kernels::Branch { width, norm, added_to, body };
+        let branches = [branch(of_attention, attention), branch(of_perceptron, perceptron)];
         umid_kernels::Block::new(&branches, precision)
     }
 

@@ -96,16 +96,32 @@ impl Visitor for Loader<'_> {
         let Some(precision) = self.kernels.filter(|_| transformer.fits()) else {
             return transformer.describe_layers(self, name);
         };
-        let lay_out = |(layer, mut block): (usize, Block)| {
+        // On all cores; of several errors it is the first block's.
+        let describe = |(layer, block): (usize, &mut Block)| {
             let mut panels = Panels::new(self.source);
             block.describe(&mut panels, &name(layer))?;
-            panels.lay_out(&block, precision)
+            Ok(panels)
         };
-        // On all cores; of several errors it is the first block's.
-        let layers = std::mem::take(&mut transformer.layers);
+        let panels: Vec<Result<Panels<'_>>> =
+            transformer.layers.par_iter_mut().enumerate().map(describe).collect();
+        let panels = panels.into_iter().collect::<Result<Vec<_>>>()?;
+        let lay_out = |(layer, block): (usize, &Block)| {
+            let before = layer.checked_sub(1).map(|before| &panels[before].norms[1]);
+            panels[layer].lay_out(block, before, precision)
+        };
         let blocks: Vec<Result<umid_kernels::Block>> =
-            layers.into_par_iter().enumerate().map(lay_out).collect();
-        transformer.freeze(blocks.into_iter().collect::<Result<_>>()?);
+            transformer.layers.par_iter().enumerate().map(lay_out).collect();
+        let blocks = blocks.into_iter().collect::<Result<_>>()?;
+        let last_norm = transformer.last_norm().cloned().zip(panels.last());
+        let last_norm = last_norm.map(|(mut norm, panels)| {
+            let [gain, shift] = panels.norms[1].clone().map(|values| {
+                let width = values.len();
+                parameter(values, [width], self.device)
+            });
+            (norm.gamma, norm.beta) = (gain, Some(shift));
+            norm
+        });
+        transformer.freeze(blocks, last_norm);
         self.has_laid_out = true;
         Ok(())
     }
@@ -158,6 +174,7 @@ impl<'a> Panels<'a> {
     fn lay_out(
         &self,
         block: &Block,
+        before: Option<&[Vec<f32>; 2]>,
         precision: umid_kernels::Precision,
     ) -> Result<umid_kernels::Block> {
         let linears: Vec<umid_kernels::Linear> = self
@@ -165,7 +182,7 @@ impl<'a> Panels<'a> {
             .iter()
             .map(|(weight, bias)| umid_kernels::Linear { weight, bias: bias.as_deref() })
             .collect();
-        let block = block.kernel(&linears, &self.norms, &self.tables, precision);
+        let block = block.kernel(&linears, &self.norms, before, &self.tables, precision);
         self.linears.iter().try_for_each(|(weight, _)| weight.check())?;
         Ok(block)
     }

@@ -333,10 +333,12 @@ impl VitBlock {
             fc2: fc2.linear(),
             activation: self.config.activation.kernel(),
         };
-        let branches = [
-            umid_kernels::Branch { norm: norm(0), body: attention },
-            umid_kernels::Branch { norm: norm(1), body: perceptron },
-        ];
+        let branches = [(0, attention), (1, perceptron)].map(|(i, body)| umid_kernels::Branch {
+            width,
+            norm: Some(norm(i)),
+            added_to: umid_kernels::AddedTo::Hidden,
+            body,
+        });
         umid_kernels::Block::new(&branches, precision)
     }
 }
