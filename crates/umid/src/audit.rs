@@ -18,6 +18,7 @@ use umid_models::{Modality, Model};
 use umid_signals::Signal;
 
 use crate::auditor::Auditor;
+use crate::checked::Checked;
 use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
@@ -140,6 +141,8 @@ fn complete(
     );
     store.update_info(|info| info.warnings = warnings)?;
     let q_values = overview.q_values(options.false_discovery_rate)?;
+    let checked = Checked::of(&overview, &q_values, &queries.answers, &store.info().parameters)?;
+    store.update_info(|info| info.checked = checked)?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
     let table = Table::read(&overview, store.records()?)?;
     let run = store.info().clone();
@@ -149,7 +152,7 @@ fn complete(
         table: &table,
         q_values: &q_values,
         previews: &previews,
-        ground_truth: options.ground_truth.as_ref(),
+        answers: &queries.answers,
     })?;
     store.finish(&overview, &q_values, |file| page.write_to(file))?;
     Ok(AuditSummary {
@@ -370,6 +373,7 @@ fn run_info(
         paper_reference: inversion
             .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
         calibrated_reference: info(&options.calibrated_reference, calibrating),
+        checked: None,
         known_members: options.known_members.as_ref().map(|known| KnownMembersInfo {
             count: known.names().len(),
             digest: known.digest(),

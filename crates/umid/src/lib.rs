@@ -21,11 +21,11 @@ mod shown;
 
 pub use reading::reference_fit::PaperReader;
 pub use reading::{
-    auditor, inversion_signals, known_members, names, queries, reference, score, siblings,
-    templates,
+    auditor, inversion_signals, known_answers, known_members, names, queries, reference, score,
+    siblings, templates,
 };
 pub use report::imagined;
-pub use run::{cache, csv_out, overview, record, redact, store};
+pub use run::{cache, checked, csv_out, overview, record, redact, store};
 
 pub use error::AuditError;
 

@@ -16,6 +16,7 @@ use common::{Bench, fixture, queries, reference, succeed, write_names};
 use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::{Auditor, Reading};
 use umid::cache::ReferenceCache;
+use umid::known_answers::KnownAnswers;
 use umid::progress::Silent;
 use umid::queries::{NameFile, PartRule, Query, QueryOptions, read_queries};
 use umid::record::QueryRecord;
@@ -206,7 +207,8 @@ fn the_batch_size_does_not_matter() {
 #[test]
 fn the_batch_size_moves_the_references_signals_by_round_off_alone() {
     let model = load(MODELS[0]);
-    let queries = NameFile { queries: asked(1), warnings: Vec::new() };
+    let queries =
+        NameFile { queries: asked(1), answers: KnownAnswers::default(), warnings: Vec::new() };
     let dir = tempfile::tempdir().unwrap();
     let with_batch = |batch_rows: usize| {
         let mut options = options();
@@ -289,13 +291,50 @@ fn scaler_thresholds_and_ranks_come_from_the_reference_alone() {
     assert_eq!(signals(&one), signals(&other));
 }
 
+/// What is known of the names moves nothing that is said of them, and is set beside it at the end.
+#[test]
+fn known_answers_touch_no_score() {
+    let model = load(MODELS[0]);
+    let options = options();
+    let dir = tempfile::tempdir().unwrap();
+    let run = |list: &str, answer: &dyn Fn(usize) -> String| {
+        let rows = queries(20);
+        let rows: Vec<String> =
+            rows.iter().enumerate().map(|(i, name)| format!("{name}{}\n", answer(i))).collect();
+        let header = if answer(0).is_empty() { "name\n" } else { "name,member,exposures\n" };
+        let file = dir.path().join(format!("{list}.csv"));
+        std::fs::write(&file, header.to_owned() + &rows.concat()).unwrap();
+        let queries = read_queries(&file, QueryOptions::default()).unwrap();
+        let out = dir.path().join(list);
+        let summary = audit(&model, &queries, &options, &out, &Silent).unwrap();
+        let files = ["results.jsonl", "results.csv"].map(|f| std::fs::read(out.join(f)).unwrap());
+        (files, summary.run.checked)
+    };
+    let (plain, nothing) = run("plain", &|_| String::new());
+    let known = |i: usize| {
+        let exposures = if i.is_multiple_of(2) { 1 + i } else { 0 };
+        format!(",{},{exposures}", i.is_multiple_of(2))
+    };
+    let (labelled, checked) = run("labelled", &known);
+    let (turned, _) = run("turned", &|i| known(i + 1));
+    assert_eq!(nothing, None);
+    assert!(plain == labelled && plain == turned, "labels moved a result");
+    let checked = checked.unwrap();
+    assert_eq!((checked.members, checked.non_members, checked.unknown), (10, 10, 0));
+    let readings: Vec<&str> = checked.readings.iter().map(|r| r.reading.as_str()).collect();
+    assert_eq!(readings, ["calibrated", "paper"]);
+    assert!(checked.readings.iter().all(|reading| reading.auc.is_some()));
+    assert!(checked.dose_response.is_some());
+}
+
 /// What could be refused before is no failed run, whoever calls.
 #[test]
 fn options_that_no_inversion_takes_leave_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = options();
     options.inversion.as_mut().unwrap().batch_rows = 0;
-    let queries = NameFile { queries: asked(3), warnings: Vec::new() };
+    let queries =
+        NameFile { queries: asked(3), answers: KnownAnswers::default(), warnings: Vec::new() };
     let out = dir.path().join("out");
     let error = audit(&load(MODELS[0]), &queries, &options, &out, &Silent).unwrap_err();
     assert!(error.to_string().contains("batch"), "{error}");

@@ -6,11 +6,13 @@ use clap::Args as ClapArgs;
 use umid::AuditError;
 use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
 use umid::cache::ReferenceCache;
+use umid::checked::Checked;
 use umid::known_members::KnownMembers;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
+use umid_detect::Interval;
 use umid_models::{Modality, Model};
 
 use super::Ended;
@@ -233,6 +235,9 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
             votes.members, votes.voted_on
         ),
     }
+    if let Some(checked) = &summary.run.checked {
+        print_checked(checked);
+    }
     let warnings = summary.run.warnings.len();
     let flagged = summary.overview.with_warnings();
     if warnings + flagged > 0 {
@@ -241,6 +246,54 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
         );
     }
     println!("report:     {}", summary.report.display());
+}
+
+/// What the verdicts are worth on names whose answers were known.
+fn print_checked(checked: &Checked) {
+    println!(
+        "known:      {} members and {} non-members{}",
+        checked.members,
+        checked.non_members,
+        if checked.unknown > 0 {
+            format!(", nothing of {}", checked.unknown)
+        } else {
+            String::new()
+        }
+    );
+    let interval = |interval: &Interval| {
+        format!("{:.3} ({:.3} to {:.3})", interval.estimate, interval.low, interval.high)
+    };
+    for reading in &checked.readings {
+        let resolved =
+            |found: &Option<Interval>| found.as_ref().map_or("not resolved".to_owned(), interval);
+        let found: Vec<String> = reading
+            .found_at
+            .iter()
+            .map(|(rate, found)| format!("TPR at {} % FPR {}", rate * 100.0, resolved(found)))
+            .collect();
+        if let Some(auc) = &reading.auc {
+            println!("  {}: AUC {}, {}", reading.reading, interval(auc), found.join(", "));
+        }
+        for rule in &reading.rules {
+            let of = |[hits, all]: [usize; 2]| format!("{hits} of {all}");
+            println!(
+                "  {}, {}: {} members called so, {} non-members called members",
+                reading.reading,
+                rule.rule,
+                of(rule.members),
+                of(rule.non_members)
+            );
+        }
+    }
+    if let Some(half) = checked.dose_response.as_ref().map(|dose| &dose.half_detected) {
+        let dose = |dose: Option<f64>| dose.map_or("more".to_owned(), |dose| format!("{dose:.0}"));
+        println!(
+            "  half of the members are detected from {} exposures on ({} to {})",
+            dose(half.estimate),
+            dose(half.low),
+            dose(half.high)
+        );
+    }
 }
 
 fn summary_json(summary: &AuditSummary) -> serde_json::Value {
@@ -253,6 +306,7 @@ fn summary_json(summary: &AuditSummary) -> serde_json::Value {
         "voted_members": overview.votes().map(|votes| votes.members),
         "text_alone": summary.run.model.text_alone,
         "known_members": summary.run.known_members,
+        "checked": summary.run.checked,
         "warnings": summary.run.warnings,
         "report": summary.report.display().to_string(),
     })

@@ -10,6 +10,7 @@ use umid::audit::{AuditOptions, AuditSummary, audit};
 use umid::auditor::Auditor;
 use umid::cache::ReferenceCache;
 use umid::evaluation::{ScoreRow, table};
+use umid::known_answers::Answer;
 use umid::progress::{Progress, Silent};
 use umid::queries::{NameFile, Query};
 use umid::reference::{ReferenceTexts, choose_reference, gibberish};
@@ -117,7 +118,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
         // The demo shows the work, so it takes nothing from the user's cache; its own serves
         // the table at the end.
         cache: ReferenceCache::at(&directory.path().join("cache")),
-        ground_truth: Some(member_ids.clone()),
         previews: 6,
         ..AuditOptions::new(model.modality(), SEED, gibberish(SEED, GIBBERISH)?, names)?
     };
@@ -172,7 +172,14 @@ fn people(list: &str, count: usize) -> anyhow::Result<Vec<Query>> {
 /// Members and non-members in turn, so that no batch holds one kind only.
 fn mixed(members: &[Query], non_members: &[Query]) -> NameFile {
     let pairs = members.iter().zip(non_members).flat_map(|(m, n)| [m.clone(), n.clone()]);
-    NameFile { queries: pairs.collect(), warnings: Vec::new() }
+    let answer = |member| {
+        move |query: &Query| {
+            (query.id.clone(), Answer { member: Some(member), ..Answer::default() })
+        }
+    };
+    let answers =
+        members.iter().map(answer(true)).chain(non_members.iter().map(answer(false))).collect();
+    NameFile { queries: pairs.collect(), answers, warnings: Vec::new() }
 }
 
 /// How many verdicts of each reading were right.

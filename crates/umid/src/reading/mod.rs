@@ -9,6 +9,7 @@ pub(crate) mod computed;
 pub(crate) mod form;
 pub mod inversion_signals;
 pub(crate) mod invisible;
+pub mod known_answers;
 pub mod known_members;
 pub(crate) mod lengths;
 pub mod names;

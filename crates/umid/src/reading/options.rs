@@ -1,6 +1,5 @@
 //! Everything that an audit is asked to do besides model and queries.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use umid_detect::Split;
@@ -58,8 +57,6 @@ pub struct AuditOptions {
     pub redaction: Redaction,
     /// Where fitted references are kept.
     pub cache: ReferenceCache,
-    /// Ids of the queries that are members, where that is known.
-    pub ground_truth: Option<BTreeSet<String>>,
     /// Inverted images in the report.
     pub previews: usize,
 }
@@ -99,7 +96,6 @@ impl AuditOptions {
             seed,
             redaction: Redaction::Off,
             cache: ReferenceCache::off(),
-            ground_truth: None,
             previews: 0,
         })
     }

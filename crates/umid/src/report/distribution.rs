@@ -70,15 +70,13 @@ fn series(report: &Report<'_>, signal: &str) -> Vec<Series> {
     let reference = reference.iter().copied().flatten().filter_map(finite).collect();
     let queries = |wanted: Option<bool>| -> Vec<f64> {
         let overview = report.overview;
-        let is_wanted = |i: &usize| match (report.ground_truth, wanted) {
-            (Some(members), Some(wanted)) => members.contains(overview.id(*i)) == wanted,
-            _ => true,
-        };
+        let is_wanted =
+            |i: &usize| wanted.is_none() || report.answers.member(overview.id(*i)) == wanted;
         (0..overview.names()).filter(is_wanted).filter_map(|i| overview.main(i)).collect()
     };
     let mut series =
         vec![Series { label: "reference", class: "dist dist-reference", values: reference }];
-    if report.ground_truth.is_some() {
+    if report.has_truth() {
         series.extend([
             Series { label: "non-members", class: "dist dist-other", values: queries(Some(false)) },
             Series { label: "members", class: "dist dist-queries", values: queries(Some(true)) },

@@ -1,14 +1,13 @@
 //! The data that the page carries: the rows of its table, in a form that is small for many
 //! rows and still useful when it is downloaded.
 
-use std::collections::BTreeSet;
-
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Report;
 use super::markup::count;
 use super::table::{Table, Vote};
+use crate::known_answers::KnownAnswers;
 use crate::overview::signals_by_weight;
 use crate::record::RunInfo;
 
@@ -42,7 +41,7 @@ pub(super) struct Embedded<'a> {
 struct Rows<'a> {
     table: &'a Table,
     q_values: &'a [Option<f64>],
-    ground_truth: Option<&'a BTreeSet<String>>,
+    answers: &'a KnownAnswers,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +74,7 @@ impl Serialize for Rows<'_> {
             used: &row.used,
             paper: row.paper.as_ref(),
             warnings: &row.warnings,
-            truth: self.ground_truth.map(|members| members.contains(&row.id)),
+            truth: self.answers.member(&row.id),
         }))
     }
 }
@@ -83,7 +82,7 @@ impl Serialize for Rows<'_> {
 impl<'a> Embedded<'a> {
     /// What the page carries of a report.
     pub(super) fn new(report: &Report<'a>) -> Self {
-        let Report { run, overview, table, q_values, ground_truth, .. } = *report;
+        let Report { run, overview, table, q_values, answers, .. } = *report;
         let signals: Vec<&str> = overview.signals().iter().map(String::as_str).collect();
         Self {
             run: run_without_reference_signals(run),
@@ -91,9 +90,9 @@ impl<'a> Embedded<'a> {
             detectors: overview.detectors().iter().map(String::as_str).collect(),
             has_q_values: !q_values.is_empty(),
             has_paper: overview.votes().is_some(),
-            has_truth: ground_truth.is_some(),
+            has_truth: report.has_truth(),
             total: overview.names(),
-            rows: Rows { table, q_values, ground_truth },
+            rows: Rows { table, q_values, answers },
             signals,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Report, Table};
+use crate::known_answers::KnownAnswers;
 use crate::overview::Overview;
 use crate::record::{
     CalibratedReading, Counts, FittedScore, ModelInfo, PaperReading, Parameters, QueryRecord,
@@ -18,6 +19,8 @@ const LAST: [&str; 7] = ["Okafor", "Lindqvist", "Moreau", "Tanaka", "Haddad", "N
 pub struct Drawn {
     pub overview: Overview,
     pub table: Table,
+    /// What is known of the names.
+    pub answers: KnownAnswers,
 }
 
 impl Drawn {
@@ -26,13 +29,13 @@ impl Drawn {
         let again = || records.iter().cloned().map(Ok);
         let overview = Overview::read(run, again()).expect("records in memory");
         let table = Table::read(&overview, again()).expect("the same records");
-        Self { overview, table }
+        Self { overview, table, answers: KnownAnswers::default() }
     }
 
     /// A report without images and truth.
     pub fn report<'a>(&'a self, run: &'a RunInfo, q_values: &'a [Option<f64>]) -> Report<'a> {
-        let Self { overview, table } = self;
-        Report { run, overview, table, q_values, previews: &[], ground_truth: None }
+        let Self { overview, table, .. } = self;
+        Report { run, overview, table, q_values, previews: &[], answers: &self.answers }
     }
 }
 
@@ -83,6 +86,7 @@ pub fn run(reference: usize) -> RunInfo {
             0.0,
         ),
         known_members: None,
+        checked: None,
         queries_digest: "c0ffee".repeat(10),
         counts: Counts { queries: 0, done: 0 },
         wall_s: [("load", 0.4), ("reference", 12.34), ("queries", 3.0)]

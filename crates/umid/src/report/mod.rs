@@ -30,14 +30,15 @@ pub mod preview;
 mod readings;
 mod scatter;
 mod table;
+mod truth;
 mod warnings;
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use thiserror::Error;
 
 use crate::imagined::Imagined;
+use crate::known_answers::KnownAnswers;
 use crate::overview::{Overview, main_signal};
 use crate::record::RunInfo;
 pub use axes::Axis;
@@ -67,9 +68,15 @@ pub struct Report<'a> {
     pub q_values: &'a [Option<f64>],
     /// Images for the inversions section; may be empty.
     pub previews: &'a [Preview],
-    /// Ids of the queries that are members, where that is known: the report then says how many
-    /// verdicts were right. Every other query counts as a non-member.
-    pub ground_truth: Option<&'a BTreeSet<String>>,
+    /// What is known of the queries; the report then says how many verdicts were right.
+    pub answers: &'a KnownAnswers,
+}
+
+impl Report<'_> {
+    /// Whether anything is known of the queries.
+    fn has_truth(&self) -> bool {
+        !self.answers.is_empty()
+    }
 }
 
 /// One image of the inversions section, shown as it is given: in a redacted run it is the
@@ -178,7 +185,7 @@ pub fn render<'a>(report: &Report<'a>) -> Result<Page<'a>, ReportError> {
         ("nonce", nonce(report.run)),
         ("title", escape(&title(report.run))),
         ("outcome", escape(&outcome.sentence())),
-        ("truth", readings::truth(report, &outcome)),
+        ("truth", truth::section(report)),
         ("warnings", warnings::section(report, &outcome)),
         ("audited", audited::summary(report.run)),
         ("readings", readings::section(report.run, &outcome)),

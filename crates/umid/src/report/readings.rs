@@ -3,7 +3,7 @@
 
 use super::findings::{Findings, expected};
 use super::markup::{count, escape, names, percent, probability};
-use super::{Report, without_inversions};
+use super::without_inversions;
 use crate::overview::Votes;
 use crate::record::RunInfo;
 
@@ -108,97 +108,10 @@ fn figure(n: usize, of: usize, what: &str) -> String {
     )
 }
 
-/// How many verdicts were right, where the truth is known; empty otherwise.
-pub(super) fn truth(report: &Report<'_>, outcome: &Findings) -> String {
-    let Some(members) = report.ground_truth else {
-        return String::new();
-    };
-    let parameters = &report.run.parameters;
-    let overview = report.overview;
-    let is_member = |index: usize| members.contains(overview.id(index));
-    let all = 0..overview.names();
-    let row = |reading: String, verdicts: Vec<(bool, bool)>| {
-        let share = |positive: bool| {
-            let of = verdicts.iter().filter(|(truth, _)| *truth == positive);
-            let called = of.clone().filter(|(_, verdict)| *verdict).count();
-            share_cell(called, of.count())
-        };
-        let right = verdicts.iter().filter(|(truth, verdict)| truth == verdict).count();
-        format!(
-            "<tr><th scope=\"row\">{reading}</th><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-            share(true),
-            share(false),
-            share_cell(right, verdicts.len())
-        )
-    };
-    let mut rows = String::new();
-    if outcome.detected_at_fdr.is_some() {
-        let rate = parameters.false_discovery_rate;
-        rows += &row(
-            format!("Calibrated, FDR {}", percent(rate)),
-            all.clone()
-                .map(|i| (is_member(i), report.q_values[i].is_some_and(|q| q <= rate)))
-                .collect(),
-        );
-    }
-    rows += &row(
-        format!("Calibrated, level {} a name", percent(parameters.alpha)),
-        all.clone().map(|i| (is_member(i), overview.is_detected(i))).collect(),
-    );
-    if outcome.paper.is_some() {
-        let voted = all.filter_map(|i| Some((is_member(i), overview.is_voted_member(i)?)));
-        rows += &row("Paper\u{2019}s vote against gibberish".to_owned(), voted.collect());
-    }
-    format!(
-        "<section aria-labelledby=\"h-truth\">\n<h2 id=\"h-truth\">How many were right</h2>\n\
-         <p>The members of this target's training data are known, so every verdict can be \
-         checked. In a real audit they are not.</p>\n<div class=\"scroll\" tabindex=\"0\" \
-         role=\"region\" aria-label=\"Verdicts against the truth\"><table class=\"numbers\">\n\
-         <caption>Verdicts against the truth</caption>\n<thead><tr><th scope=\"col\">Reading</th>\
-         <th scope=\"col\">Members detected</th><th scope=\"col\">Non-members detected \
-         (false)</th><th scope=\"col\">Right</th></tr></thead>\n<tbody>\n{rows}</tbody>\n\
-         </table></div>\n</section>\n"
-    )
-}
-
-fn share_cell(n: usize, of: usize) -> String {
-    if of == 0 {
-        return super::markup::missing("there are none");
-    }
-    let share = (n as f64 / of as f64 * 100.0).round() / 100.0;
-    format!(
-        "{} of {} <span class=\"muted\">({})</span>",
-        count(n as u64),
-        count(of as u64),
-        percent(share)
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::report::fixture;
-
-    #[test]
-    fn verdicts_are_counted_against_the_truth() {
-        let run = fixture::run(40);
-        let mut records = fixture::records(4, 1);
-        for (i, record) in records.iter_mut().enumerate() {
-            record.id = i.to_string();
-            record.calibrated.as_mut().unwrap().detected = i < 3;
-            record.paper = None;
-        }
-        let members: BTreeSet<String> = ["0", "1"].map(String::from).into();
-        let drawn = fixture::Drawn::of(&run, &records);
-        let report = Report { ground_truth: Some(&members), ..drawn.report(&run, &[]) };
-        let html = truth(&report, &Findings::of(&report)).replace('\u{a0}', " ");
-        let cell = |n, share| format!("<td>{n} of 2 <span class=\"muted\">({share} %)</span></td>");
-        assert!(html.contains(&(cell(2, 100) + &cell(1, 50))), "{html}");
-        assert!(html.contains("3 of 4 <span class=\"muted\">(75 %)"), "{html}");
-        assert!(!html.contains("gibberish"), "no paper reading, no row for it");
-    }
 
     #[test]
     fn a_run_without_inversions_has_no_empty_panel() {

@@ -70,8 +70,8 @@ const columns = [
     "Smallest false discovery rate at which this name is detected") },
   { key: "verdict", head: "Calibrated", title: `Verdict that carries the error rate: at FDR ${percent(rate)} across the run, or at level ${percent(alpha)} a name only`, class: "verdict calibrated", value: strength,
     cell: verdict, descending: true },
-  ...(data.has_truth ? [{ key: "truth", head: "Truth", class: "truth medium", value: (row) => +row.truth, descending: true,
-    cell: (row) => (row.truth ? "member" : "non-member") }] : []),
+  ...(data.has_truth ? [{ key: "truth", head: "Truth", class: "truth medium", value: (row) => (row.truth === undefined ? null : +row.truth), descending: true,
+    cell: (row) => (row.truth === undefined ? missing("nothing is known of this name") : row.truth ? "member" : "non-member") }] : []),
   ...(data.has_paper ? [
     { key: "paper", head: "Paper\u2019s vote", title: "Detectors that find the name unlike gibberish; no error rate comes with it",
       class: "verdict medium", value: (row) => row.paper?.votes ?? null, descending: true,
@@ -94,7 +94,7 @@ const filters = {
     paper: [`voted member (${minVotes} votes or more)`, (row) => row.paper?.member === true],
     differ: ["readings differ", (row) => row.paper !== null && row.p !== null && row.paper.member !== (strength(row) > 0)],
   }),
-  ...(data.has_truth && data.has_q_values && { wrong: ["verdict is wrong (FDR)", (row) => row.truth !== passesRate(row)] }),
+  ...(data.has_truth && data.has_q_values && { wrong: ["verdict is wrong (FDR)", (row) => row.truth !== undefined && row.truth !== passesRate(row)] }),
   ...(data.rows.some((row) => row.warnings) && { warned: ["with a warning", (row) => !!row.warnings] }),
 };
 

@@ -2,6 +2,7 @@
 //! references beside it.
 
 pub mod cache;
+pub mod checked;
 pub mod csv_out;
 pub mod overview;
 pub mod record;

@@ -19,6 +19,7 @@ pub struct Overview {
     scores: Column,
     detected: Vec<bool>,
     voted_member: Vec<Option<bool>>,
+    vote_scores: Column,
     similarity: Column,
     variability: Column,
     main_signal: Option<String>,
@@ -69,6 +70,7 @@ impl Overview {
         self.scores.push(calibrated.map(|c| c.score));
         self.detected.push(calibrated.is_some_and(|c| c.detected));
         self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
+        self.vote_scores.push(record.paper.as_ref().map(|paper| paper.vote_score));
         self.similarity.push(value(SIMILARITY.card().name));
         self.variability.push(value(VARIABILITY.card().name));
         self.main.push(self.main_signal.as_deref().and_then(value));
@@ -104,6 +106,11 @@ impl Overview {
         self.p_values.get(index)
     }
 
+    /// The score of the calibrated reading; `None` for a record without one.
+    pub fn score(&self, index: usize) -> Option<f64> {
+        self.scores.get(index)
+    }
+
     /// The p-values that there are.
     pub fn p_values(&self) -> impl Iterator<Item = f64> {
         self.p_values.values()
@@ -133,6 +140,11 @@ impl Overview {
     /// Whether a record was voted a member in the paper's reading; `None` where it has none.
     pub fn is_voted_member(&self, index: usize) -> Option<bool> {
         self.voted_member[index]
+    }
+
+    /// How member-like a record is by the paper's vote; `None` where it has none.
+    pub fn vote_score(&self, index: usize) -> Option<f64> {
+        self.vote_scores.get(index)
     }
 
     /// The signal `similarity`; `None` where it is missing or not finite, here and below.

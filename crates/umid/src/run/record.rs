@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use umid_models::{Precision, Provenance};
 
+use crate::checked::Checked;
+
 /// Version of the layout of `results.jsonl` and `run.json`.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -92,6 +94,10 @@ pub struct RunInfo {
     /// The known members that scores were fitted on; `None` where none were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_members: Option<KnownMembersInfo>,
+    /// What the verdicts are worth on names whose answers the list held; `None` where it held none, and
+    /// before the run is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
     /// Digest of the queries file's parsed content (ids and texts, in order).
     pub queries_digest: String,
     /// How many queries were asked and how many are done.

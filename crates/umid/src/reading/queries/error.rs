@@ -201,6 +201,43 @@ pub enum QueriesError {
         code: u32,
     },
 
+    /// What is known of a name cannot be read.
+    #[error(
+        "{} line {line}: the {column} holds {found:?}; give {expected}, or leave the field empty \
+         where it is not known",
+        path.display()
+    )]
+    Answer {
+        /// The file.
+        path: PathBuf,
+        /// Line of the name.
+        line: usize,
+        /// Which column.
+        column: String,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+
+    /// What is known of a name contradicts itself.
+    #[error(
+        "{} line {line}: a {} with {exposures} exposures; a member was seen at least once and a \
+         non-member never, so correct one of the two columns or leave it empty",
+        path.display(),
+        if *member { "member" } else { "non-member" }
+    )]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// Line of the name.
+        line: usize,
+        /// Whether it is called a member.
+        member: bool,
+        /// How often it was seen.
+        exposures: u64,
+    },
+
     /// Two queries with one id.
     #[error(
         "{}: the id `{id}` is on line {first_line} and again on line {second_line}; make ids \

@@ -5,7 +5,9 @@
 //! else is **plain text**, one name a line. A file called `.csv` without such a header is an
 //! error, since its header would otherwise be taken for a name. Columns are separated by commas,
 //! semicolons or tabs, whichever makes the first line such a header. A CSV file may have a column
-//! `id`; where there is none, and in plain text, a query's id is the number of its line.
+//! `id`; where there is none, and in plain text, a query's id is the number of its line. Columns
+//! `member` (true or false, 1 or 0, yes or no) and `exposures` (a count) say what is known of a name;
+//! an empty field is unknown.
 //!
 //! UTF-8 only, with or without a byte-order mark; `\n` or `\r\n`; blank lines are skipped;
 //! white space around a value is dropped.
@@ -18,6 +20,7 @@ use std::path::Path;
 use csv::StringRecord;
 
 use super::{MAX_NAME_BYTES, PartRule, QueriesError, Query, name_key};
+use crate::known_answers::{Answer, KnownAnswers};
 use crate::reading::invisible::first_invisible;
 use crate::shown::shown;
 
@@ -40,6 +43,9 @@ pub struct QueryOptions {
 pub struct NameFile {
     /// The names in the order of the file; at least one.
     pub queries: Vec<Query>,
+    /// What the list says of its names: whether they are members, how often training saw them. It
+    /// enters no score.
+    pub answers: KnownAnswers,
     /// What the user should know about the list. No warning repeats a name.
     pub warnings: Vec<String>,
 }
@@ -136,6 +142,8 @@ struct Columns {
     header: StringRecord,
     id: Option<usize>,
     name: NameColumns,
+    member: Option<usize>,
+    exposures: Option<usize>,
 }
 
 /// Which columns a name is in.
@@ -201,6 +209,8 @@ impl Columns {
             }
         };
         let id = one("id", all(&["id"]))?;
+        let member = one("member", all(&["member"]))?;
+        let exposures = one("exposures", all(&["exposures"]))?;
         let text = one("text", text)?;
         let parts = one("first", first)?.zip(one("last", last)?);
         let name = match (text, parts) {
@@ -209,7 +219,7 @@ impl Columns {
             (None, Some((first, last))) => NameColumns::Parts { first, last },
             (Some(text), Some((first, last))) => NameColumns::TextAndParts { text, first, last },
         };
-        Ok(Some(Self { separator, header, id, name }))
+        Ok(Some(Self { separator, header, id, name, member, exposures }))
     }
 
     fn ignored(&self) -> Vec<String> {
@@ -220,7 +230,7 @@ impl Columns {
                 [Some(text), Some(first), Some(last)]
             }
         };
-        let used = [self.id, a, b, c];
+        let used = [self.id, self.member, self.exposures, a, b, c];
         let unused = |(i, _): &(usize, &str)| !used.contains(&Some(*i));
         self.header.iter().enumerate().filter(unused).map(|(_, name)| shown(name)).collect()
     }
@@ -270,7 +280,7 @@ fn read_csv(
     if !ignored.is_empty() {
         list.warnings.push(format!(
             "these columns of the list are not read: {}; names are in `text` or `name`, or \
-             in `first` and `last`",
+             in `first` and `last`, and what is known of them in `member` and `exposures`",
             ignored.join(", ")
         ));
     }
@@ -289,6 +299,7 @@ fn read_csv(
             None => line.to_string(),
         };
         let (text, parts) = row.name(options)?;
+        list.answers.push((id.clone(), row.answer()?));
         list.names.push((line, Query { id, text, parts }));
     }
     Ok(list)
@@ -313,6 +324,35 @@ impl Row<'_> {
             });
         }
         check_value(self.path, self.line, column, value)
+    }
+
+    /// What the row says of its name.
+    fn answer(&self) -> Result<Answer, QueriesError> {
+        let given = |index: Option<usize>| {
+            let index = index?;
+            let value = &self.record[index];
+            (!value.is_empty()).then_some((index, value))
+        };
+        let refused = |index: usize, expected| QueriesError::Answer {
+            path: self.path.to_owned(),
+            line: self.line,
+            column: shown(&self.columns.header[index]),
+            found: shown(&self.record[index]),
+            expected,
+        };
+        let member = given(self.columns.member).map(|(index, value)| {
+            member(value).ok_or_else(|| refused(index, "true or false, 1 or 0, yes or no"))
+        });
+        let exposures = given(self.columns.exposures).map(|(index, value)| {
+            value.parse().map_err(|_| refused(index, "a count of 0 or more"))
+        });
+        let (member, exposures) = (member.transpose()?, exposures.transpose()?);
+        Answer::of(member, exposures).ok_or_else(|| QueriesError::Contradiction {
+            path: self.path.to_owned(),
+            line: self.line,
+            member: member == Some(true),
+            exposures: exposures.unwrap_or_default(),
+        })
     }
 
     fn name(
@@ -347,6 +387,14 @@ impl Row<'_> {
                 Ok((text.to_owned(), Some((first.to_owned(), last.to_owned()))))
             }
         }
+    }
+}
+
+fn member(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -406,6 +454,7 @@ fn check_value<'a>(
 #[derive(Default)]
 struct NameList {
     names: Vec<(usize, Query)>,
+    answers: Vec<(String, Answer)>,
     warnings: Vec<String>,
 }
 
@@ -439,7 +488,8 @@ impl NameList {
             ));
         }
         let queries = self.names.into_iter().map(|(_, query)| query).collect();
-        NameFile { queries, warnings: self.warnings }
+        let answers = self.answers.into_iter().collect();
+        NameFile { queries, answers, warnings: self.warnings }
     }
 }
 

@@ -268,3 +268,47 @@ proptest! {
         prop_assert_eq!(found, wanted);
     }
 }
+
+#[test]
+fn columns_say_what_is_known_of_a_name() {
+    let file = read_as(
+        "q.csv",
+        b"name,Member,EXPOSURES\nAnn Lee,Yes,\nBo Roe,0,0\nCy Poe,,7\nDi Fox,,\nEva Day,false,\n",
+    )
+    .unwrap();
+    assert!(file.warnings.is_empty(), "{:?}", file.warnings);
+    let of = |id| (file.answers.member(id), file.answers.exposures(id));
+    assert_eq!(of("2"), (Some(true), None));
+    assert_eq!(of("3"), (Some(false), Some(0)));
+    assert_eq!(of("4"), (Some(true), Some(7)));
+    assert_eq!(of("5"), (None, None));
+    assert_eq!(of("6"), (Some(false), None));
+    // The names are the same without.
+    let without = read_as("q.csv", b"name\nAnn Lee\nBo Roe\nCy Poe\nDi Fox\nEva Day\n").unwrap();
+    assert_eq!(file.queries, without.queries);
+    assert!(without.answers.is_empty());
+}
+
+#[test]
+fn answer_error() {
+    for (row, column, found) in
+        [("Ann Lee,maybe,", "member", "maybe"), ("Ann Lee,,-1", "exposures", "-1")]
+    {
+        let list = format!("name,member,exposures\nBo Roe,,\n{row}\n");
+        let error = read_as("q.csv", list.as_bytes()).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, QueriesError::Answer { line: 3, .. }), "{message}");
+        assert!([column, found, "leave the field empty"].iter().all(|word| message.contains(word)));
+    }
+}
+
+#[test]
+fn contradiction_error() {
+    for row in ["Ann Lee,no,3", "Ann Lee,yes,0"] {
+        let list = format!("name,member,exposures\n{row}\n");
+        let error = read_as("q.csv", list.as_bytes()).unwrap_err();
+        assert!(matches!(error, QueriesError::Contradiction { line: 2, .. }), "{error}");
+    }
+    let twice = read_as("q.csv", b"name,member,MEMBER\nAnn Lee,1,1\n").unwrap_err();
+    assert!(matches!(twice, QueriesError::AmbiguousHeader { role: "member", .. }), "{twice}");
+}

@@ -97,6 +97,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
         paper_reference: Some(reference("p")),
         calibrated_reference: reference("c"),
         known_members: None,
+        checked: None,
         queries_digest: queries_digest(queries),
         counts: Counts { queries: queries.len(), done: 0 },
         wall_s: BTreeMap::new(),
