@@ -323,7 +323,9 @@ fn text_signals(
         progress.advance(texts);
         left -= texts;
     }
-    progress.advance(left);
+    if left > 0 {
+        progress.advance(left);
+    }
     Ok(ReferenceSignals { rows })
 }
 

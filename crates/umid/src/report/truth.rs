@@ -20,6 +20,11 @@ pub(super) fn section(report: &Report<'_>) -> String {
     };
     let figures = [roc(report), checked.dose_response.as_ref().map(dose_figure)];
     let figures: String = figures.into_iter().flatten().collect();
+    let figures = if figures.is_empty() {
+        figures
+    } else {
+        format!("<div class=\"charts\">\n{figures}</div>\n")
+    };
     format!(
         "<section aria-labelledby=\"h-truth\">\n<h2 id=\"h-truth\">How many were right</h2>\n\
          <p>The list says that {} names are members and {} are not{unknown}. Verdicts were made \
@@ -69,7 +74,7 @@ fn rankings(checked: &Checked) -> String {
     let row = |reading: &CheckedReading| {
         let mut cells = vec![figure_cell(reading.auc.as_ref(), "names of one kind are missing")];
         cells.extend(reading.found_at.iter().map(|(_, found)| {
-            figure_cell(found.as_ref(), "too few non-members to resolve this rate")
+            found.as_ref().map_or("not resolved".to_owned(), |found| figure_cell(Some(found), ""))
         }));
         row_of(title(&reading.reading), &cells)
     };
