@@ -1,6 +1,7 @@
 //! What was audited and with which parameters.
 
-use super::markup::{count, escape, missing, percent, trimmed, words};
+use super::findings::Findings;
+use super::markup::{count, escape, missing, names, percent, trimmed, words};
 use crate::overview::signals_by_weight;
 use crate::record::{Parameters, ReferenceInfo, RunInfo};
 
@@ -53,6 +54,48 @@ pub(super) fn parameters(run: &RunInfo) -> String {
     html += &table("References", &reference_rows(run));
     html += &table("Digests and environment", &environment_rows(run));
     html
+}
+
+/// The method in one paragraph, for an assessment that quotes it.
+pub(super) fn methods(run: &RunInfo, outcome: &Findings) -> String {
+    let (p, reference) = (&run.parameters, &run.calibrated_reference);
+    let contexts = match p.contexts.len() {
+        0 => String::new(),
+        n => format!(" and in {n} captions that say other things beside it"),
+    };
+    let score = match &run.known_members {
+        Some(known) if !known.scores.is_empty() => {
+            format!("a score fitted on {} known members", count(known.count as u64))
+        }
+        _ => "a fixed score".to_owned(),
+    };
+    let found = outcome.detected_at_fdr.map_or(String::new(), |found| {
+        format!(" {} detected.", counted(found, "name was", "names were"))
+    });
+    format!(
+        "<p>The checkpoint <bdi>{}</bdi> ({}; BLAKE3 {}) was asked about {} with umid {}, by text{}. \
+         The text tower read each name in {}{contexts}. Its responses give {score}, which was ranked \
+         among the scores of {} reference names ({}), after {} others had set the scales. The rank is a \
+         conformal p-value: of names that are like the reference and that the model has not seen, a share of \
+         at most p has one of at most p. The false discovery rate over the list was controlled \
+         at {} by the procedure of Benjamini and Hochberg.{found} A name that was not detected may have \
+         been in the training data all the same.</p>\n",
+        escape(&run.model.name),
+        escape(&run.model.architecture),
+        short_digest(&run.model.digest),
+        names(run.counts.queries),
+        escape(&run.umid_version),
+        if p.bank.is_some() { " and with a bank of public inputs" } else { " alone" },
+        counted(p.templates.len(), "caption", "captions"),
+        count(reference.ranked as u64),
+        escape(reference.description.trim_end_matches('.')),
+        count(reference.count.saturating_sub(reference.ranked) as u64),
+        percent(p.false_discovery_rate),
+    )
+}
+
+fn counted(n: usize, one: &str, several: &str) -> String {
+    format!("{} {}", count(n as u64), if n == 1 { one } else { several })
 }
 
 fn parameter_rows(run: &RunInfo) -> Vec<(&'static str, String)> {

@@ -196,6 +196,7 @@ pub fn render<'a>(report: &Report<'a>) -> Result<Page<'a>, ReportError> {
         ("distribution", distribution::figure(report)),
         ("previews", previews(report)),
         ("parameters", audited::parameters(report.run)),
+        ("methods", audited::methods(report.run, &outcome)),
         ("version", escape(&report.run.umid_version)),
         ("style", format!("{BASE_STYLE}{STYLE}")),
         ("script", SCRIPT.to_owned()),

@@ -170,6 +170,23 @@ fn a_run_without_inversions_says_so() {
 }
 
 #[test]
+fn the_paragraph_to_quote_says_what_was_done_and_found() {
+    let mut run = fixture::run(40);
+    let records = fixture::records(4, 1);
+    let drawn = Drawn::of(&run, &records);
+    let report = drawn.report(&run, &[Some(0.01), Some(0.9), None, Some(0.05)]);
+    let html = audited::methods(&run, &Findings::of(&report)).replace('\u{a0}', " ");
+    assert!(html.contains("2 names were detected"), "{html}");
+    assert!(html.contains("by text alone") && html.contains("a fixed score"), "{html}");
+    run.parameters.bank = Some("digest".to_owned());
+    run.model.name = "<b>".to_owned();
+    let report = drawn.report(&run, &[]);
+    let html = audited::methods(&run, &Findings::of(&report));
+    assert!(html.contains("with a bank") && !html.contains("were detected"), "{html}");
+    assert!(html.contains("&lt;b&gt;") && !html.contains("<b>"), "{html}");
+}
+
+#[test]
 fn a_negative_is_not_called_absent() {
     let run = fixture::run(40);
     let html = page(&run, &fixture::records(5, 2), &[Some(0.9); 5]);
