@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use umid_kernels::{
-    Activation, Block, Body, Branch, Conv, ConvStack, Groups, Linear, Matrix, Norm, Precision,
-    Relu, Stack, Step, Windows,
+    Activation, AddedTo, Block, Body, Branch, Conv, ConvStack, Groups, Linear, Matrix, Norm,
+    Precision, Relu, Stack, Step, Windows,
 };
 
 fn main() {
@@ -64,7 +64,7 @@ fn bench_in(
     let square = waves(width * width, spread, 0.0);
     let inner = waves(4 * width * width, spread, 0.0);
     let bias = waves(4 * width, 0.1, 0.0);
-    let norm = Norm { gain: &gain, shift: &shift, epsilon: 1e-5 };
+    let norm = Some(Norm { gain: &gain, shift: &shift, epsilon: 1e-5 });
     let attention = Body::Attention {
         qkv: [Linear { weight: &square, bias: Some(&bias[..width]) }; 3],
         output: Linear { weight: &square, bias: Some(&bias[..width]) },
@@ -76,7 +76,10 @@ fn bench_in(
         fc2: Linear { weight: &inner, bias: Some(&bias[..width]) },
         activation: Activation::Gelu,
     };
-    let branches = [attention, perceptron].map(|body| Branch { norm, body });
+    let branches = [attention, perceptron].map(|body| {
+        let added_to = AddedTo::Hidden;
+        Branch { width, norm, added_to, body }
+    });
     let block = Block::new(&branches, precision);
     // Blocks of their own, as a model's weights do not all fit the cache.
     let stack = Stack::new(vec![block; blocks]);
