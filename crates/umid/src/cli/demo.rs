@@ -131,7 +131,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     );
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     print_summary(&summary);
-    print_verdicts(&summary, &member_ids);
     let rows =
         compare(&model, &options, &summary, &member_ids, &non_member_ids).context(AfterTheRun)?;
     print_table(&rows);
@@ -180,38 +179,6 @@ fn mixed(members: &[Query], non_members: &[Query]) -> NameFile {
     let answers =
         members.iter().map(answer(true)).chain(non_members.iter().map(answer(false))).collect();
     NameFile { queries: pairs.collect(), answers, warnings: Vec::new() }
-}
-
-/// How many verdicts of each reading were right.
-fn print_verdicts(summary: &AuditSummary, members: &BTreeSet<String>) {
-    let level = summary.run.parameters.false_discovery_rate;
-    let alpha = summary.run.parameters.alpha;
-    let overview = &summary.overview;
-    let count = |verdict: &dyn Fn(usize) -> bool, member: bool| {
-        let right_group = |i: &usize| members.contains(overview.id(*i)) == member;
-        (0..overview.names()).filter(right_group).filter(|i| verdict(*i)).count()
-    };
-    let total = |member| count(&|_| true, member);
-    println!("\nright and wrong, membership being known:");
-    let calibrated = |i: usize| summary.q_values[i].is_some_and(|q| q <= level);
-    let single = |i: usize| overview.p_value(i).is_some_and(|p| p <= alpha);
-    let paper = |i: usize| overview.is_voted_member(i) == Some(true);
-    let rows: [(String, &dyn Fn(usize) -> bool); 3] = [
-        (format!("calibrated, false discovery rate {} %", level * 100.0), &calibrated),
-        (format!("calibrated, p <= {alpha}"), &single),
-        ("paper's vote".to_owned(), &paper),
-    ];
-    for (name, verdict) in rows {
-        let (found, falsely) = (count(verdict, true), count(verdict, false));
-        let right = found + total(false) - falsely;
-        println!(
-            "  {name:<40} {right} of {} right: {found} of {} members detected, {falsely} of {} \
-             non-members falsely",
-            overview.names(),
-            total(true),
-            total(false)
-        );
-    }
 }
 
 /// The AUCs of the run's scores, against non-members and against fresh gibberish.
