@@ -28,7 +28,7 @@ pub(crate) struct ModelArgs {
     precision: PrecisionChoice,
 }
 
-/// One precision for both towers, or for each the fastest that changes no result of the command.
+/// One precision for both towers, or for each what the command needs.
 #[derive(Debug, Clone, Copy)]
 enum PrecisionChoice {
     Auto,
@@ -79,7 +79,7 @@ pub(crate) struct DeviceArgs {
 pub(crate) enum Use {
     /// Embeddings and gradients as the reference implementation gives them.
     Exact,
-    /// What an audit asks: its verdicts are the same of texts in bf16.
+    /// What an audit asks: of texts in bf16 its verdicts differ at the threshold alone.
     Audit,
     /// An audit by text alone.
     AuditOfTexts,
