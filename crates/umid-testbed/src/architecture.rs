@@ -1,5 +1,7 @@
 //! The models that targets are: a small CLIP, or a small CLAP with either audio tower.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use umid_models::audio::{LogMel, LogMelParams, Padding, Reading, Truncation};
 use umid_models::config::{
@@ -32,6 +34,22 @@ pub enum Architecture {
     Htsat,
     /// CLAP: PANN's Cnn14 at a fraction of its width, and RoBERTa.
     Cnn14,
+}
+
+impl fmt::Display for Architecture {
+    /// The kind of the input tower, and the layers and width of the text tower.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vit(shape) => {
+                write!(f, "ViT/{}, text {} x {}", shape.patch, shape.text_layers, shape.width)
+            }
+            Self::Resnet(shape) => {
+                write!(f, "ResNet, text {} x {}", shape.text_layers, shape.text_width)
+            }
+            Self::Htsat => f.write_str("HTSAT, RoBERTa"),
+            Self::Cnn14 => f.write_str("Cnn14, RoBERTa"),
+        }
+    }
 }
 
 impl Default for Architecture {

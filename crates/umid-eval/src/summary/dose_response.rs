@@ -45,6 +45,8 @@ const SIGNALS: [&str; 7] = [
     "response_interaction",
     "response_coherence_calibrated",
 ];
+/// Ablations whose runs are settings of the table of half-detected names.
+const SETTINGS: [&str; 3] = ["templates", "bank", "siblings"];
 /// Significance levels of a single test.
 pub(super) const LEVELS: [f64; 2] = [0.05, 0.01];
 /// Non-members by how often others with one of their parts were shown: from, and below.
@@ -60,8 +62,12 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
         return None;
     }
     let mut parts: Vec<Part> = targets.iter().map(|(target, _)| figure(results, target)).collect();
-    let tables =
-        [areas(results, &targets), detected(results, &targets), namesakes(results, &targets)];
+    let tables = [
+        areas(results, &targets),
+        detected(results, &targets),
+        half_detected(results, &targets),
+        namesakes(results, &targets),
+    ];
     parts.extend(tables.into_iter().filter(|table| !table.rows.is_empty()).map(Part::Table));
     Some(Section {
         id: "dose-response".to_owned(),
@@ -138,6 +144,61 @@ fn detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table 
                 row.push(half(results, &decided));
                 table.push(standing(target), row);
             }
+        }
+    }
+    table
+}
+
+/// The exposures at which half of the members are detected, by what differs between the targets and
+/// by the settings of the calibrated reading.
+fn half_detected(results: &Results<'_>, targets: &[(&Target, CrawlParams)]) -> Table {
+    let mut columns = vec![
+        Column::words("Target"),
+        Column::words("Towers"),
+        Column::numbers("Members"),
+        Column::numbers("Pairs without a name, %"),
+        Column::numbers("Exponent of Zipf's law"),
+        Column::words("Setting"),
+    ];
+    columns.extend(LEVELS.map(|level| Column::words(&Rule::Level(level).words())));
+    let mut table = Table::new("half-detected", "Exposures at which half are detected", columns);
+    "How do towers, people, dilution, templates and the bank move the exposure at which half of the \
+     members are detected?"
+        .clone_into(&mut table.question);
+    "The number of exposures at which half of the members have such a p-value, with its 95 % interval."
+        .clone_into(&mut table.plain);
+    for (target, crawl) in targets {
+        let settings = results.cells().filter(|(planned, cell)| {
+            cell.target == target.name
+                && cell.method == CALIBRATED.method
+                && planned.run.ablation.as_deref().is_none_or(|a| SETTINGS.contains(&a))
+        });
+        for (_, cell) in settings {
+            let readings = results.readings(target, &cell.method, &cell.variant);
+            let Some(reading) = readings.iter().rev().find(|r| r.name.starts_with("calibrated"))
+            else {
+                continue;
+            };
+            let which =
+                Which { method: &cell.method, variant: &cell.variant, reading: &reading.name };
+            let setting = if cell.variant.is_empty() { "defaults" } else { &cell.variant };
+            let mut row = vec![
+                Cell::text(&target.name),
+                Cell::Text(
+                    target.recipe().map_or_else(String::new, |r| r.architecture.to_string()),
+                ),
+                Cell::Number { value: crawl.members() as f64, digits: 0 },
+                Cell::Number { value: 100.0 * f64::from(crawl.nobody), digits: 0 },
+                Cell::Number { value: f64::from(crawl.zipf), digits: 1 },
+                Cell::text(setting),
+            ];
+            row.extend(LEVELS.map(|level| {
+                match decided(results, target, which, Rule::Level(level)) {
+                    Ok(decided) => half(results, &decided),
+                    Err(gap) => Cell::Failed(gap.to_string()),
+                }
+            }));
+            table.push(standing(target), row);
         }
     }
     table
