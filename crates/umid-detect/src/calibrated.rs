@@ -77,6 +77,9 @@ pub struct CalibratedScore {
     pub score: f64,
     /// Probability that a text which is not a member scores at least this high.
     pub p_value: f64,
+    /// For a score above all calibration scores, the p-value by their tail; see
+    /// [`ConformalCalibration::tail_p_value`].
+    pub tail_p_value: Option<f64>,
     /// Names of the signals that the query had.
     pub signals_used: Vec<String>,
     /// Calibration rows behind the p-value, whose smallest value is `1 / (n + 1)`.
@@ -141,6 +144,7 @@ impl CalibratedTest {
         let score = self.score.of(query, &used);
         Ok(CalibratedScore {
             p_value: calibration.p_value(score)?,
+            tail_p_value: calibration.tail_p_value(score)?,
             score,
             signals_used: of_used(&used),
             calibration_n: calibration.size(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{DetectError, Result};
 use crate::records::check_scores;
+use crate::tail::Tail;
 
 /// Scores of calibration rows, none of which is a member.
 ///
@@ -52,6 +53,22 @@ impl ConformalCalibration {
         let below = self.scores.partition_point(|&calibration| calibration < score);
         let at_least = self.scores.len() - below;
         Ok((1 + at_least) as f64 / (self.scores.len() + 1) as f64)
+    }
+
+    /// For a score above all calibration scores, its p-value by the tail of these: at most the
+    /// `1 / (n + 1)` of [`Self::p_value`], and above 0. `None` for another score, and where fewer than
+    /// 120 scores calibrate.
+    ///
+    /// The guarantee of a conformal p-value does not extend to this one: how it errs was measured
+    /// (`docs/method.md`).
+    ///
+    /// # Errors
+    /// When the score is not finite.
+    pub fn tail_p_value(&self, score: f64) -> Result<Option<f64>> {
+        let by_rank = self.p_value(score)?;
+        let beyond = self.scores.last().is_some_and(|greatest| score > *greatest);
+        let tail = if beyond { Tail::fit(&self.scores) } else { None };
+        Ok(tail.map(|tail| tail.above(score).clamp(f64::MIN_POSITIVE, by_rank)))
     }
 
     /// Number of calibration rows.
@@ -159,6 +176,31 @@ mod tests {
         let calibration = ConformalCalibration::new(vec![0.0; 19]).expect("finite scores");
         let smallest = calibration.p_value(1.0).expect("finite score");
         assert!((smallest - 0.05).abs() < 1e-15);
+    }
+
+    #[test]
+    fn only_a_score_beyond_all_others_is_extrapolated_and_only_downwards() {
+        let scores: Vec<f64> = (1..=400).map(|i| (401.0 / (401.0 - f64::from(i))).ln()).collect();
+        let greatest = scores[399];
+        let calibration = ConformalCalibration::new(scores.clone()).expect("finite scores");
+        for score in [0.0, scores[200], greatest] {
+            assert_eq!(calibration.tail_p_value(score).expect("finite"), None);
+        }
+        // Unit exponential quantiles: the chance of a score x is exp(-x).
+        for beyond in [1.0, 3.0, 6.0] {
+            let score = greatest + beyond;
+            let p = calibration.tail_p_value(score).expect("finite").expect("a tail");
+            let ratio = p / (-score).exp();
+            assert!((0.5..2.0).contains(&ratio), "{beyond}: {ratio}");
+            assert!(p <= calibration.p_value(score).expect("finite"));
+        }
+        let far = calibration.tail_p_value(1e300).expect("finite").expect("a tail");
+        assert!(far > 0.0);
+        assert!(calibration.tail_p_value(f64::NAN).is_err());
+        let few = ConformalCalibration::new(scores[..119].to_vec()).expect("finite scores");
+        assert_eq!(few.tail_p_value(9.0).expect("finite"), None);
+        let equal = ConformalCalibration::new(vec![1.0; 400]).expect("finite scores");
+        assert_eq!(equal.tail_p_value(2.0).expect("finite"), None);
     }
 
     #[test]

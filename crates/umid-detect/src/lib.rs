@@ -6,8 +6,8 @@
 //! - **the paper's**: an [`Ensemble`] of detectors fitted on a reference of non-members votes
 //!   (UMID, arXiv 2603.14222);
 //! - **the calibrated one**: a [`CalibratedTest`] turns a signed score, or one that is fitted on known
-//!   members ([`AnchoredScore`]), into a conformal p-value, and [`benjamini_hochberg`] controls the
-//!   false discovery rate over a run.
+//!   members ([`AnchoredScore`]), into a conformal p-value, and [`adaptive_benjamini_hochberg`]
+//!   controls the false discovery rate over a run; [`ListAnswer`] speaks of a list as a whole.
 //!
 //! # Invariants
 //! - Every score is higher for rows that are more member-like; for a detector, that is more
@@ -29,6 +29,7 @@
 //! [`linfa::ParamGuard`] into `ValidParams`, fitted through [`linfa::traits::Fit`] into a model that
 //! implements [`Detector`]. An [`Ensemble`] takes any detector of this form.
 
+mod adaptive;
 mod anchored;
 #[cfg(feature = "autoencoder")]
 mod autoencoder;
@@ -39,6 +40,7 @@ mod detector;
 mod ensemble;
 mod error;
 mod isolation_forest;
+mod list;
 mod local_outlier_factor;
 mod metrics;
 mod one_class_svm;
@@ -49,9 +51,13 @@ mod scaler;
 mod signed_z;
 mod split;
 mod streams;
+mod tail;
 #[cfg(test)]
 mod testing;
 
+pub use adaptive::{
+    AdaptiveDiscovery, MIN_NAMES_FOR_A_SHARE, adaptive_benjamini_hochberg, non_member_share,
+};
 pub use anchored::{AnchoredAuc, AnchoredScore, MIN_ANCHORED_AUC, MIN_KNOWN_MEMBERS, anchored_auc};
 #[cfg(feature = "autoencoder")]
 pub use autoencoder::{Autoencoder, AutoencoderParams, AutoencoderValidParams};
@@ -66,6 +72,7 @@ pub use error::{DetectError, Result};
 pub use isolation_forest::{
     IsolationForest, IsolationForestParams, IsolationForestValidParams, average_path_length,
 };
+pub use list::{ListAnswer, RankedNames};
 pub use local_outlier_factor::{
     LocalOutlierFactor, LocalOutlierFactorParams, LocalOutlierFactorValidParams,
 };
