@@ -22,7 +22,7 @@ use crate::checked::Checked;
 use crate::error::AuditError;
 use crate::imagined::imagined;
 use crate::inversion_signals::SATURATION;
-use crate::overview::Overview;
+use crate::overview::{Discoveries, Overview};
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
@@ -48,7 +48,7 @@ pub struct AuditSummary {
     pub run: RunInfo,
     /// What the records say together, in the queries' order.
     pub overview: Overview,
-    /// Benjamini-Hochberg q-values of the records; `None` for one without a p-value.
+    /// q-values of the records, see [`Overview::discoveries`]; `None` for one without a p-value.
     pub q_values: Vec<Option<f64>>,
     /// The report.
     pub report: PathBuf,
@@ -140,7 +140,9 @@ fn complete(
         store.info().known_members.as_ref().map(known_members_warnings).unwrap_or_default(),
     );
     store.update_info(|info| info.warnings = warnings)?;
-    let q_values = overview.q_values(options.false_discovery_rate)?;
+    let Discoveries { q_values, whole_list } =
+        overview.discoveries(options.false_discovery_rate, options.seed)?;
+    store.update_info(|info| info.whole_list = whole_list)?;
     let checked = Checked::of(&overview, &q_values, &queries.answers, &store.info().parameters)?;
     store.update_info(|info| info.checked = checked)?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
@@ -374,6 +376,7 @@ fn run_info(
             .map(|_| info(&options.paper_reference, options.paper_reference.texts.len())),
         calibrated_reference: info(&options.calibrated_reference, calibrating),
         checked: None,
+        whole_list: None,
         known_members: options.known_members.as_ref().map(|known| KnownMembersInfo {
             count: known.names().len(),
             digest: known.digest(),

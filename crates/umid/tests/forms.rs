@@ -7,7 +7,7 @@ use umid::audit::AuditOptions;
 use umid::auditor::{Auditor, Reading};
 use umid::progress::Silent;
 use umid::queries::{Query, QueryOptions, read_queries};
-use umid::reference::{choose_reference, gibberish};
+use umid::reference::{ReferenceSize, choose_reference, gibberish};
 use umid_models::{Modality, Model, default_device};
 
 /// Names of each form.
@@ -33,7 +33,7 @@ fn read(texts: &[String]) -> Vec<Reading> {
     let names: Vec<Query> = read_queries(&path, QueryOptions::default()).unwrap().queries;
     let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/zoo/demo");
     let model = Model::load(&zoo, &default_device().unwrap()).unwrap();
-    let reference = choose_reference(0, REFERENCE, &names).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(REFERENCE), &names).unwrap();
     let options = AuditOptions {
         inversion: None,
         ..AuditOptions::new(Modality::Image, 0, gibberish(0, 10).unwrap(), reference).unwrap()

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use umid::queries::{Query, QueryOptions};
-use umid::reference::{ReferenceTexts, choose_reference, from_file};
+use umid::reference::{ReferenceSize, ReferenceTexts, choose_reference, from_file};
 use umid_signals::name_key;
 
 use super::list::{List, Listed};
@@ -92,7 +92,7 @@ impl Groups {
         if let Some(path) = &self.reference {
             return Ok(from_file(path, QueryOptions::default(), &self.listed)?);
         }
-        let mut reference = choose_reference(seed, names, &self.listed)?;
+        let mut reference = choose_reference(seed, ReferenceSize::exactly(names), &self.listed)?;
         let tested = self.tested();
         reference.texts.retain(|name| !tested.contains(&name_key(&name.text)));
         Ok(reference)
@@ -111,7 +111,7 @@ fn queries<'a>(names: impl Iterator<Item = &'a Listed>) -> Vec<Query> {
 /// the proportions of these, in an order that follows from the names alone. Names of a form that is
 /// too rare to be recombined have no counterpart.
 fn like(seed: u64, asked: &[Query], count: usize) -> crate::Result<Vec<Query>> {
-    let drawn = by_form(choose_reference(seed, count, asked)?.texts);
+    let drawn = by_form(choose_reference(seed, ReferenceSize::exactly(count), asked)?.texts);
     let mut forms = by_form(asked.to_vec());
     forms.retain(|form, _| drawn.contains_key(form));
     let names: usize = forms.values().map(Vec::len).sum();

@@ -11,7 +11,7 @@ use umid::auditor::{Auditor, Reading};
 use umid::known_members::KnownMembers;
 use umid::progress::Silent;
 use umid::queries::Query;
-use umid::reference::{ReferenceTexts, choose_reference, gibberish};
+use umid::reference::{ReferenceSize, ReferenceTexts, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid_models::{LoadOptions, Model, Precision};
 use umid_signals::SignalRow;
@@ -237,8 +237,10 @@ fn reference(subject: &Subject, settings: &Settings) -> crate::Result<ReferenceT
             let of = |group| groups.get(&group).into_iter().flatten();
             let asked: Vec<Query> =
                 of(Group::Member).chain(of(Group::NonMember)).cloned().collect();
-            Ok(choose_reference(settings.seed, settings.names, &asked)?)
+            Ok(choose_reference(settings.seed, ReferenceSize::exactly(settings.names), &asked)?)
         }
-        Reference::Bundled => Ok(choose_reference(settings.seed, settings.names, &[])?),
+        Reference::Bundled => {
+            Ok(choose_reference(settings.seed, ReferenceSize::exactly(settings.names), &[])?)
+        }
     }
 }

@@ -13,6 +13,7 @@ mod idia;
 mod low_rates;
 mod output;
 mod paper;
+mod power;
 mod published;
 mod results;
 mod steps;
@@ -35,6 +36,7 @@ pub fn sections(results: &Results<'_>) -> Vec<Section> {
         decisions::section,
         idia::section,
         low_rates::section,
+        power::section,
         exposure::section,
         dose_response::section,
         confound::section,

@@ -9,7 +9,9 @@ use umid::cache::ReferenceCache;
 use umid::checked::Checked;
 use umid::known_members::KnownMembers;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
-use umid::reference::{ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish};
+use umid::reference::{
+    ReferenceSize, ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish,
+};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 use umid_detect::Interval;
@@ -21,9 +23,6 @@ use super::progress::watcher;
 
 /// Gibberish strings of the paper's reading, as in TUNI's code.
 pub(crate) const GIBBERISH: usize = 100;
-/// Plausible names of the calibrated reading. A third sets scales, the rest calibrates: the
-/// smallest p-value is then 1/401.
-pub(crate) const NAMES: usize = 600;
 
 #[derive(Debug, ClapArgs)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
@@ -48,7 +47,8 @@ pub(crate) struct Args {
     context: Vec<String>,
     /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N (of
     /// each form of name) or file:PATH, plausible names that cannot be members, for the calibrated
-    /// reading [default: names:600]; repeatable
+    /// reading; repeatable. By default 600 names, and more for a list of more than 20 (up to 2,000, or as
+    /// many as the list has, up to 20,000), so that a lone member can be detected
     #[arg(long, value_name = "SPEC")]
     reference: Vec<ReferenceSpec>,
     /// Names that are known to be in the training data, read as --queries is: the calibrated score
@@ -165,9 +165,10 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
     for spec in &args.reference {
         let (slot, texts) = match spec {
             ReferenceSpec::Gibberish(count) => (&mut paper, gibberish(args.seed, *count)?),
-            ReferenceSpec::Names(count) => {
-                (&mut calibrated, choose_reference(args.seed, *count, &queries.queries)?)
-            }
+            ReferenceSpec::Names(count) => (
+                &mut calibrated,
+                choose_reference(args.seed, ReferenceSize::exactly(*count), &queries.queries)?,
+            ),
             ReferenceSpec::File(path) => {
                 let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
                 let texts = from_file(path, QueryOptions { parts }, &queries.queries)?;
@@ -184,9 +185,11 @@ fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts
         Some(texts) => texts,
         None => gibberish(args.seed, GIBBERISH)?,
     };
-    let calibrated = match calibrated {
-        Some(texts) => texts,
-        None => choose_reference(args.seed, NAMES, &queries.queries)?,
+    let calibrated = if let Some(texts) = calibrated {
+        texts
+    } else {
+        let size = ReferenceSize::for_list(queries.queries.len(), args.fdr);
+        choose_reference(args.seed, size, &queries.queries)?
     };
     Ok((paper, calibrated))
 }
@@ -204,6 +207,13 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
         parameters.alpha,
         tested as f64 * parameters.alpha
     );
+    if let Some(list) = &summary.run.whole_list {
+        println!(
+            "whole list: at least {} of {tested} names stand out from the reference as members do (95 % \
+             confidence), about {:.0} by estimate; without members the chance is {:.2e}",
+            list.answer.at_least, list.answer.about, list.answer.p_value
+        );
+    }
     let known = summary.run.known_members.as_ref();
     for score in known.iter().flat_map(|known| &known.scores) {
         println!(
@@ -303,6 +313,7 @@ fn summary_json(summary: &AuditSummary) -> serde_json::Value {
         "without_verdict": overview.names() - overview.tested(),
         "detected_at_false_discovery_rate": summary.discoveries(),
         "detected_at_alpha": overview.detected(),
+        "whole_list": summary.run.whole_list,
         "voted_members": overview.votes().map(|votes| votes.members),
         "text_alone": summary.run.model.text_alone,
         "known_members": summary.run.known_members,

@@ -13,11 +13,11 @@ use umid::evaluation::{ScoreRow, table};
 use umid::known_answers::Answer;
 use umid::progress::{Progress, Silent};
 use umid::queries::{NameFile, Query};
-use umid::reference::{ReferenceTexts, choose_reference, gibberish};
+use umid::reference::{ReferenceSize, ReferenceTexts, choose_reference, gibberish};
 use umid_detect::{Bootstrap, Interval};
 use umid_models::Model;
 
-use super::audit::{GIBBERISH, NAMES, print_summary};
+use super::audit::{GIBBERISH, print_summary};
 use super::options::DeviceArgs;
 use super::progress::watcher;
 use super::{AfterTheRun, Ended};
@@ -113,7 +113,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let queries = mixed(&members, &non_members);
     let ids = |group: &[Query]| group.iter().map(|q| q.id.clone()).collect::<BTreeSet<_>>();
     let (member_ids, non_member_ids) = (ids(&members), ids(&non_members));
-    let names = choose_reference(SEED, NAMES, &queries.queries)?;
+    let names =
+        choose_reference(SEED, ReferenceSize::exactly(ReferenceSize::LEAST), &queries.queries)?;
     let options = AuditOptions {
         // The demo shows the work, so it takes nothing from the user's cache; its own serves
         // the table at the end.

@@ -94,6 +94,8 @@ impl CalibratedReader {
         Ok(Some(CalibratedReading {
             score: outcome.score,
             p_value: outcome.p_value,
+            tail_p_value: outcome.tail_p_value,
+            ranked_among: outcome.calibration_n,
             signals_used: outcome.signals_used,
             detected: outcome.p_value <= self.alpha,
             known_members: fitted.as_ref().map(|fitted| fitted.known_members),

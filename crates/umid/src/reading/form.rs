@@ -60,6 +60,18 @@ impl fmt::Display for Form {
     }
 }
 
+/// Most names of a form that set scales: more would give the same scales, and less to rank among.
+pub(crate) const MOST_THAT_SET_SCALES: usize = 500;
+
+/// Of so many names of a form, how many calibrate.
+pub fn ranked_of(names: usize) -> usize {
+    Split::new(names.max(2), fit_fraction(names), 0).map_or(0, |split| split.calibration.len())
+}
+
+fn fit_fraction(names: usize) -> f64 {
+    DEFAULT_FIT_FRACTION.min(MOST_THAT_SET_SCALES as f64 / names.max(1) as f64)
+}
+
 /// Splits a reference, form by form, so that each form has names that set scales and names that
 /// calibrate. A form with one name gives it to the former.
 ///
@@ -77,7 +89,7 @@ pub(crate) fn split(names: &[Query], seed: u64) -> Result<Split, umid_detect::De
             whole.fit.push(only);
             continue;
         }
-        let part = Split::new(rows.len(), DEFAULT_FIT_FRACTION, seed)?;
+        let part = Split::new(rows.len(), fit_fraction(rows.len()), seed)?;
         whole.fit.extend(part.fit.iter().map(|place| rows[*place]));
         whole.calibration.extend(part.calibration.iter().map(|place| rows[*place]));
     }
@@ -117,6 +129,15 @@ mod tests {
         assert!(unsplit.is_ranked_among(two) && !two.is_ranked_among(unsplit));
         assert!(!form("Cher", "").is_ranked_among(two));
         assert_eq!(three.to_string(), "1 + 2 words");
+    }
+
+    #[test]
+    fn of_many_names_some_set_scales_and_the_others_calibrate() {
+        let names: Vec<Query> = (0..6_000).map(|i| name(&format!("A{i}"), "Lee")).collect();
+        let Split { fit, calibration } = split(&names, 3).unwrap();
+        assert_eq!((fit.len(), calibration.len()), (500, 5_500));
+        let Split { fit, .. } = split(&names[..1_500], 3).unwrap();
+        assert_eq!(fit.len(), 500);
     }
 
     #[test]

@@ -25,7 +25,11 @@ use crate::reading::known_members::KnownMembers;
 use crate::shown::shown;
 
 pub use error::ReferenceError;
-pub use recombine::{choose_reference, recombined};
+pub use recombine::{ReferenceSize, choose_reference, recombined};
+
+/// Of a reference of names of one form, how many a score is ranked among: those that do not set
+/// scales.
+pub use crate::reading::form::ranked_of;
 
 /// Fewest texts of a reference: below, no scaler or detector can be fitted with any sense.
 pub const MIN_REFERENCE: usize = 10;

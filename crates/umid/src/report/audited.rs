@@ -78,7 +78,7 @@ pub(super) fn methods(run: &RunInfo, outcome: &Findings) -> String {
          among the scores of {} reference names ({}), after {} others had set the scales. The rank is a \
          conformal p-value: of names that are like the reference and that the model has not seen, a share of \
          at most p has one of at most p. The false discovery rate over the list was controlled \
-         at {} by the procedure of Benjamini and Hochberg.{found} A name that was not detected may have \
+         at {} by the procedure of Benjamini and Hochberg{}.{found} A name that was not detected may have \
          been in the training data all the same.</p>\n",
         escape(&run.model.name),
         escape(&run.model.architecture),
@@ -91,7 +91,19 @@ pub(super) fn methods(run: &RunInfo, outcome: &Findings) -> String {
         escape(reference.description.trim_end_matches('.')),
         count(reference.count.saturating_sub(reference.ranked) as u64),
         percent(p.false_discovery_rate),
+        non_members(run),
     )
+}
+
+/// The estimated share of non-members, where one was estimated.
+fn non_members(run: &RunInfo) -> String {
+    let share = run.whole_list.as_ref().map(|list| list.non_member_share);
+    share.filter(|share| *share < 1.0).map_or(String::new(), |share| {
+        format!(
+            ", with q-values scaled by Storey's estimate of the share of non-members ({})",
+            percent(share)
+        )
+    })
 }
 
 fn counted(n: usize, one: &str, several: &str) -> String {

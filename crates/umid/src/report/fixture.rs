@@ -87,6 +87,7 @@ pub fn run(reference: usize) -> RunInfo {
         ),
         known_members: None,
         checked: None,
+        whole_list: None,
         queries_digest: "c0ffee".repeat(10),
         counts: Counts { queries: 0, done: 0 },
         wall_s: [("load", 0.4), ("reference", 12.34), ("queries", 3.0)]
@@ -136,6 +137,8 @@ pub fn records(n: usize, member_every: usize) -> Vec<QueryRecord> {
                 calibrated: Some(CalibratedReading {
                     score,
                     p_value,
+                    tail_p_value: None,
+                    ranked_among: 0,
                     signals_used: vec!["part_interaction".to_owned(), "text_norm".to_owned()],
                     detected: p_value <= 0.05,
                     known_members: None,

@@ -63,7 +63,7 @@ pub struct Report<'a> {
     pub overview: &'a Overview,
     /// The rows of the table; read with this overview.
     pub table: &'a Table,
-    /// Benjamini-Hochberg q-values, one for each record in the overview's order; empty when no
+    /// q-values, one for each record in the overview's order; empty when no
     /// false discovery rate was computed, which the report then says.
     pub q_values: &'a [Option<f64>],
     /// Images for the inversions section; may be empty.

@@ -27,8 +27,9 @@ fn calibrated_panel(run: &RunInfo, outcome: &Findings) -> String {
         _ if outcome.detected_at_fdr.is_none() => String::new(),
         1 => format!("One name with that p-value is enough to pass FDR {rate}."),
         n => format!(
-            "With {}, that is too coarse for fewer than {} to pass FDR {rate} together; a larger \
-             reference helps.",
+            "With {}, that is too coarse for fewer than {} to pass FDR {rate} together by rank. A score \
+             above the whole reference counts by the tail of the reference's scores, which is \
+             extrapolated; a larger reference is better.",
             names(outcome.tested),
             count(n as u64)
         ),
@@ -41,12 +42,35 @@ fn calibrated_panel(run: &RunInfo, outcome: &Findings) -> String {
          <div><dt>Expected there by chance alone</dt><dd>about {}</dd></div>\n\
          <div><dt>Reference: plausible names</dt><dd>{}</dd></div>\n\
          <div><dt>Smallest p-value it can give</dt><dd>{}</dd></div>\n{}</dl>\n\
-         <p>{needed}</p>\n</section>\n",
+         {}<p>{needed}</p>\n</section>\n",
         count(outcome.detected_at_level as u64),
         expected(outcome.expected_at_level),
         count(run.calibrated_reference.count as u64),
         probability(outcome.smallest_p),
         known_members(run),
+        whole_list(run),
+    )
+}
+
+/// What the list says as a whole; empty before the run is done.
+fn whole_list(run: &RunInfo) -> String {
+    let Some(list) = &run.whole_list else { return String::new() };
+    let found = match list.answer.at_least {
+        0 => "it is not shown that any of them stands out".to_owned(),
+        n => format!(
+            "at least {} of them {} out from the reference as members do (95&nbsp;% confidence), \
+             about {} by estimate",
+            count(n as u64),
+            if n == 1 { "stands" } else { "stand" },
+            count(list.answer.about.round() as u64)
+        ),
+    };
+    format!(
+        "<p><strong>The list as a whole.</strong> Of {}, {found}. So many small p-values have a chance \
+         of {} in a list without members. There is no upper bound: members of whom nothing is left \
+         in the model do not stand out.</p>\n",
+        names(list.answer.names),
+        probability(list.answer.p_value),
     )
 }
 

@@ -111,6 +111,8 @@ fn numbers_that_do_not_exist_are_never_printed() {
         record.calibrated = Some(CalibratedReading {
             score: f64::NEG_INFINITY,
             p_value: f64::NAN,
+            tail_p_value: None,
+            ranked_among: 0,
             signals_used: vec![],
             detected: false,
             known_members: None,

@@ -10,13 +10,14 @@ use std::io::{self, Write};
 use crate::record::QueryRecord;
 
 /// The columns before the signals.
-const FIXED_COLUMNS: [&str; 12] = [
+const FIXED_COLUMNS: [&str; 13] = [
     "id",
     "text",
     "first",
     "last",
     "detected",
     "p_value",
+    "tail_p_value",
     "q_value",
     "score",
     "signals_used",
@@ -79,6 +80,7 @@ fn row(record: &QueryRecord, q_value: Option<f64>, signals: &BTreeSet<String>) -
         last,
         cell(calibrated.map(|calibrated| calibrated.detected)),
         cell(calibrated.map(|calibrated| calibrated.p_value)),
+        cell(calibrated.and_then(|calibrated| calibrated.tail_p_value)),
         cell(q_value),
         cell(calibrated.map(|calibrated| calibrated.score)),
         cell(calibrated.map(|calibrated| calibrated.signals_used.join(" "))),

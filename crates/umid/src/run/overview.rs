@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use umid_detect::{DetectError, benjamini_hochberg};
+use umid_detect::{DetectError, ListAnswer, RankedNames, adaptive_benjamini_hochberg};
 use umid_signals::inversion::{SIMILARITY, VARIABILITY};
 
 use crate::error::AuditError;
-use crate::record::{QueryRecord, RunInfo};
+use crate::record::{QueryRecord, RunInfo, WholeList};
 use crate::report::ReportError;
 
 /// A run's records in columns, in the order in which they were read.
@@ -16,6 +16,8 @@ use crate::report::ReportError;
 pub struct Overview {
     ids: Ids,
     p_values: Column,
+    tail_p_values: Column,
+    ranked_among: Vec<usize>,
     scores: Column,
     detected: Vec<bool>,
     voted_member: Vec<Option<bool>>,
@@ -29,6 +31,15 @@ pub struct Overview {
     most_detectors: usize,
     warnings: BTreeMap<String, usize>,
     with_warnings: usize,
+}
+
+/// What is detected over the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discoveries {
+    /// q-values of all records; `None` for one without a p-value.
+    pub q_values: Vec<Option<f64>>,
+    /// What the list says as a whole; `None` where no record has a p-value.
+    pub whole_list: Option<WholeList>,
 }
 
 /// The counts of the paper's reading.
@@ -67,6 +78,8 @@ impl Overview {
         self.ids.push(&record.id);
         let calibrated = record.calibrated.as_ref();
         self.p_values.push(calibrated.map(|c| c.p_value));
+        self.tail_p_values.push(calibrated.and_then(|c| c.tail_p_value));
+        self.ranked_among.push(calibrated.map_or(0, |c| c.ranked_among));
         self.scores.push(calibrated.map(|c| c.score));
         self.detected.push(calibrated.is_some_and(|c| c.detected));
         self.voted_member.push(record.paper.as_ref().map(|paper| paper.member));
@@ -121,14 +134,32 @@ impl Overview {
         self.p_values().count()
     }
 
-    /// Benjamini-Hochberg q-values over the records with a p-value, for all records.
+    /// q-values over the records with a p-value ([`adaptive_benjamini_hochberg`]), for all records,
+    /// and what these say together. A record above the whole reference counts by its p-value in the tail.
     ///
     /// # Errors
-    /// Those of [`benjamini_hochberg`].
-    pub fn q_values(&self, rate: f64) -> Result<Vec<Option<f64>>, DetectError> {
-        let p_values: Vec<f64> = self.p_values().collect();
-        let mut q_values = benjamini_hochberg(&p_values, rate)?.q_values.into_iter();
-        Ok((0..self.names()).map(|i| self.p_value(i).and_then(|_| q_values.next())).collect())
+    /// Those of [`adaptive_benjamini_hochberg`] and of [`ListAnswer::of`].
+    pub fn discoveries(&self, rate: f64, seed: u64) -> Result<Discoveries, DetectError> {
+        let tested = || (0..self.names()).filter_map(|i| Some((i, self.p_value(i)?)));
+        let p_values: Vec<f64> =
+            tested().map(|(i, p)| self.tail_p_values.get(i).unwrap_or(p)).collect();
+        let discovery = adaptive_benjamini_hochberg(&p_values, rate)?;
+        let mut q_values = vec![None; self.names()];
+        for ((i, _), q) in tested().zip(discovery.found.q_values) {
+            q_values[i] = Some(q);
+        }
+        let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (i, p) in tested().filter(|(i, _)| self.ranked_among[*i] > 0) {
+            groups.entry(self.ranked_among[i]).or_default().push(p);
+        }
+        let groups: Vec<RankedNames<'_>> = groups
+            .iter()
+            .map(|(calibration, p_values)| RankedNames { p_values, calibration: *calibration })
+            .collect();
+        let non_member_share = discovery.non_members;
+        let whole_list =
+            ListAnswer::of(&groups, seed)?.map(|answer| WholeList { non_member_share, answer });
+        Ok(Discoveries { q_values, whole_list })
     }
 
     /// Whether a record is detected at the level of the calibrated test; one without a p-value is
@@ -254,6 +285,7 @@ impl Overview {
         index < self.names()
             && self.id(index) == record.id
             && self.p_values.holds(index, calibrated.map(|c| c.p_value))
+            && self.tail_p_values.holds(index, calibrated.and_then(|c| c.tail_p_value))
             && self.scores.holds(index, calibrated.map(|c| c.score))
             && record.signals.keys().all(|name| self.signals.contains(name))
     }
@@ -408,8 +440,25 @@ mod tests {
         let overview = overview(&records);
         assert_eq!(overview.by_p_value(), [2, 3, 0, 1]);
         // A record without a p-value is left out of the false discovery rate.
-        let q_values = overview.q_values(0.05).unwrap();
+        let q_values = overview.discoveries(0.05, 0).unwrap().q_values;
         assert_eq!(q_values, [Some(0.5), None, Some(0.03), Some(0.5)]);
+    }
+
+    #[test]
+    fn a_record_beyond_the_reference_counts_by_the_tail_and_the_list_by_ranks() {
+        let mut records = fixture::records(30, 1);
+        for (i, record) in records.iter_mut().enumerate() {
+            let reading = record.calibrated.as_mut().unwrap();
+            reading.p_value = if i == 0 { 1.0 / 401.0 } else { (i + 1) as f64 / 31.0 };
+            reading.tail_p_value = (i == 0).then_some(1e-5);
+            reading.ranked_among = 400;
+        }
+        let found = overview(&records).discoveries(0.05, 0).unwrap();
+        let q = found.q_values[0].unwrap();
+        assert!((q - 30.0 * 1e-5).abs() < 1e-12, "{q}");
+        let list = found.whole_list.unwrap();
+        assert_eq!((list.answer.names, list.answer.at_least), (30, 0));
+        assert!((list.non_member_share - 1.0).abs() < 1e-12);
     }
 
     #[test]

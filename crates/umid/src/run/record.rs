@@ -9,12 +9,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use umid_detect::ListAnswer;
 use umid_models::{Precision, Provenance};
 
 use crate::checked::Checked;
 
 /// Version of the layout of `results.jsonl` and `run.json`.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One line of `results.jsonl`: everything that the run says about one query.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,14 @@ pub struct CalibratedReading {
     /// Conformal p-value of the score: the chance of a score this high for a name that is
     /// exchangeable with the reference.
     pub p_value: f64,
+    /// For a score above all reference names, the p-value by the tail of their scores, which is
+    /// extrapolated; the q-value goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_p_value: Option<f64>,
+    /// Reference names that the score was ranked among: no `p_value` is below one in as many, and one
+    /// more.
+    #[serde(default)]
+    pub ranked_among: usize,
     /// The signals that entered the score.
     pub signals_used: Vec<String>,
     /// Whether `p_value` is at most the run's `alpha`. `false` means *not detected*.
@@ -98,6 +107,9 @@ pub struct RunInfo {
     /// before the run is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked: Option<Checked>,
+    /// What the list says as a whole; `None` before the run is done, or where no name was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_list: Option<WholeList>,
     /// Digest of the queries file's parsed content (ids and texts, in order).
     pub queries_digest: String,
     /// How many queries were asked and how many are done.
@@ -223,6 +235,17 @@ pub struct FittedScore {
     pub in_sample_auc: f64,
     /// The same by five-fold cross-validation.
     pub cross_validated_auc: f64,
+}
+
+/// What the list says as a whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WholeList {
+    /// Estimated share of names that are not members, by which q-values are scaled; 1 for a list of
+    /// fewer than [`umid_detect::MIN_NAMES_FOR_A_SHARE`] names.
+    pub non_member_share: f64,
+    /// Whether some of the names are members, and how many.
+    #[serde(flatten)]
+    pub answer: ListAnswer,
 }
 
 /// Progress of the run.

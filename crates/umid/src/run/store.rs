@@ -448,6 +448,7 @@ fn non_finite_field(record: &QueryRecord) -> Option<String> {
         [
             ("calibrated.score".to_owned(), calibrated.score),
             ("calibrated.p_value".to_owned(), calibrated.p_value),
+            ("calibrated.tail_p_value".to_owned(), calibrated.tail_p_value.unwrap_or(1.0)),
         ]
     });
     signals

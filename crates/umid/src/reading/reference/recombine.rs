@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{MIN_REFERENCE, ReferenceError, ReferenceTexts, check_count, renumbered, stream};
 use crate::names::NameList;
 use crate::queries::{Query, name_key};
-use crate::reading::form::Form;
+use crate::reading::form::{Form, MOST_THAT_SET_SCALES};
 
 /// Fewest distinct parts on either side for the queries' own parts to be recombined; fewer
 /// would repeat each of them too often.
@@ -49,24 +49,60 @@ const NAMES_A_PART: usize = 6;
 /// What every description of a drawn reference ends in.
 const BY_CHANCE: &str = "one may by chance be a real member, which costs power and not validity";
 
+/// How many names a drawn reference has of each form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReferenceSize {
+    /// So many, as far as the parts give them.
+    pub names: usize,
+    /// Fewer than these are warned of.
+    pub enough: usize,
+}
+
+impl ReferenceSize {
+    /// Names of the default reference, at least.
+    pub const LEAST: usize = 600;
+    /// Names of the default reference for a list of up to as many names, at most.
+    pub const MOST_FOR_SHORT_LISTS: usize = 2_000;
+    /// Names of the default reference, at most.
+    pub const MOST: usize = 20_000;
+
+    /// Exactly so many.
+    pub fn exactly(names: usize) -> Self {
+        Self { names, enough: names }
+    }
+
+    /// The default for a list of so many names: as many as one member alone needs to be detected at a
+    /// false discovery rate, but at least [`Self::LEAST`] and at most [`Self::MOST_FOR_SHORT_LISTS`]
+    /// or, for longer lists, as many as the list has, up to [`Self::MOST`]. A reference then costs no
+    /// more than a long list itself.
+    pub fn for_list(queries: usize, false_discovery_rate: f64) -> Self {
+        // One p-value of 1 / (ranked + 1) passes if it is at most the rate over the names.
+        let ranked = (queries as f64 / false_discovery_rate).ceil() as usize;
+        // Half as many set the scales.
+        let names = ranked.saturating_add((ranked / 2).min(MOST_THAT_SET_SCALES));
+        let most = queries.clamp(Self::MOST_FOR_SHORT_LISTS, Self::MOST);
+        Self { names: names.clamp(Self::LEAST, most), enough: Self::LEAST }
+    }
+}
+
 /// The calibrated reading's reference where no file is given: for each form of the queries,
-/// `count` new names of that form, made of the queries' own parts if these have at least 12
+/// as many new names of that form as `size` says, made of the queries' own parts if these have at least 12
 /// different first and 12 different last ones. A name of more than two words without given parts
 /// is recombined as its first word and the rest.
 ///
 /// Where there are fewer parts, names of two words get the bundled lists recombined, with a
 /// warning; for names of another form nothing is drawn, and the warning says that they get no
-/// calibrated verdict. Of own parts, fewer than `count` names are drawn, with a warning, where
-/// they do not give as many.
+/// calibrated verdict. Of own parts fewer are drawn where they do not give as many, with a warning
+/// where that is not enough.
 ///
 /// # Errors
-/// A `count` outside the limits, or one that the bundled lists do not give.
+/// A size outside the limits, or one that the bundled lists do not give.
 pub fn choose_reference(
     seed: u64,
-    count: usize,
+    size: ReferenceSize,
     queries: &[Query],
 ) -> Result<ReferenceTexts, ReferenceError> {
-    check_count(count)?;
+    check_count(size.names)?;
     let excluded = keys(queries);
     let mut forms: BTreeMap<Form, Vec<&Query>> = BTreeMap::new();
     for query in queries {
@@ -79,20 +115,20 @@ pub fn choose_reference(
     let unsplit = forms.remove(&Form::TWO_WORDS.without_parts());
     if two_words.is_some() || unsplit.is_some() {
         let pairs = own_parts(two_words.as_deref().unwrap_or_default());
-        drawn.push(match own(seed, count, Form::TWO_WORDS, &pairs, &excluded) {
+        drawn.push(match own(seed, size, Form::TWO_WORDS, &pairs, &excluded) {
             Some(own) => own,
-            None => bundled(seed, count, &pairs, queries)?,
+            None => bundled(seed, size.names, &pairs, queries)?,
         });
     }
     for (form, names) in forms {
-        match own(seed, count, form, &own_parts(&names), &excluded) {
+        match own(seed, size, form, &own_parts(&names), &excluded) {
             Some(own) => drawn.push(own),
             None => undrawn.push(no_reference(form, names.len(), queries.len())),
         }
     }
     if drawn.is_empty() {
         // What a model answers to any name is learnt from these, even if none is ranked.
-        drawn.push(bundled(seed, count, &[], queries)?);
+        drawn.push(bundled(seed, size.names, &[], queries)?);
     }
     let descriptions: Vec<String> = drawn.iter().map(|one| one.description.clone()).collect();
     let mut warnings: Vec<String> = drawn.iter().flat_map(|one| one.warnings.clone()).collect();
@@ -128,7 +164,7 @@ fn own_parts<'a>(names: &[&'a Query]) -> Vec<(&'a str, &'a str)> {
 /// New names of `form` from the queries' own parts; `None` where these are too few.
 fn own(
     seed: u64,
-    count: usize,
+    size: ReferenceSize,
     form: Form,
     pairs: &[(&str, &str)],
     excluded: &HashSet<String>,
@@ -139,7 +175,7 @@ fn own(
     if !(enough(&parts.distinct_first) && enough(&parts.distinct_last)) {
         return None;
     }
-    let drawn = count.min(possible);
+    let drawn = size.names.min(possible);
     let (kind, of_form) = if form == Form::TWO_WORDS {
         ("recombined".to_owned(), String::new())
     } else {
@@ -152,10 +188,11 @@ fn own(
         }
     }
     let mut warnings = Vec::new();
-    if drawn < count {
+    if drawn < size.enough {
         warnings.push(format!(
-            "the queries' own parts give {drawn} new names{of_form} where {count} were asked for, \
+            "the queries' own parts give {drawn} new names{of_form} where {} were asked for, \
              so no p-value is below {:.2e}; give more queries, or a file of plausible names",
+            size.enough,
             1.0 / (drawn as f64 + 1.0)
         ));
     }

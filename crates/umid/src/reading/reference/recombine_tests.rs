@@ -54,7 +54,7 @@ fn own_parts_of_more_queries_are_drawn_more_often_and_rare_ones_end_the_draw() {
     let of_anns = |anns: usize, others: usize, count: usize| {
         let mut list = queries(others);
         list.extend((0..anns).map(|i| two_part("Ann", &format!("L{}", i % (others / 2)))));
-        choose_reference(0, count, &list).unwrap().texts
+        choose_reference(0, ReferenceSize::exactly(count), &list).unwrap().texts
     };
     let half = of_anns(50, 50, 100);
     let anns = half.iter().filter(|q| q.text.starts_with("Ann ")).count();
@@ -187,7 +187,7 @@ fn parts_that_recur_keep_the_error_rate() {
 
 #[test]
 fn own_parts_are_chosen_when_there_are_enough() {
-    let reference = choose_reference(0, 50, &queries(40)).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(50), &queries(40)).unwrap();
     assert!(reference.description.contains("queries' own"));
     assert!(reference.warnings.is_empty());
     assert!(reference.texts.iter().all(|q| q.text.starts_with('F') && q.text.contains(" L")));
@@ -197,7 +197,7 @@ fn own_parts_are_chosen_when_there_are_enough() {
     // Names of another form do not change which of these are drawn.
     let mut mixed = queries(40);
     mixed.extend((0..30).map(|i| one_part(&format!("Mono{i}"))));
-    let with_others = choose_reference(0, 50, &mixed).unwrap();
+    let with_others = choose_reference(0, ReferenceSize::exactly(50), &mixed).unwrap();
     assert_eq!(with_others.texts, reference.texts);
     let [warning] = &with_others.warnings[..] else { panic!("{:?}", with_others.warnings) };
     assert!(warning.starts_with("30 of 70 queries are names of 1 word"), "{warning}");
@@ -210,25 +210,31 @@ fn the_order_of_the_queries_does_not_matter() {
     list.extend(["F1", "f1", "F2", "é", "e\u{301}"].map(|first| two_part(first, "L1")));
     list.extend((0..20).map(|i| one_part(&format!("G{i} van H{i}"))));
     list.push(two_part("F1", "L1"));
-    let reference = choose_reference(0, 60, &list).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(60), &list).unwrap();
     for shift in [1, 13, 50] {
         list.rotate_left(shift);
         list.swap(0, 30);
-        assert_eq!(choose_reference(0, 60, &list).unwrap(), reference);
+        assert_eq!(choose_reference(0, ReferenceSize::exactly(60), &list).unwrap(), reference);
     }
     list.reverse();
-    assert_eq!(choose_reference(0, 60, &list).unwrap(), reference);
+    assert_eq!(choose_reference(0, ReferenceSize::exactly(60), &list).unwrap(), reference);
     list.retain(|query| query.text != "F5 L5");
-    assert_ne!(choose_reference(0, 60, &list).unwrap().texts, reference.texts);
+    assert_ne!(
+        choose_reference(0, ReferenceSize::exactly(60), &list).unwrap().texts,
+        reference.texts
+    );
 }
 
 #[test]
 fn names_of_three_words_are_recombined_as_first_word_and_rest() {
     let mut mixed = queries(40);
     mixed.extend((0..20).map(|i| one_part(&format!("G{i} van H{i}"))));
-    let reference = choose_reference(0, 50, &mixed).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(50), &mixed).unwrap();
     assert!(reference.warnings.is_empty(), "{:?}", reference.warnings);
-    assert_eq!(reference.texts[..50], choose_reference(0, 50, &queries(40)).unwrap().texts);
+    assert_eq!(
+        reference.texts[..50],
+        choose_reference(0, ReferenceSize::exactly(50), &queries(40)).unwrap().texts
+    );
     let (asked, long) = (keys(&mixed), &reference.texts[50..]);
     assert_eq!(long.len(), 50);
     for name in long {
@@ -239,7 +245,7 @@ fn names_of_three_words_are_recombined_as_first_word_and_rest() {
     // Given parts are kept.
     let given: Vec<Query> =
         (0..20).map(|i| two_part(&format!("Mary G{i}"), &format!("H{i}"))).collect();
-    let reference = choose_reference(0, 50, &given).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(50), &given).unwrap();
     assert!(reference.texts.iter().all(|name| Form::of(name) == Form::of(&given[0])));
 }
 
@@ -258,7 +264,7 @@ fn each_form_of_name_is_drawn_in_its_own_form_or_not_at_all() {
     };
     for (at, (what, example)) in name(0).into_iter().enumerate() {
         let list: Vec<Query> = (0..20).map(|i| name(i)[at].1.clone()).collect();
-        let reference = choose_reference(0, 50, &list).unwrap();
+        let reference = choose_reference(0, ReferenceSize::exactly(50), &list).unwrap();
         assert_eq!(reference.texts.len(), 50, "{what}");
         let (own, form) = (what != "2 whole" && what != "1 whole", Form::of(&example));
         let drawn = if own { form } else { Form::TWO_WORDS };
@@ -270,7 +276,7 @@ fn each_form_of_name_is_drawn_in_its_own_form_or_not_at_all() {
 
 #[test]
 fn too_large_a_count_of_own_parts_is_cut_with_a_warning() {
-    let reference = choose_reference(0, 1000, &queries(12)).unwrap();
+    let reference = choose_reference(0, ReferenceSize::exactly(1000), &queries(12)).unwrap();
     assert_eq!(reference.texts.len(), (12 * 12 - 12) / 2);
     assert!(reference.warnings[0].contains("1.49e-2"), "{:?}", reference.warnings);
 }
@@ -278,7 +284,7 @@ fn too_large_a_count_of_own_parts_is_cut_with_a_warning() {
 #[test]
 fn bundled_names_are_chosen_otherwise_with_a_warning() {
     for list in [queries(11), vec![one_part("Cher")], vec![one_part("Star Wars")]] {
-        let reference = choose_reference(0, 200, &list).unwrap();
+        let reference = choose_reference(0, ReferenceSize::exactly(200), &list).unwrap();
         assert_eq!(reference.texts.len(), 200);
         assert!(reference.description.contains("bundled"));
         assert!(reference.warnings[0].contains("give a file of plausible names"));
@@ -300,4 +306,20 @@ fn too_few_combinations_error() {
     let error = recombined(0, 51, &owned("F", 10), &owned("L", 10), &[]).unwrap_err();
     let wanted = matches!(error, ReferenceError::TooFewCombinations { asked: 51, possible: 50 });
     assert!(wanted, "{error}");
+}
+
+#[test]
+fn the_default_grows_so_that_one_member_alone_can_be_detected() {
+    let names = |queries| ReferenceSize::for_list(queries, 0.05).names;
+    assert_eq!([1, 10, 20].map(names), [600; 3]);
+    // 50 names at 5 % need a p-value of 1/1,000 or less: 1,000 names to rank among.
+    assert_eq!(names(50), 1_500);
+    assert_eq!([75, 100, 2_000].map(names), [2_000; 3]);
+    assert_eq!([3_000, 20_000, 1_000_000].map(names), [3_000, 20_000, 20_000]);
+    assert_eq!(ReferenceSize::for_list(10, 1e-12).names, 2_000);
+    // A short list of own parts is not warned of what a longer reference would add.
+    let size = ReferenceSize { names: 2_000, enough: 600 };
+    let reference = choose_reference(0, size, &queries(40)).unwrap();
+    assert!((600..2_000).contains(&reference.texts.len()), "{}", reference.texts.len());
+    assert!(reference.warnings.is_empty(), "{:?}", reference.warnings);
 }

@@ -42,6 +42,8 @@ pub(crate) fn record(id: &str, text: &str) -> QueryRecord {
         calibrated: Some(CalibratedReading {
             score: value,
             p_value: 1.0 / 3.0,
+            tail_p_value: None,
+            ranked_among: 0,
             signals_used: vec!["similarity".to_owned()],
             detected: false,
             known_members: None,
@@ -98,6 +100,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
         calibrated_reference: reference("c"),
         known_members: None,
         checked: None,
+        whole_list: None,
         queries_digest: queries_digest(queries),
         counts: Counts { queries: queries.len(), done: 0 },
         wall_s: BTreeMap::new(),
