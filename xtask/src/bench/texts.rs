@@ -12,7 +12,7 @@ use umid::audit::{AuditOptions, audit};
 use umid::cache::ReferenceCache;
 use umid::progress::Silent;
 use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
-use umid::reference::{choose_reference, gibberish};
+use umid::reference::{ReferenceSize, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
 use umid_kernels::SharedSequences;
@@ -256,7 +256,7 @@ pub fn whole_audit(checkpoint: &Path, options: LoadOptions) -> anyhow::Result<f6
     let queries = queries(&folder)?;
     let started = std::time::Instant::now();
     let model = Model::load(checkpoint, options.text_alone())?;
-    let reference = choose_reference(0, REFERENCE, &queries.queries)?;
+    let reference = choose_reference(0, ReferenceSize::exactly(REFERENCE), &queries.queries)?;
     let options = AuditOptions {
         inversion: None,
         cache: ReferenceCache::off(),
