@@ -59,8 +59,8 @@ impl ConformalCalibration {
     /// `1 / (n + 1)` of [`Self::p_value`], and above 0. `None` for another score, and where fewer than
     /// 120 scores calibrate.
     ///
-    /// The guarantee of a conformal p-value does not extend to this one: how it errs was measured
-    /// (`docs/method.md`).
+    /// The guarantee of a conformal p-value does not extend to this one; how it errs is measured by the
+    /// table `tails` of the evaluation (`docs/findings.md`).
     ///
     /// # Errors
     /// When the score is not finite.

@@ -3,9 +3,8 @@
 //! A conformal p-value is at least `1 / (n + 1)`, and a list of many names asks for smaller ones.
 //! Above their 95th percentile the calibration scores are taken to fall off exponentially, the
 //! generalised Pareto tail (Pickands, Annals of Statistics 3, 1975; for p-values Knijnenburg et al.,
-//! Bioinformatics 25, 2009) with shape 0. On the scores of this project a fitted shape is mostly
-//! negative and claims too much (`docs/method.md`): at one in ten thousand it was wrong by a factor
-//! of ten, where shape 0 errs on the safe side.
+//! Bioinformatics 25, 2009) with shape 0. The scores of this project fall off faster, so that shape
+//! errs on the safe side (table `tails` of the suites); a fitted shape would have no such side.
 
 /// Share of the calibration scores that make the tail.
 const SHARE: f64 = 0.05;

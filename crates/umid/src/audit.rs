@@ -335,6 +335,7 @@ fn run_info(
     Ok(RunInfo {
         schema_version: SCHEMA_VERSION,
         umid_version: env!("CARGO_PKG_VERSION").to_owned(),
+        begun: jiff::Timestamp::now().strftime("%F").to_string(),
         model: ModelInfo {
             name: model.source.name.clone(),
             layout: model.source.layout.to_string(),

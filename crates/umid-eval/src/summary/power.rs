@@ -27,6 +27,11 @@ const NAMES_SIMULATED: usize = 40_000;
 /// Most lists of a target and kind.
 const MOST_LISTS: usize = 200;
 
+/// Levels of the table of tails, sizes of its references, and how many are drawn a target.
+const TAIL_LEVELS: [f64; 3] = [0.001, 0.0005, 0.0001];
+const TAIL_RANKED: [usize; 3] = [400, 1_500, 5_000];
+const TAIL_REFERENCES: usize = 20;
+
 #[derive(Debug, Clone, Copy)]
 enum Members {
     Nobody,
@@ -93,12 +98,64 @@ pub fn section(results: &Results<'_>) -> Option<Section> {
              Lists are put together from the members and the names of nobody of each target that nothing was chosen on."
                 .to_owned(),
         ],
-        parts: vec![Part::Table(table(&targets))],
+        parts: vec![Part::Table(lists(&targets)), Part::Table(tails(&targets))],
         notes: Vec::new(),
     })
 }
 
-fn table(targets: &[Scores]) -> Table {
+/// How often names of nobody have a small p-value by the tail.
+fn tails(targets: &[Scores]) -> Table {
+    let mut columns = vec![Column::numbers("Ranked among")];
+    for level in TAIL_LEVELS {
+        columns.push(Column::numbers(&format!("p \u{2264} {level}")));
+        columns.push(Column::numbers("worst target"));
+    }
+    let mut table = Table::new("tails", "Beyond the reference", columns);
+    "How often does a name of nobody have a small p-value by the tail of the reference's scores?"
+        .clone_into(&mut table.question);
+    format!(
+        "Means over {} targets, in multiples of the level: 1 is right, and less is on the safe side. A \
+         score above the whole reference counts by an exponential tail above the 95th percentile of \
+         the reference's scores.",
+        targets.len()
+    )
+    .clone_into(&mut table.plain);
+    for ranked in TAIL_RANKED {
+        let rates: Vec<[f64; TAIL_LEVELS.len()]> = targets
+            .par_iter()
+            .enumerate()
+            .map(|(seed, scores)| tail_rates(&scores.nobody, ranked, seed as u64))
+            .collect();
+        let mut row = vec![Cell::Count(ranked as u64)];
+        for (at, level) in TAIL_LEVELS.iter().enumerate() {
+            let of: Vec<f64> = rates.iter().map(|rates| rates[at] / level).collect();
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            row.push(Cell::Number { value: mean, digits: 2 });
+            row.push(Cell::Number { value: of.into_iter().fold(0.0, f64::max), digits: 1 });
+        }
+        table.push(Standing::Evidence, row);
+    }
+    table
+}
+
+/// Shares of the names of nobody at each level of [`TAIL_LEVELS`], over many references.
+fn tail_rates(nobody: &[f64], ranked: usize, seed: u64) -> [f64; TAIL_LEVELS.len()] {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut nobody = nobody.to_vec();
+    let mut counts = [0; TAIL_LEVELS.len()];
+    for _ in 0..TAIL_REFERENCES {
+        nobody.shuffle(&mut rng);
+        let (reference, others) = nobody.split_at(ranked.min(nobody.len() / 2));
+        let by_tail = Ranked::among(reference, others).by_tail;
+        for (count, level) in counts.iter_mut().zip(TAIL_LEVELS) {
+            *count += by_tail.iter().filter(|p| **p <= level).count();
+        }
+    }
+    let others = nobody.len() - ranked.min(nobody.len() / 2);
+    counts.map(|count| count as f64 / (TAIL_REFERENCES * others) as f64)
+}
+
+fn lists(targets: &[Scores]) -> Table {
     let columns = vec![
         Column::numbers("Names"),
         Column::words("Members"),
@@ -127,6 +184,9 @@ fn table(targets: &[Scores]) -> Table {
     .clone_into(&mut table.plain);
     for names in LENGTHS {
         for members in MEMBERS {
+            if matches!(members, Members::Share(_)) && members.of(names) == 1 {
+                continue;
+            }
             let now = ranked_now(names);
             let outcomes: Vec<(usize, Outcome)> = targets
                 .par_iter()

@@ -28,6 +28,7 @@ pub(super) fn summary(run: &RunInfo) -> String {
         }
     }
     html += &entry("Digest (BLAKE3)", short_digest(&model.digest));
+    html += &entry("Begun on", escape(&run.begun));
     html += &entry("Names asked", {
         let (asked, done) = (run.counts.queries as u64, run.counts.done as u64);
         if asked == done {

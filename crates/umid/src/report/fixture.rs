@@ -44,6 +44,7 @@ pub fn run(reference: usize) -> RunInfo {
     RunInfo {
         schema_version: SCHEMA_VERSION,
         umid_version: "0.1.0".to_owned(),
+        begun: "2026-01-31".to_owned(),
         model: ModelInfo {
             name: "clip-faces-small".to_owned(),
             layout: "hugging-face".to_owned(),

@@ -87,6 +87,8 @@ pub struct RunInfo {
     pub schema_version: u32,
     /// Version of umid that wrote the run.
     pub umid_version: String,
+    /// The day on which the run was begun, in UTC, such as `2026-12-01`.
+    pub begun: String,
     /// The audited model.
     pub model: ModelInfo,
     /// Everything that determines the results besides model and texts.

@@ -63,6 +63,7 @@ pub(crate) fn info(queries: &[Query]) -> RunInfo {
     RunInfo {
         schema_version: SCHEMA_VERSION,
         umid_version: "0.1.0".to_owned(),
+        begun: "2026-01-31".to_owned(),
         model: ModelInfo {
             name: "model".to_owned(),
             layout: "hugging-face".to_owned(),
