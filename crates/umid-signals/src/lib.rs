@@ -33,6 +33,7 @@ pub mod inversion;
 pub mod responses;
 pub mod score;
 pub mod siblings;
+mod template_agreement;
 pub mod text;
 
 mod card;

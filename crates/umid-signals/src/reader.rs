@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::interaction::SiblingGrid;
 use crate::responses::without_direction;
 use crate::summary::{DEFAULT_SUMMARY_BYTES, Group, SiblingSummary, Siblings, SummaryCache};
+use crate::template_agreement::template_agreement;
 use crate::text::TEXT_SIGNALS;
 use crate::view::{Asked, EmbeddedNames, Shared};
 use crate::{Bank, Basis, Error, Name, NameView, Result, SignalRow, UnitRows, checks, full_name};
@@ -81,6 +82,7 @@ pub struct TextReader<'a, E> {
     to_any_name: Array1<f32>,
     /// The same in contexts.
     in_any_context: Array1<f32>,
+    template_agreement: Vec<f64>,
     summaries: Mutex<SummaryCache>,
 }
 
@@ -110,7 +112,10 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
         let places: Vec<usize> = reference.iter().map(|name| names.place(name.text)).collect();
         let (EmbeddedTexts { embeddings, responses, .. }, in_contexts) =
             names.embed(&embedder, &setting, names.names.len())?;
-        let to_any_name = mean_row(&responses.select(Axis(0), &rows_of(&places, templates)));
+        let responses = responses.select(Axis(0), &rows_of(&places, templates));
+        let to_any_name = mean_row(&responses);
+        let responses = without_direction(responses.view(), to_any_name.view())?;
+        let template_agreement = template_agreement(responses.view(), templates);
         let contexts = setting.contexts.len();
         let in_any_context = mean_row(&in_contexts.select(Axis(0), &rows_of(&places, contexts)));
         let means = mean_directions(&embeddings, templates).select(Axis(0), &places);
@@ -135,7 +140,15 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
             logit_scale: embedder.logit_scale(),
         };
         let summaries = Mutex::new(SummaryCache::new(DEFAULT_SUMMARY_BYTES));
-        Ok(Self { embedder, setting, shared, to_any_name, in_any_context, summaries })
+        Ok(Self {
+            embedder,
+            setting,
+            shared,
+            to_any_name,
+            in_any_context,
+            template_agreement,
+            summaries,
+        })
     }
 
     /// Keeps summaries of siblings in as much memory as this; [`DEFAULT_SUMMARY_BYTES`] otherwise.
@@ -143,6 +156,13 @@ impl<'a, E: TextEmbedder> TextReader<'a, E> {
     #[must_use]
     pub fn with_summary_bytes(self, limit: usize) -> Self {
         Self { summaries: Mutex::new(SummaryCache::new(limit)), ..self }
+    }
+
+    /// For each template, how far it agrees with the others on the reference names, as a mean cosine
+    /// of responses. A template that is far below the others is one that the model does not know
+    /// captions like. NaN for a template alone.
+    pub fn template_agreement(&self) -> &[f64] {
+        &self.template_agreement
     }
 
     /// Reads names. `reference_row(i)` is the row of name i among the reference names, if it is one

@@ -178,7 +178,7 @@ fn lists(targets: &[Scores]) -> Table {
          Benjamini and Hochberg before, and now as `umid audit` does. A list is said to hold members \
          if the p-value of the whole list is at most 5 %; it is over-counted if its least number of members \
          (95 % confidence) is more than there are. Names of nobody are shared between reference \
-         and list, so a reference has at most half of them, and the longest lists draw theirs with repeats.",
+         and list, so a reference has at most half of them, and the longest lists draw theirs with repeats, so that nothing is said of them as a whole.",
         targets.len()
     )
     .clone_into(&mut table.plain);
@@ -202,6 +202,12 @@ fn lists(targets: &[Scores]) -> Table {
             let found = |side: usize| {
                 if has_members { mean(&|o: &Outcome| o.found[side]) } else { Cell::Empty }
             };
+            // A list that repeats names says too much of itself.
+            let repeats =
+                targets.iter().any(|t| names - members.of(names) > t.nobody.len() - now);
+            let whole = |of: &dyn Fn(&Outcome) -> f64| {
+                if repeats { Cell::Empty } else { mean(of) }
+            };
             let worst = outcomes.iter().map(|(_, o)| o.falsely[1]).fold(0.0, f64::max);
             let ranked = outcomes.iter().map(|(ranked, _)| *ranked).max().unwrap_or(0);
             table.push(
@@ -216,8 +222,8 @@ fn lists(targets: &[Scores]) -> Table {
                     found(1),
                     mean(&|o: &Outcome| o.falsely[1]),
                     Cell::Number { value: 100.0 * worst, digits: 1 },
-                    mean(&|o: &Outcome| o.members_said),
-                    mean(&|o: &Outcome| o.over_counted),
+                    whole(&|o: &Outcome| o.members_said),
+                    whole(&|o: &Outcome| o.over_counted),
                 ],
             );
         }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use umid_detect::{MIN_KNOWN_MEMBERS, Split};
+use umid_detect::{MIN_KNOWN_MEMBERS, Split, quantile};
 use umid_invert::{InputSpace, Inversion, InvertParams, Inverter, KeepInputs};
 use umid_models::{Model, Tower};
 use umid_signals::{Bank, Basis, SignalRow, TextReader};
@@ -24,6 +24,7 @@ use crate::reading::form::Form;
 use crate::reading::reference_fit::{MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals};
 use crate::reading::text_signals::{CHUNK, TextTower, names as text_names, text_reader};
 use crate::record::{CalibratedReading, FittedScore, PaperReading};
+use crate::shown::shown;
 
 /// Everything that is said of one name.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,6 +258,8 @@ impl<'a> Auditor<'a> {
         }
         warnings.extend(self.cache_warnings.clone());
         warnings
+            .extend(disagreeing(self.options.templates.as_slice(), self.text.template_agreement()));
+        warnings
     }
 }
 
@@ -297,6 +300,26 @@ impl Paper {
     ) -> Result<Inverter<'b, Tower, InputSpace>, AuditError> {
         Ok(Inverter::new(model.tower()?, &self.space, self.params.clone(), model.device())?)
     }
+}
+
+/// Says of templates that agree with the others less than half as well as most do that the model may
+/// not know captions like them. `agreement` is that of [`TextReader::template_agreement`].
+fn disagreeing(templates: &[String], agreement: &[f64]) -> Vec<String> {
+    let known: Vec<f64> = agreement.iter().copied().filter(|value| value.is_finite()).collect();
+    if known.len() < 3 {
+        return Vec::new();
+    }
+    let median = quantile(known, 0.5);
+    let low = templates.iter().zip(agreement).filter(|(_, own)| **own < 0.5 * median);
+    low.map(|(template, own)| {
+        format!(
+            "the template `{}` disagrees with the others: on reference names, responses in it have a mean \
+             cosine of {own:.2} with theirs, where {median:.2} is the median; the model may not \
+             know captions like it, so leave it out or give others with --template",
+            shown(template)
+        )
+    })
+    .collect()
 }
 
 /// Text signals of names. `own_row(i)` is the row of name i among the names that set scales, if it is
@@ -386,4 +409,20 @@ fn cached(
     let value = compute()?;
     warnings.extend(cache.store(key, &value));
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_that_disagrees_is_named_and_two_cannot_disagree() {
+        let templates = ["a photo of {}", "{} waves", "a face of {}"].map(str::to_owned);
+        let warnings = disagreeing(&templates, &[0.8, 0.2, 0.7]);
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("`{} waves` disagrees") && warnings[0].contains("0.20"));
+        assert!(disagreeing(&templates, &[0.8, 0.4, 0.7]).is_empty());
+        assert!(disagreeing(&templates[..2], &[0.8, 0.1]).is_empty());
+        assert!(disagreeing(&templates, &[f64::NAN; 3]).is_empty());
+    }
 }
