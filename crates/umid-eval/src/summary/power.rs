@@ -203,8 +203,7 @@ fn lists(targets: &[Scores]) -> Table {
                 if has_members { mean(&|o: &Outcome| o.found[side]) } else { Cell::Empty }
             };
             // A list that repeats names says too much of itself.
-            let repeats =
-                targets.iter().any(|t| names - members.of(names) > t.nobody.len() - now);
+            let repeats = targets.iter().any(|t| names - members.of(names) > t.nobody.len() - now);
             let whole = |of: &dyn Fn(&Outcome) -> f64| {
                 if repeats { Cell::Empty } else { mean(of) }
             };

@@ -207,12 +207,17 @@ pub(crate) fn print_summary(summary: &AuditSummary) {
         parameters.alpha,
         tested as f64 * parameters.alpha
     );
-    if let Some(list) = &summary.run.whole_list {
-        println!(
-            "whole list: at least {} of {tested} names stand out from the reference as members do (95 % \
-             confidence), about {:.0} by estimate; without members the chance is {:.2e}",
-            list.answer.at_least, list.answer.about, list.answer.p_value
-        );
+    match summary.run.whole_list.as_ref().map(|list| &list.answer) {
+        None => {}
+        Some(list) if list.at_least == 0 => println!(
+            "whole list: it is not shown that any of {tested} names stands out (p = {:.2})",
+            list.p_value
+        ),
+        Some(list) => println!(
+            "whole list: at least {} of {tested} names stand out as members do (95 % confidence), about \
+             {:.0} by estimate",
+            list.at_least, list.about
+        ),
     }
     let known = summary.run.known_members.as_ref();
     for score in known.iter().flat_map(|known| &known.scores) {

@@ -302,15 +302,18 @@ impl Paper {
     }
 }
 
-/// Says of templates that agree with the others less than half as well as most do that the model may
-/// not know captions like them. `agreement` is that of [`TextReader::template_agreement`].
+/// Says of templates that are much farther from the others than most are (four times the median
+/// distance, and a cosine below .8) that the model may not know captions like them. `agreement` is that of [`TextReader::template_agreement`].
 fn disagreeing(templates: &[String], agreement: &[f64]) -> Vec<String> {
     let known: Vec<f64> = agreement.iter().copied().filter(|value| value.is_finite()).collect();
     if known.len() < 3 {
         return Vec::new();
     }
     let median = quantile(known, 0.5);
-    let low = templates.iter().zip(agreement).filter(|(_, own)| **own < 0.5 * median);
+    let low = templates
+        .iter()
+        .zip(agreement)
+        .filter(|(_, own)| **own < 0.8 && 1.0 - **own > 4.0 * (1.0 - median));
     low.map(|(template, own)| {
         format!(
             "the template `{}` disagrees with the others: on reference names, responses in it have a mean \
@@ -418,10 +421,11 @@ mod tests {
     #[test]
     fn a_template_that_disagrees_is_named_and_two_cannot_disagree() {
         let templates = ["a photo of {}", "{} waves", "a face of {}"].map(str::to_owned);
-        let warnings = disagreeing(&templates, &[0.8, 0.2, 0.7]);
+        let warnings = disagreeing(&templates, &[0.9, 0.2, 0.85]);
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].contains("`{} waves` disagrees") && warnings[0].contains("0.20"));
         assert!(disagreeing(&templates, &[0.8, 0.4, 0.7]).is_empty());
+        assert!(disagreeing(&templates, &[0.99, 0.85, 0.98]).is_empty());
         assert!(disagreeing(&templates[..2], &[0.8, 0.1]).is_empty());
         assert!(disagreeing(&templates, &[f64::NAN; 3]).is_empty());
     }
