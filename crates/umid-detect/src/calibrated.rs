@@ -40,6 +40,15 @@ pub const MIN_CALIBRATION_ROWS: usize = 20;
 pub struct CalibratedTest {
     score: Score,
     calibration: Vec<Vec<Option<f64>>>,
+    /// For the signals that the first calibration row has, as most queries do.
+    usual: Option<Usual>,
+}
+
+/// Signals, and the calibration rows' scores by exactly these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Usual {
+    used: Vec<bool>,
+    calibration: ConformalCalibration,
 }
 
 /// What a row is ranked by.
@@ -100,7 +109,27 @@ impl CalibratedTest {
         // Checked here as well, so that an error names a row by its place in the reference.
         check_rows(signals, rows)?;
         let score = Score::Signed(SignedZ::fit(signals, &part(rows, &split.fit))?);
-        Ok(Self { score, calibration: part(rows, &split.calibration) })
+        Ok(Self::with_calibration(score, part(rows, &split.calibration)))
+    }
+
+    fn with_calibration(score: Score, calibration: Vec<Vec<Option<f64>>>) -> Self {
+        let mut test = Self { score, calibration, usual: None };
+        let used = test.calibration.first().map(|row| present(row));
+        test.usual = used.filter(|used| used.contains(&true)).and_then(|used| {
+            let calibration = test.calibration_for(&used, Vec::new).ok()?;
+            Some(Usual { used, calibration })
+        });
+        test
+    }
+
+    /// The score of a row without its p-value; `None` for a row without signals.
+    ///
+    /// # Errors
+    /// When the row has another number of entries, or a value is not finite.
+    pub fn score(&self, row: &[Option<f64>]) -> Result<Option<f64>> {
+        check_row(&self.score.names(), 0, row)?;
+        let used = present(row);
+        Ok(used.contains(&true).then(|| self.score.of(row, &used)))
     }
 
     /// [`Self::fit`] by a score that tells known members from the fit part of the reference. The
@@ -121,7 +150,8 @@ impl CalibratedTest {
             check_row(signals, index, row)?;
         }
         let score = AnchoredScore::fit(signals, &part(rows, &split.fit), known)?;
-        Ok(Self { score: Score::Anchored(score), calibration: part(rows, &split.calibration) })
+        let score = Score::Anchored(score);
+        Ok(Self::with_calibration(score, part(rows, &split.calibration)))
     }
 
     /// Tests one query.
@@ -140,7 +170,14 @@ impl CalibratedTest {
         if !used.contains(&true) {
             return Err(DetectError::NoSignal { expected: of_used(&vec![true; names.len()]) });
         }
-        let calibration = self.calibration_for(&used, || of_used(&used))?;
+        let of_others;
+        let calibration = match &self.usual {
+            Some(usual) if usual.used == used => &usual.calibration,
+            _ => {
+                of_others = self.calibration_for(&used, || of_used(&used))?;
+                &of_others
+            }
+        };
         let score = self.score.of(query, &used);
         Ok(CalibratedScore {
             p_value: calibration.p_value(score)?,

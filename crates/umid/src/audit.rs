@@ -26,6 +26,8 @@ use crate::overview::{Discoveries, Overview};
 use crate::progress::Progress;
 use crate::queries::{NameFile, Query, queries_digest};
 use crate::reading::bank::fingerprint;
+use crate::reading::calibrated_reader::ReferenceScores;
+use crate::reading::form::Form;
 use crate::reading::lengths::check_lengths;
 pub use crate::reading::options::{AuditOptions, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction};
 use crate::reading::reference_fit::most_ranked_among;
@@ -53,6 +55,8 @@ pub struct AuditSummary {
     /// The report.
     pub report: PathBuf,
     results: PathBuf,
+    /// Scores of the calibrated reference's names, by the form of the names that they serve.
+    pub(crate) reference_scores: BTreeMap<Form, ReferenceScores>,
 }
 
 impl AuditSummary {
@@ -90,17 +94,32 @@ pub fn audit(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<AuditSummary, AuditError> {
-    let split = options.check()?;
-    if options.inversion.is_some() || options.bank.is_some() {
-        model.tower()?;
-    }
-    check_lengths(model, options, &queries.queries)?;
+    let split = check(model, queries, options)?;
     let info = run_info(model, queries, options, &split)?;
     let mut store = RunStore::open(out, info, &queries.queries)?;
     complete(model, queries, options, &split, &mut store, progress).map_err(|source| {
         let kept = store.done();
         AuditError::Stopped { dir: out.to_owned(), kept, source: Box::new(source) }
     })
+}
+
+/// Refuses, before anything is computed or written, what [`audit`] would refuse of these, and splits the
+/// calibrated reference.
+///
+/// # Errors
+///
+/// Those of [`audit`] that come before a run begins, less those of its directory.
+pub fn check(
+    model: &Model,
+    queries: &NameFile,
+    options: &AuditOptions,
+) -> Result<Split, AuditError> {
+    let split = options.check()?;
+    if options.inversion.is_some() || options.bank.is_some() {
+        model.tower()?;
+    }
+    check_lengths(model, options, &queries.queries)?;
+    Ok(split)
 }
 
 /// Computes what the run lacks and writes its table and report.
@@ -163,6 +182,7 @@ fn complete(
         q_values,
         report: store.dir().join(REPORT_FILE),
         results: store.dir().join(RESULTS_FILE),
+        reference_scores: auditor.reference_scores()?,
     })
 }
 

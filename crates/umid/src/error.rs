@@ -170,6 +170,10 @@ pub enum AuditError {
         source: io::Error,
     },
 
+    /// Two audits could not be compared.
+    #[error(transparent)]
+    Compare(#[from] crate::compare::CompareError),
+
     /// The run's directory was refused, or could not be written or read back.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),

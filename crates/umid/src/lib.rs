@@ -11,6 +11,7 @@
 //! The binary `umid` is a thin shell over this library.
 
 pub mod audit;
+pub mod compare;
 pub mod error;
 pub mod evaluation;
 pub mod progress;

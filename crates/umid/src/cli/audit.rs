@@ -3,29 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use umid::AuditError;
-use umid::audit::{AuditOptions, AuditSummary, DEFAULT_ALPHA, DEFAULT_MIN_VOTES, Redaction, audit};
-use umid::cache::ReferenceCache;
+use umid::audit::{AuditOptions, AuditSummary, DEFAULT_MIN_VOTES, audit};
 use umid::checked::Checked;
 use umid::known_members::KnownMembers;
-use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
-use umid::reference::{
-    ReferenceSize, ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish,
-};
-use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
-use umid::templates::Templates;
+use umid::queries::NameFile;
 use umid_detect::Interval;
-use umid_models::{Modality, Model};
+use umid_models::Model;
 
 use super::Ended;
+use super::asking::AskingArgs;
 use super::options::{InversionArgs, ModelArgs, Use};
 use super::progress::watcher;
 
-/// Gibberish strings of the paper's reading, as in TUNI's code.
-pub(crate) const GIBBERISH: usize = 100;
-
 #[derive(Debug, ClapArgs)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -36,21 +26,8 @@ pub(crate) struct Args {
     /// Directory of the run; the same command resumes a run that was interrupted
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Caption template with one {}, as the model's training captions have it; repeatable, and
-    /// several are better than one. The first is inverted
-    #[arg(long, value_name = "TEXT")]
-    template: Vec<String>,
-    /// Caption with one {} that says other things beside the name, in the language of the model's
-    /// training captions; repeatable, in the place of the twelve that are taken otherwise. They count
-    /// as far as the model knows captions like them
-    #[arg(long, value_name = "TEXT")]
-    context: Vec<String>,
-    /// Reference texts: gibberish:N for the paper's reading [default: gibberish:100]; names:N (of
-    /// each form of name) or file:PATH, plausible names that cannot be members, for the calibrated
-    /// reading; repeatable. By default 600 names, and more for a list of more than 20 (up to 2,000, or as
-    /// many as the list has, up to 20,000), so that a lone member can be detected
-    #[arg(long, value_name = "SPEC")]
-    reference: Vec<ReferenceSpec>,
+    #[command(flatten)]
+    asking: AskingArgs,
     /// Names that are known to be in the training data, read as --queries is: the calibrated score
     /// is fitted on them against the part of the reference that sets scales, and the rest of the
     /// reference gives the p-values. At least 30 with as many words in each part as the queries
@@ -59,40 +36,9 @@ pub(crate) struct Args {
     /// looks for names that were seen very often
     #[arg(long, value_name = "FILE")]
     known_members: Option<PathBuf>,
-    /// Treat every name as one unit: no siblings
-    #[arg(long)]
-    no_split: bool,
-    /// Directory of public images or sounds of the model's domain, none of a person asked about; at
-    /// least 100. Another domain costs power
-    #[arg(long, value_name = "DIR")]
-    bank: Option<PathBuf>,
-    /// Bundled siblings of each kind for the part-interaction residual
-    #[arg(long, default_value_t = DEFAULT_SIBLINGS, value_name = "N")]
-    siblings: usize,
-    /// Siblings' first parts, one a line, instead of the bundled ones
-    #[arg(long, value_name = "FILE", requires = "sibling_last")]
-    sibling_first: Option<PathBuf>,
-    /// Siblings' last parts, one a line, instead of the bundled ones
-    #[arg(long, value_name = "FILE", requires = "sibling_first")]
-    sibling_last: Option<PathBuf>,
-    /// Per-name significance level of the calibrated test
-    #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "P")]
-    alpha: f64,
-    /// Level of the false discovery rate control across the run
-    #[arg(long, default_value_t = DEFAULT_ALPHA, value_name = "Q")]
-    fdr: f64,
     /// Votes of the four detectors that make a member in the paper's reading
     #[arg(long, default_value_t = DEFAULT_MIN_VOTES, value_name = "N")]
     min_votes: usize,
-    /// Seed of starts, references and detectors
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
-    /// Write keyed hashes instead of names; the key stays in the run's directory
-    #[arg(long)]
-    redact: bool,
-    /// Compute references afresh and keep nothing in the user's cache
-    #[arg(long)]
-    no_cache: bool,
     /// Inverted inputs shown in the report
     #[arg(long, default_value_t = 6, value_name = "N")]
     previews: usize,
@@ -110,9 +56,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
-    let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
-    let queries = read_queries(&args.queries, QueryOptions { parts })?;
-    let needs_inputs = args.inversion.restarts > 0 || args.bank.is_some();
+    let queries = args.asking.queries(&args.queries)?;
+    let needs_inputs = args.inversion.restarts > 0 || args.asking.bank.is_some();
     let model = args.model.load(if needs_inputs { Use::Audit } else { Use::AuditOfTexts })?;
     let options = options(args, &queries, &model)?;
     let progress = watcher(args.quiet);
@@ -129,69 +74,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
 }
 
 fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {
-    let modality = model.modality();
-    let (paper, calibrated) = references(args, queries)?;
-    let given = |captions: &[String], default: fn(Modality) -> Templates| {
-        if captions.is_empty() { Ok(default(modality)) } else { Templates::new(captions.to_vec()) }
-    };
-    let templates = given(&args.template, Templates::of).map_err(AuditError::from)?;
-    let contexts = given(&args.context, Templates::contexts_of).map_err(AuditError::from)?;
-    let siblings = match (&args.sibling_first, &args.sibling_last) {
-        (Some(first), Some(last)) => Siblings::from_files(first, last).map_err(AuditError::from)?,
-        _ => Siblings::bundled(args.siblings).map_err(AuditError::from)?,
-    };
     let options = AuditOptions {
-        templates,
-        contexts,
-        inversion: args.inversion.params(args.seed, model)?,
-        siblings,
-        bank: args.bank.clone(),
-        alpha: args.alpha,
-        false_discovery_rate: args.fdr,
+        inversion: args.inversion.params(args.asking.seed, model)?,
         min_votes: args.min_votes,
-        redaction: if args.redact { Redaction::On } else { Redaction::Off },
-        cache: if args.no_cache { ReferenceCache::off() } else { ReferenceCache::of_user() },
         previews: args.previews,
-        ..AuditOptions::new(modality, args.seed, paper, calibrated)?
+        ..args.asking.options(queries, model.modality())?
     };
     let Some(path) = &args.known_members else { return Ok(options) };
-    let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
-    Ok(options.with_known_members(KnownMembers::from_file(path, QueryOptions { parts })?))
-}
-
-/// The texts of both readings.
-fn references(args: &Args, queries: &NameFile) -> anyhow::Result<(ReferenceTexts, ReferenceTexts)> {
-    let (mut paper, mut calibrated) = (None, None);
-    for spec in &args.reference {
-        let (slot, texts) = match spec {
-            ReferenceSpec::Gibberish(count) => (&mut paper, gibberish(args.seed, *count)?),
-            ReferenceSpec::Names(count) => (
-                &mut calibrated,
-                choose_reference(args.seed, ReferenceSize::exactly(*count), &queries.queries)?,
-            ),
-            ReferenceSpec::File(path) => {
-                let parts = if args.no_split { PartRule::None } else { PartRule::FirstWord };
-                let texts = from_file(path, QueryOptions { parts }, &queries.queries)?;
-                (&mut calibrated, texts)
-            }
-        };
-        if slot.replace(texts).is_some() {
-            anyhow::bail!(
-                "two references for one reading; give --reference once for gibberish:N and once for names:N or file:PATH"
-            );
-        }
-    }
-    let paper = match paper {
-        Some(texts) => texts,
-        None => gibberish(args.seed, GIBBERISH)?,
-    };
-    let calibrated = if let Some(texts) = calibrated {
-        texts
-    } else {
-        let size = ReferenceSize::for_list(queries.queries.len(), args.fdr);
-        choose_reference(args.seed, size, &queries.queries)?
-    };
-    Ok((paper, calibrated))
+    let known = KnownMembers::from_file(path, args.asking.query_options())?;
+    Ok(options.with_known_members(known))
 }
 
 /// The outcome in a few lines.

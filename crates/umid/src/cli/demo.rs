@@ -17,7 +17,8 @@ use umid::reference::{ReferenceSize, ReferenceTexts, choose_reference, gibberish
 use umid_detect::{Bootstrap, Interval};
 use umid_models::Model;
 
-use super::audit::{GIBBERISH, print_summary};
+use super::asking::GIBBERISH;
+use super::audit::print_summary;
 use super::options::DeviceArgs;
 use super::progress::watcher;
 use super::{AfterTheRun, Ended};

@@ -3,7 +3,9 @@
 #[macro_use]
 pub(crate) mod output;
 
+mod asking;
 mod audit;
+mod compare;
 mod demo;
 mod embed;
 mod inspect;
@@ -34,6 +36,8 @@ enum Command {
     Demo(demo::Args),
     /// Audit a checkpoint for a list of names and write verdicts and a report
     Audit(audit::Args),
+    /// Compare two checkpoints for a list of names: what is gone, weaker, still there or new
+    Compare(compare::Args),
     /// Say what a checkpoint holds
     Inspect(inspect::Args),
     /// Embed texts, images, sounds or tensors as the reference implementation does
@@ -82,6 +86,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Ended> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Invert(args) => invert::run(args),

@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and what they stand for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context;
@@ -17,6 +17,13 @@ pub(crate) struct ModelArgs {
     /// or ORG/NAME[@REVISION] of a hub repository in the local cache
     #[arg(long, value_name = "PATH|ORG/NAME")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) opening: OpeningArgs,
+}
+
+/// How a model is opened, and where it runs.
+#[derive(Debug, Args)]
+pub(crate) struct OpeningArgs {
     #[command(flatten)]
     pub(crate) activation: ActivationArgs,
     #[command(flatten)]
@@ -87,6 +94,12 @@ pub(crate) enum Use {
 
 impl ModelArgs {
     pub(crate) fn load(&self, purpose: Use) -> anyhow::Result<Model> {
+        self.opening.load(&self.model, purpose)
+    }
+}
+
+impl OpeningArgs {
+    pub(crate) fn load(&self, model: &Path, purpose: Use) -> anyhow::Result<Model> {
         let device = umid_models::parse_device(&self.device.device)?;
         let (inputs, texts) = match (self.precision, purpose) {
             (PrecisionChoice::Given(precision), _) => (precision, precision),
@@ -102,7 +115,8 @@ impl ModelArgs {
         if purpose == Use::AuditOfTexts {
             options = options.text_alone();
         }
-        Model::load(&self.model, options).context("cannot load the model")
+        Model::load(model, options)
+            .with_context(|| format!("cannot load the model {}", model.display()))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::inversion_signals;
 use crate::progress::Progress;
 use crate::queries::{Query, names_digest};
 use crate::reading::bank::{fingerprint, load_bank};
-use crate::reading::calibrated_reader::{Anchors, CalibratedReader};
+use crate::reading::calibrated_reader::{Anchors, CalibratedReader, ReferenceScores};
 use crate::reading::computed::ComputedBy;
 use crate::reading::form::Form;
 use crate::reading::reference_fit::{MIN_NAMES_OF_A_FORM, PaperReader, ReferenceSignals};
@@ -51,6 +51,7 @@ pub struct Auditor<'a> {
     text: TextReader<'a, TextTower<'a>>,
     calibrated_signals: ReferenceSignals,
     calibrated: CalibratedReader,
+    split: Split,
     paper: Option<Paper>,
     cache_warnings: Vec<String>,
 }
@@ -146,7 +147,16 @@ impl<'a> Auditor<'a> {
         for warning in &cache_warnings {
             progress.note(warning);
         }
-        Ok(Self { model, options, text, calibrated_signals, calibrated, paper, cache_warnings })
+        Ok(Self {
+            model,
+            options,
+            text,
+            calibrated_signals,
+            calibrated,
+            split: split.clone(),
+            paper,
+            cache_warnings,
+        })
     }
 
     /// Reads names. What is said of a name does not depend on the others beyond the round-off
@@ -235,6 +245,16 @@ impl<'a> Auditor<'a> {
     /// Signals of the calibrated reference's names, in their order.
     pub fn reference_signals(&self) -> &[SignalRow] {
         &self.calibrated_signals.rows
+    }
+
+    /// Scores of the calibrated reference's names, by form.
+    ///
+    /// # Errors
+    ///
+    /// Those of the test.
+    pub(crate) fn reference_scores(&self) -> Result<BTreeMap<Form, ReferenceScores>, AuditError> {
+        let names = &self.options.calibrated_reference.texts;
+        self.calibrated.reference_scores(&self.calibrated_signals, names, &self.split)
     }
 
     /// Signals of the references: the paper's, the calibrated reading's.

@@ -31,6 +31,15 @@ struct FormTest {
     fitted: Option<FittedScore>,
 }
 
+/// Scores of the names that names of one form are compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReferenceScores {
+    /// Of the names that set scales.
+    pub(crate) fit: Vec<Option<f64>>,
+    /// Of the names that calibrate.
+    pub(crate) calibration: Vec<Option<f64>>,
+}
+
 /// Known members with their signals, to fit scores on.
 pub(crate) struct Anchors<'a> {
     pub(crate) known: &'a KnownMembers,
@@ -100,6 +109,30 @@ impl CalibratedReader {
             detected: outcome.p_value <= self.alpha,
             known_members: fitted.as_ref().map(|fitted| fitted.known_members),
         }))
+    }
+
+    /// Scores of the reference's names by the test of each form that they serve, in the order of the
+    /// split: those that set scales, and those that calibrate. `None` for a name without signals.
+    ///
+    /// # Errors
+    ///
+    /// Those of the test.
+    pub(crate) fn reference_scores(
+        &self,
+        reference: &ReferenceSignals,
+        names: &[Query],
+        split: &Split,
+    ) -> Result<BTreeMap<Form, ReferenceScores>, AuditError> {
+        let scores = self.tests.iter().map(|(form, FormTest { score, test, .. })| {
+            let rows = form::rows_for(*form, names, split);
+            let of = |rows: &[usize]| -> Result<Vec<Option<f64>>, DetectError> {
+                let oriented = rows.iter().map(|row| oriented(score, &reference.rows[*row]));
+                oriented.map(|row| test.score(&row)).collect()
+            };
+            let (fit, calibration) = (of(&rows.fit)?, of(&rows.calibration)?);
+            Ok((*form, ReferenceScores { fit, calibration }))
+        });
+        scores.collect()
     }
 
     /// The score for names of a form, if it was fitted on known members.

@@ -132,7 +132,7 @@ fn round_step(step: f64) -> f64 {
 
 /// The plotting area inside a chart.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// Width of the chart.
     pub width: f64,
     /// Height of the chart.
@@ -153,18 +153,18 @@ impl Frame {
     }
 
     /// Horizontal coordinate of a value.
-    pub(super) fn x(self, axis: &Axis, value: f64) -> f64 {
+    pub(crate) fn x(self, axis: &Axis, value: f64) -> f64 {
         axis.place(value, Self::LEFT, self.right())
     }
 
     /// Vertical coordinate of a value.
-    pub(super) fn y(self, axis: &Axis, value: f64) -> f64 {
+    pub(crate) fn y(self, axis: &Axis, value: f64) -> f64 {
         axis.place(value, self.bottom(), Self::TOP)
     }
 
     /// Grid, ticks, tick labels and axis titles. The titles are the report's own words, not
     /// text from outside.
-    pub(super) fn draw(self, x: &Axis, y: &Axis, x_title: &str, y_title: &str) -> String {
+    pub(crate) fn draw(self, x: &Axis, y: &Axis, x_title: &str, y_title: &str) -> String {
         let (left, right, top, bottom) = (Self::LEFT, self.right(), Self::TOP, self.bottom());
         let mut svg = String::from("<g class=\"axes\">");
         for (tick, label) in y.ticks() {

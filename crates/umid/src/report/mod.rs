@@ -16,7 +16,7 @@
 )]
 
 mod audited;
-mod axes;
+pub(crate) mod axes;
 mod distribution;
 mod embedded;
 mod findings;
