@@ -214,7 +214,7 @@ mod tests {
         Standardised { forms: BTreeMap::from([(Form::TWO_WORDS, scale)]) }
     }
 
-    fn asked() -> BTreeSet<Form> {
+    fn two_words() -> BTreeSet<Form> {
         BTreeSet::from([Form::TWO_WORDS])
     }
 
@@ -229,7 +229,7 @@ mod tests {
             // The last calibrating name is the one that is asked about.
             let asked = scores.each_mut().map(|s| s.calibration.pop().flatten().unwrap());
             let sides = scores.each_ref().map(standardised);
-            let changes = Changes::of(&sides, &asked()).unwrap();
+            let changes = Changes::of(&sides, &two_words()).unwrap();
             let [before, after] =
                 [0, 1].map(|side| sides[side].score(Form::TWO_WORDS, asked[side]).unwrap());
             for (count, direction) in
@@ -250,7 +250,7 @@ mod tests {
     fn a_name_that_fell_is_told_in_its_direction_alone() {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let sides = models(&mut rng, 0.8).each_ref().map(standardised);
-        let changes = Changes::of(&sides, &asked()).unwrap();
+        let changes = Changes::of(&sides, &two_words()).unwrap();
         let p = |direction| changes.p_value(Form::TWO_WORDS, -6.0, direction).unwrap().unwrap();
         assert!(p(Direction::Less) <= 1.0 / 121.0);
         assert!(p(Direction::Both) <= 2.0 / 121.0);
@@ -275,7 +275,7 @@ mod tests {
         for scores in &mut few {
             scores.calibration.truncate(FEWEST_RANKED - 1);
         }
-        let changes = Changes::of(&few.each_ref().map(standardised), &asked()).unwrap();
+        let changes = Changes::of(&few.each_ref().map(standardised), &two_words()).unwrap();
         assert_eq!(changes.most_ranked(), 0);
     }
 }
