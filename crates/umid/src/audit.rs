@@ -391,6 +391,7 @@ fn run_info(
                 .transpose()?,
             redact: options.redaction == Redaction::On,
         },
+        options: options.given.clone(),
         device: model.device_name(),
         unit: Some(model.compute_unit()),
         paper_reference: inversion

@@ -16,7 +16,7 @@ const USAGE: u8 = 2;
 const FAILED: u8 = 3;
 
 fn main() -> ExitCode {
-    let outcome = cli::run(&cli::parse());
+    let outcome = cli::parse().and_then(|cli| cli::run(&cli));
     let code = match outcome {
         Ok(cli::Ended::Done) => DONE,
         Ok(cli::Ended::MemberFound) => MEMBER_FOUND,

@@ -22,7 +22,7 @@ const REACHED: std::ops::RangeInclusive<usize> = 3..=19;
 fn non_members() -> Vec<(String, String)> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/zoo/demo/non_members.csv");
-    let file = read_queries(&path, QueryOptions::default()).unwrap();
+    let file = read_queries(&path, &QueryOptions::default()).unwrap();
     file.queries.into_iter().map(|query| query.parts.unwrap()).collect()
 }
 
@@ -30,7 +30,7 @@ fn read(texts: &[String]) -> Vec<Reading> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("names.txt");
     std::fs::write(&path, texts.join("\n")).unwrap();
-    let names: Vec<Query> = read_queries(&path, QueryOptions::default()).unwrap().queries;
+    let names: Vec<Query> = read_queries(&path, &QueryOptions::default()).unwrap().queries;
     let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/zoo/demo");
     let model = Model::load(&zoo, &default_device().unwrap()).unwrap();
     let reference = choose_reference(0, ReferenceSize::exactly(REFERENCE), &names).unwrap();

@@ -69,7 +69,7 @@ fn fixed_reference() -> ReferenceTexts {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("reference.txt");
     write_names(&path, &reference());
-    from_file(&path, QueryOptions::default(), &[]).unwrap()
+    from_file(&path, &QueryOptions::default(), &[]).unwrap()
 }
 
 fn options() -> AuditOptions {
@@ -271,7 +271,7 @@ fn scaler_thresholds_and_ranks_come_from_the_reference_alone() {
     let run = |name: &str, texts: &[String]| {
         let file = dir.path().join(format!("{name}.txt"));
         write_names(&file, texts);
-        let queries = read_queries(&file, QueryOptions::default()).unwrap();
+        let queries = read_queries(&file, &QueryOptions::default()).unwrap();
         audit(&model, &queries, &options, &dir.path().join(name), &Silent).unwrap()
     };
     let same = &queries(10);
@@ -304,7 +304,7 @@ fn known_answers_touch_no_score() {
         let header = if answer(0).is_empty() { "name\n" } else { "name,member,exposures\n" };
         let file = dir.path().join(format!("{list}.csv"));
         std::fs::write(&file, header.to_owned() + &rows.concat()).unwrap();
-        let queries = read_queries(&file, QueryOptions::default()).unwrap();
+        let queries = read_queries(&file, &QueryOptions::default()).unwrap();
         let out = dir.path().join(list);
         let summary = audit(&model, &queries, &options, &out, &Silent).unwrap();
         let files = ["results.jsonl", "results.csv"].map(|f| std::fs::read(out.join(f)).unwrap());
@@ -392,7 +392,7 @@ fn the_cache_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("queries.txt");
     write_names(&file, &queries(8));
-    let queries = read_queries(&file, QueryOptions::default()).unwrap();
+    let queries = read_queries(&file, &QueryOptions::default()).unwrap();
     let mut run = 0;
     let mut audited = |cache: &ReferenceCache, names: usize| {
         let mut options = AuditOptions { cache: cache.clone(), ..options() };

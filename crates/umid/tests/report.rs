@@ -61,7 +61,7 @@ fn a_redacted_run_holds_no_name() {
         (path.display().to_string(), content.expect("a run holds files alone"))
     });
     for (place, content) in files.chain([("the terminal".to_owned(), printed)]) {
-        let content = String::from_utf8(content).expect("all files of a run are text");
+        let content = String::from_utf8_lossy(&content).into_owned();
         for name in queries(QUERIES) {
             assert!(!content.contains(&name), "{name} is in {place}");
         }

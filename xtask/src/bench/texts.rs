@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use umid::audit::{AuditOptions, audit};
 use umid::cache::ReferenceCache;
 use umid::progress::Silent;
-use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
+use umid::queries::{NameFile, QueryOptions, read_queries};
 use umid::reference::{ReferenceSize, choose_reference, gibberish};
 use umid::siblings::{DEFAULT_SIBLINGS, Siblings};
 use umid::templates::Templates;
@@ -272,7 +272,7 @@ fn queries(folder: &TempDir) -> anyhow::Result<NameFile> {
     let rows: Vec<String> =
         names(AUDITED)?.iter().map(|(first, last)| format!("{first},{last}\n")).collect();
     fs::write(&path, format!("first,last\n{}", rows.concat()))?;
-    read_queries(&path, QueryOptions { parts: PartRule::FirstWord }).context("ten names")
+    read_queries(&path, &QueryOptions::default()).context("ten names")
 }
 
 fn table(report: &Report) -> String {

@@ -55,7 +55,7 @@ impl Groups {
         let reference = list.reference.as_ref().map(|path| folder.join(path));
         let listed = queries(members.iter().chain(&non_members));
         let spare = match (&reference, list.fresh) {
-            (Some(path), 0) => from_file(path, QueryOptions::default(), &listed)?.texts,
+            (Some(path), 0) => from_file(path, &QueryOptions::default(), &listed)?.texts,
             (_, fresh) => {
                 let mut drawn = like(FRESH_SEED, &listed, fresh + SPARE)?;
                 // A short list gives fewer combinations than were asked for.
@@ -90,7 +90,7 @@ impl Groups {
     /// When the file cannot be read, or when the names give no reference.
     pub fn reference(&self, seed: u64, names: usize) -> crate::Result<ReferenceTexts> {
         if let Some(path) = &self.reference {
-            return Ok(from_file(path, QueryOptions::default(), &self.listed)?);
+            return Ok(from_file(path, &QueryOptions::default(), &self.listed)?);
         }
         let mut reference = choose_reference(seed, ReferenceSize::exactly(names), &self.listed)?;
         let tested = self.tested();

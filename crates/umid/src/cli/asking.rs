@@ -6,7 +6,7 @@ use clap::Args;
 use umid::AuditError;
 use umid::audit::{AuditOptions, DEFAULT_ALPHA, Redaction};
 use umid::cache::ReferenceCache;
-use umid::queries::{NameFile, PartRule, QueryOptions, read_queries};
+use umid::queries::{ColumnNames, NameFile, PartRule, QueryOptions, read_queries};
 use umid::reference::{
     ReferenceSize, ReferenceSpec, ReferenceTexts, choose_reference, from_file, gibberish,
 };
@@ -19,6 +19,28 @@ pub(crate) const GIBBERISH: usize = 100;
 
 #[derive(Debug, Args)]
 pub(crate) struct AskingArgs {
+    /// Options from a file: TOML with the long names as keys, or run.json of an audit, which gives what
+    /// that run was given but for files and directories. The command line takes their place
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Column of the queries with the names, if it is not called text or name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_column: Option<String>,
+    /// Column with identifiers, if it is not called id
+    #[arg(long, value_name = "NAME")]
+    pub(crate) id_column: Option<String>,
+    /// Column with first parts, if it is not called first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) first_column: Option<String>,
+    /// Column with last parts, if it is not called last
+    #[arg(long, value_name = "NAME")]
+    pub(crate) last_column: Option<String>,
+    /// Column that says who is a member, if it is not called member
+    #[arg(long, value_name = "NAME")]
+    pub(crate) member_column: Option<String>,
+    /// Column that says how often training saw a name, if it is not called exposures
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exposures_column: Option<String>,
     /// Caption template with one {}, as the model's training captions have it; repeatable, and
     /// several are better than one. The first is inverted
     #[arg(long, value_name = "TEXT")]
@@ -68,14 +90,23 @@ pub(crate) struct AskingArgs {
 }
 
 impl AskingArgs {
-    /// How lists of names are read.
-    pub(crate) fn query_options(&self) -> QueryOptions {
-        QueryOptions { parts: if self.no_split { PartRule::None } else { PartRule::FirstWord } }
+    /// How lists of names other than the queries are read.
+    pub(crate) fn list_options(&self) -> QueryOptions {
+        let parts = if self.no_split { PartRule::None } else { PartRule::FirstWord };
+        QueryOptions { parts, ..QueryOptions::default() }
     }
 
     /// The names that are asked about.
     pub(crate) fn queries(&self, path: &Path) -> anyhow::Result<NameFile> {
-        Ok(read_queries(path, self.query_options())?)
+        let columns = ColumnNames {
+            text: self.text_column.clone(),
+            id: self.id_column.clone(),
+            first: self.first_column.clone(),
+            last: self.last_column.clone(),
+            member: self.member_column.clone(),
+            exposures: self.exposures_column.clone(),
+        };
+        Ok(read_queries(path, &QueryOptions { columns, ..self.list_options() })?)
     }
 
     /// Options of an audit without inversions and previews.
@@ -123,7 +154,7 @@ impl AskingArgs {
                     (&mut calibrated, choose_reference(self.seed, size, &queries.queries)?)
                 }
                 ReferenceSpec::File(path) => {
-                    let texts = from_file(path, self.query_options(), &queries.queries)?;
+                    let texts = from_file(path, &self.list_options(), &queries.queries)?;
                     (&mut calibrated, texts)
                 }
             };

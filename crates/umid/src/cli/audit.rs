@@ -1,5 +1,6 @@
 //! `umid audit`: the main job.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
@@ -19,8 +20,9 @@ use super::progress::watcher;
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Names to ask about: CSV with a column `text` (and `id`), or with `first` and `last`, or
-    /// plain text with one name a line
+    /// Names to ask about: CSV, TSV, JSON Lines, Parquet or Arrow with a column `text` (and `id`), or
+    /// with `first` and `last`; or plain text with one name a line. gzip and Zstandard are unpacked, and
+    /// - is the standard input
     #[arg(long, value_name = "FILE")]
     queries: PathBuf,
     /// Directory of the run; the same command resumes a run that was interrupted
@@ -55,11 +57,11 @@ pub(crate) struct Args {
     inversion: InversionArgs,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
+pub(crate) fn run(args: &Args, given: BTreeMap<String, Vec<String>>) -> anyhow::Result<Ended> {
     let queries = args.asking.queries(&args.queries)?;
     let needs_inputs = args.inversion.restarts > 0 || args.asking.bank.is_some();
     let model = args.model.load(if needs_inputs { Use::Audit } else { Use::AuditOfTexts })?;
-    let options = options(args, &queries, &model)?;
+    let options = AuditOptions { given, ..options(args, &queries, &model)? };
     let progress = watcher(args.quiet);
     let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
     if args.json {
@@ -81,7 +83,7 @@ fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<Aud
         ..args.asking.options(queries, model.modality())?
     };
     let Some(path) = &args.known_members else { return Ok(options) };
-    let known = KnownMembers::from_file(path, args.asking.query_options())?;
+    let known = KnownMembers::from_file(path, &args.asking.list_options())?;
     Ok(options.with_known_members(known))
 }
 

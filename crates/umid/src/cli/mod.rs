@@ -6,6 +6,7 @@ pub(crate) mod output;
 mod asking;
 mod audit;
 mod compare;
+mod config;
 mod demo;
 mod embed;
 mod inspect;
@@ -16,7 +17,7 @@ mod remedy;
 mod tensors;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Was a name in the training set of a CLIP or CLAP model? Asked with text alone.
 #[derive(Debug, Parser)]
@@ -61,8 +62,16 @@ pub(crate) use remedy::remedy;
 pub(crate) struct AfterTheRun;
 
 /// The command line, or the end of the process: help, or an error with what to try.
-pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit())
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub(crate) fn parse() -> anyhow::Result<(Cli, ArgMatches)> {
+    let command = Cli::command();
+    let arguments = config::expanded(std::env::args_os().collect(), &command)?;
+    let matches =
+        command.try_get_matches_from(arguments).unwrap_or_else(|error| with_tip(error).exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| with_tip(error).exit());
+    Ok((cli, matches))
 }
 
 /// What to try where a value was taken for an option, or a second value for another argument.
@@ -82,10 +91,16 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
     error
 }
 
-pub(crate) fn run(cli: &Cli) -> anyhow::Result<Ended> {
+pub(crate) fn run((cli, matches): &(Cli, ArgMatches)) -> anyhow::Result<Ended> {
     match &cli.command {
         Command::Demo(args) => demo::run(args),
-        Command::Audit(args) => audit::run(args),
+        Command::Audit(args) => {
+            let command = Cli::command();
+            let own = matches
+                .subcommand()
+                .and_then(|(name, own)| Some(config::kept(own, command.find_subcommand(name)?)));
+            audit::run(args, own.unwrap_or_default())
+        }
         Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Embed(args) => embed::run(args),

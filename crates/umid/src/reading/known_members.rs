@@ -23,7 +23,7 @@ impl KnownMembers {
     ///
     /// # Errors
     /// What [`crate::queries::read_queries`] refuses.
-    pub fn from_file(path: &Path, options: QueryOptions) -> Result<Self, QueriesError> {
+    pub fn from_file(path: &Path, options: &QueryOptions) -> Result<Self, QueriesError> {
         // The file's own warnings are of names that are tested, and repeats count once here.
         Ok(Self::new(read_names(path, options, "file of known members")?.queries))
     }

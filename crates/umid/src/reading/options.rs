@@ -1,5 +1,6 @@
 //! Everything that an audit is asked to do besides model and queries.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use umid_detect::Split;
@@ -59,6 +60,8 @@ pub struct AuditOptions {
     pub cache: ReferenceCache,
     /// Inverted images in the report.
     pub previews: usize,
+    /// What the user gave, by the names of options, for `run.json`; it decides nothing.
+    pub given: BTreeMap<String, Vec<String>>,
 }
 
 /// Level of the calibrated test and of the false discovery rate control.
@@ -97,6 +100,7 @@ impl AuditOptions {
             redaction: Redaction::Off,
             cache: ReferenceCache::off(),
             previews: 0,
+            given: BTreeMap::new(),
         })
     }
 

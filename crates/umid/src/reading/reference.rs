@@ -112,7 +112,7 @@ pub fn gibberish(seed: u64, count: usize) -> Result<ReferenceTexts, ReferenceErr
 /// [`MAX_REFERENCE`] names.
 pub fn from_file(
     path: &Path,
-    options: QueryOptions,
+    options: &QueryOptions,
     queries: &[Query],
 ) -> Result<ReferenceTexts, ReferenceError> {
     let file = read_names(path, options, "reference file")?;
@@ -260,7 +260,7 @@ mod tests {
             (0..12).fold(String::new(), |all, i| all + &format!("Jose\u{301} Roe{i}\n"));
         std::fs::write(&path, names).unwrap();
         let asked = Query { id: "1".into(), text: "José Roe3".into(), parts: None };
-        let reference = from_file(&path, QueryOptions::default(), &[asked]).unwrap();
+        let reference = from_file(&path, &QueryOptions::default(), &[asked]).unwrap();
         assert!(reference.warnings[0].starts_with("1 names of the reference file are queries"));
         // What is embedded and shown is what the file holds.
         assert!(reference.texts.iter().all(|name| name.text.starts_with("Jose\u{301}")));
@@ -274,18 +274,18 @@ mod tests {
             (0..12).fold(String::new(), |rows, i| rows + &format!("\nx{i},Ann,Lee{i}"));
         std::fs::write(&path, format!("id,first,last{rows}\n")).unwrap();
         let asked = Query { id: "1".into(), text: "ann lee3".into(), parts: None };
-        let reference = from_file(&path, QueryOptions::default(), &[asked]).unwrap();
+        let reference = from_file(&path, &QueryOptions::default(), &[asked]).unwrap();
         assert_eq!(reference.texts.len(), 12);
         assert_eq!(reference.texts[11].id, "12");
         assert_eq!(reference.texts[11].parts, Some(("Ann".into(), "Lee9".into())));
         let backwards: Vec<&str> = rows.trim().lines().rev().collect();
         std::fs::write(&path, format!("id,first,last\n{}\n", backwards.join("\n"))).unwrap();
-        let again = from_file(&path, QueryOptions::default(), &[]).unwrap();
+        let again = from_file(&path, &QueryOptions::default(), &[]).unwrap();
         assert_eq!(again.texts, reference.texts);
         assert!(reference.warnings[0].starts_with("1 names of the reference file are queries"));
 
         std::fs::write(&path, "name\nAnn Lee\n").unwrap();
-        let error = from_file(&path, QueryOptions::default(), &[]).unwrap_err();
+        let error = from_file(&path, &QueryOptions::default(), &[]).unwrap_err();
         assert!(matches!(error, ReferenceError::ReferenceCount { found: 1, .. }), "{error}");
     }
 }

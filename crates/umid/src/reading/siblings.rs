@@ -68,7 +68,11 @@ impl Siblings {
     pub fn from_files(first: &Path, last: &Path) -> Result<Self, SiblingError> {
         const WHAT: &str = "list of siblings";
         let read = |path: &Path| -> Result<Vec<String>, SiblingError> {
-            let file = read_names(path, QueryOptions { parts: PartRule::None }, WHAT)?;
+            let file = read_names(
+                path,
+                &QueryOptions { parts: PartRule::None, ..QueryOptions::default() },
+                WHAT,
+            )?;
             let mut seen = HashSet::with_capacity(file.queries.len());
             let mut names: Vec<String> = file.queries.into_iter().map(|query| query.text).collect();
             names.retain(|name| seen.insert(name_key(name)));

@@ -78,6 +78,7 @@ pub fn run(reference: usize) -> RunInfo {
             bank: None,
             redact: false,
         },
+        options: BTreeMap::new(),
         device: "cpu".to_owned(),
         unit: Some("f32 (avx2)".to_owned()),
         paper_reference: Some(self::reference("gibberish strings", reference / 2, -2.5)),

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod checked;
 pub mod csv_out;
 pub mod overview;
+pub(crate) mod parquet_out;
 pub mod record;
 pub mod redact;
 pub mod store;

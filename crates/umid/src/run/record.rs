@@ -93,6 +93,10 @@ pub struct RunInfo {
     pub model: ModelInfo,
     /// Everything that determines the results besides model and texts.
     pub parameters: Parameters,
+    /// The options that were given, by their names, without those that name files and directories:
+    /// `--config run.json` gives them again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Vec<String>>,
     /// Where the run was computed, such as `cpu`.
     pub device: String,
     /// What products of the input tower ran on, such as `f32 (avx512)`.

@@ -6,7 +6,7 @@
 //! | `.lock` | held while a run writes; freed by the system when the process ends | never |
 //! | `run.json` | what is run ([`RunInfo`]) | whole, renamed into place |
 //! | `results.jsonl` | one record per query, in the order of the queries | line by line |
-//! | `results.csv`, `report.html` | made from the two at the end | whole, renamed into place |
+//! | `results.csv`, `results.parquet`, `report.html` | made from the two at the end | whole, renamed into place |
 //! | `redact.key` | the key of a redacted run ([`crate::redact`]) | whole, private |
 //!
 //! A directory is taken only when it is new, empty, or holds the same run (model,
@@ -35,6 +35,7 @@ use crate::overview::Overview;
 use crate::queries::Query;
 use crate::record::{Counts, QueryRecord, RunInfo, SCHEMA_VERSION};
 use crate::redact::{KEY_FILE, RedactionKey};
+use crate::run::parquet_out::ParquetWriter;
 
 pub use error::StoreError;
 pub use identity::Difference;
@@ -53,6 +54,8 @@ pub const RUN_FILE: &str = "run.json";
 pub const RESULTS_FILE: &str = "results.jsonl";
 /// The records as a table, in the run's directory.
 pub const TABLE_FILE: &str = "results.csv";
+/// The same table with types, in the run's directory.
+pub const PARQUET_FILE: &str = "results.parquet";
 /// The report, in the run's directory.
 pub const REPORT_FILE: &str = "report.html";
 
@@ -228,7 +231,7 @@ impl<'a> RunStore<'a> {
         self.write_info().map_err(|source| self.failed(RUN_FILE, source))
     }
 
-    /// Writes `results.csv`, with one q-value for each finished record, `report.html` by
+    /// Writes `results.csv` and `results.parquet`, with one q-value for each finished record, `report.html` by
     /// `report`, and the last `run.json`. The q-values are of the records of `overview`.
     ///
     /// # Errors
@@ -262,6 +265,15 @@ impl<'a> RunStore<'a> {
         let mut table = TableWriter::new(&mut file, overview.signals()).map_err(failed)?;
         for (i, record) in overview.checked(self.records()?).enumerate() {
             table.write(&record?, q_values[i]).map_err(failed)?;
+        }
+        table.finish().map_err(failed)?;
+        file.commit().map_err(failed)?;
+
+        let failed = |source| self.failed(PARQUET_FILE, source);
+        let mut file = Replacement::begin(&self.dir.join(PARQUET_FILE)).map_err(failed)?;
+        let mut table = ParquetWriter::new(&mut file, overview.signals()).map_err(failed)?;
+        for (i, record) in overview.checked(self.records()?).enumerate() {
+            table.write(record?, q_values[i]).map_err(failed)?;
         }
         table.finish().map_err(failed)?;
         file.commit().map_err(failed)?;
@@ -331,7 +343,11 @@ fn lock_error(dir: &Path, path: PathBuf, error: TryLockError) -> StoreError {
 
 /// Finds a directory where the run's end would write a file.
 fn check_outputs(dir: &Path) -> Result<(), StoreError> {
-    match [TABLE_FILE, REPORT_FILE].map(|file| dir.join(file)).into_iter().find(|p| p.is_dir()) {
+    match [TABLE_FILE, PARQUET_FILE, REPORT_FILE]
+        .map(|file| dir.join(file))
+        .into_iter()
+        .find(|p| p.is_dir())
+    {
         None => Ok(()),
         Some(path) => {
             let source = io::Error::from(io::ErrorKind::IsADirectory);

@@ -64,6 +64,57 @@ pub enum QueriesError {
         byte_offset: usize,
     },
 
+    /// A packed or columnar list cannot be unpacked.
+    #[error(
+        "{} cannot be read as {format}: {reason}; it may be cut off, so make or copy it again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What it begins like.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A line of JSON Lines is not an object.
+    #[error("{}, line {line}: {reason}; give one JSON object a line, such as {{\"text\": \"Ann Lee\"}}", path.display())]
+    JsonLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A column that was asked for by name is not there.
+    #[error("{} has no column `{column}`; its first line or header is `{header}`", path.display())]
+    NoSuchColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The columns that there are.
+        header: String,
+    },
+
+    /// A column that names are in holds something else.
+    #[error(
+        "{}: the column `{column}` is {found}; names, ids and what is known of names are text, \
+         numbers or truth values",
+        path.display()
+    )]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// What it holds.
+        found: String,
+    },
+
     /// A list of names has none.
     #[error("the {what} {} holds no names; give at least one, one a line", path.display())]
     NoNames {

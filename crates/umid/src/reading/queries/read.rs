@@ -1,6 +1,7 @@
 //! Reads a list of names from a file, and checks all of it before anything is computed.
 //!
-//! A file is **CSV** when its first line that is not blank is a header with a column `text`
+//! A file may be packed, and be of other formats than text: see [`super::container`]. Text
+//! is **CSV** when its first line that is not blank is a header with a column `text`
 //! (or `name`), or with the two columns `first` and `last`; case does not matter. Anything
 //! else is **plain text**, one name a line. A file called `.csv` without such a header is an
 //! error, since its header would otherwise be taken for a name. Columns are separated by commas,
@@ -19,6 +20,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
+use super::container::{Table, Unpacked, unpack};
 use super::{MAX_NAME_BYTES, PartRule, QueriesError, Query, name_key};
 use crate::known_answers::{Answer, KnownAnswers};
 use crate::reading::invisible::first_invisible;
@@ -32,10 +34,38 @@ pub const MAX_LIST_BYTES: u64 = 256 << 20;
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// How a list of names is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryOptions {
     /// How a name without `first` and `last` columns is taken apart.
     pub parts: PartRule,
+    /// Which columns hold what.
+    pub columns: ColumnNames,
+}
+
+/// Names of columns that hold what others hold by default; a column that is named here must be there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColumnNames {
+    /// In the place of `text` or `name`.
+    pub text: Option<String>,
+    /// In the place of `id`.
+    pub id: Option<String>,
+    /// In the place of `first`.
+    pub first: Option<String>,
+    /// In the place of `last`.
+    pub last: Option<String>,
+    /// In the place of `member`.
+    pub member: Option<String>,
+    /// In the place of `exposures`.
+    pub exposures: Option<String>,
+}
+
+impl ColumnNames {
+    /// A column that was asked for, where the first line of a list is no header that has all of them.
+    fn missing(&self, line: &str) -> Option<&str> {
+        let all = [&self.text, &self.id, &self.first, &self.last, &self.member, &self.exposures];
+        let given = || all.into_iter().flatten().map(String::as_str);
+        given().find(|column| !line.contains(column)).or_else(|| given().next())
+    }
 }
 
 /// A list of names that passed every check.
@@ -50,29 +80,37 @@ pub struct NameFile {
     pub warnings: Vec<String>,
 }
 
-/// Reads the queries of a run from `path`.
+/// Reads the queries of a run from `path`; `-` is the standard input.
 ///
 /// # Errors
 /// A file that cannot be read, is too large or not UTF-8; a `.csv` file without a known
 /// header; a malformed row; an empty, overlong or unprintable name or id; two equal ids; no
 /// names at all.
-pub fn read_queries(path: &Path, options: QueryOptions) -> Result<NameFile, QueriesError> {
+pub fn read_queries(path: &Path, options: &QueryOptions) -> Result<NameFile, QueriesError> {
     read_names(path, options, "queries file")
 }
 
 /// [`read_queries`] for a list with another purpose, which messages call `what`.
 pub(crate) fn read_names(
     path: &Path,
-    options: QueryOptions,
+    options: &QueryOptions,
     what: &'static str,
 ) -> Result<NameFile, QueriesError> {
-    let content = read_text(path, what)?;
-    // Not trimmed away as a character: a byte-order mark inside a name is to be seen.
-    let body = content.strip_prefix('\u{feff}').unwrap_or(&content);
-    check_line_ends(path, body)?;
-    let list = match Columns::of_file(path, body)? {
-        Some(columns) => read_csv(path, body, &columns, options)?,
-        None => read_plain(path, body, options)?,
+    let list = match unpack(path, what, read_bytes(path, what)?)? {
+        Unpacked::Text(bytes) => {
+            let content = text_of(path, bytes)?;
+            // Not trimmed away as a character: a byte-order mark inside a name is to be seen.
+            let body = content.strip_prefix('\u{feff}').unwrap_or(&content);
+            check_line_ends(path, body)?;
+            match Columns::of_file(path, body, &options.columns)? {
+                Some(columns) => {
+                    let rows = records(body, columns.separator).skip(1);
+                    read_rows(path, rows, &columns, options)?
+                }
+                None => read_plain(path, body, options)?,
+            }
+        }
+        Unpacked::Table(table) => read_table(path, what, table, options)?,
     };
     if list.names.is_empty() {
         return Err(QueriesError::NoNames { what, path: path.to_owned() });
@@ -81,17 +119,28 @@ pub(crate) fn read_names(
     Ok(list.into_file())
 }
 
-fn read_text(path: &Path, what: &'static str) -> Result<String, QueriesError> {
+/// What stands for the standard input.
+const STANDARD_INPUT: &str = "-";
+
+fn read_bytes(path: &Path, what: &'static str) -> Result<Vec<u8>, QueriesError> {
     let failed = |source| QueriesError::ReadFile { what, path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
+    let input: Box<dyn Read> = if path == Path::new(STANDARD_INPUT) {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(failed)?)
+    };
     // One byte more than allowed tells a file at the limit from one beyond it; a pipe has no
     // length to ask for.
-    file.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    input.take(MAX_LIST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_LIST_BYTES {
         let path = path.to_owned();
         return Err(QueriesError::FileTooLarge { what, path, limit_bytes: MAX_LIST_BYTES });
     }
+    Ok(bytes)
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, QueriesError> {
     if let Some(encoding) = utf16(&bytes) {
         return Err(QueriesError::Utf16 { path: path.to_owned(), encoding });
     }
@@ -164,16 +213,23 @@ enum NameColumns {
 
 impl Columns {
     /// The columns of `body` when it is CSV; `None` when it is plain text.
-    fn of_file(path: &Path, body: &str) -> Result<Option<Self>, QueriesError> {
+    fn of_file(path: &Path, body: &str, names: &ColumnNames) -> Result<Option<Self>, QueriesError> {
         let Some(line) = body.lines().find(|line| !line.trim().is_empty()) else {
             return Ok(None);
         };
         for separator in SEPARATORS {
             let record = records(line, separator).next();
             let header = record.map_or_else(StringRecord::new, |(_, record)| record);
-            if let Some(columns) = Self::of_header(path, separator, header)? {
+            if let Some(columns) = Self::of_header(path, separator, header, names)? {
                 return Ok(Some(columns));
             }
+        }
+        if let Some(column) = names.missing(line) {
+            return Err(QueriesError::NoSuchColumn {
+                path: path.to_owned(),
+                column: shown(column),
+                header: shown(line.trim()),
+            });
         }
         if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
             return Err(QueriesError::UnknownHeader {
@@ -190,12 +246,17 @@ impl Columns {
         path: &Path,
         separator: u8,
         header: StringRecord,
+        names: &ColumnNames,
     ) -> Result<Option<Self>, QueriesError> {
-        let all = |names: &[&str]| -> Vec<usize> {
-            let matches = |name: &str| names.iter().any(|known| name.eq_ignore_ascii_case(known));
+        let all = |given: &Option<String>, names: &[&str]| -> Vec<usize> {
+            let matches = |name: &str| match given {
+                Some(given) => name == given,
+                None => names.iter().any(|known| name.eq_ignore_ascii_case(known)),
+            };
             header.iter().enumerate().filter(|(_, name)| matches(name)).map(|(i, _)| i).collect()
         };
-        let (text, first, last) = (all(&["text", "name"]), all(&["first"]), all(&["last"]));
+        let text = all(&names.text, &["text", "name"]);
+        let (first, last) = (all(&names.first, &["first"]), all(&names.last, &["last"]));
         if text.is_empty() && (first.is_empty() || last.is_empty()) {
             return Ok(None);
         }
@@ -208,9 +269,26 @@ impl Columns {
                 Err(QueriesError::AmbiguousHeader { path, role, columns })
             }
         };
-        let id = one("id", all(&["id"]))?;
-        let member = one("member", all(&["member"]))?;
-        let exposures = one("exposures", all(&["exposures"]))?;
+        let id = one("id", all(&names.id, &["id"]))?;
+        let member = one("member", all(&names.member, &["member"]))?;
+        let exposures = one("exposures", all(&names.exposures, &["exposures"]))?;
+        for (given, found) in [
+            (&names.text, !text.is_empty()),
+            (&names.id, id.is_some()),
+            (&names.first, !first.is_empty()),
+            (&names.last, !last.is_empty()),
+            (&names.member, member.is_some()),
+            (&names.exposures, exposures.is_some()),
+        ] {
+            if let Some(column) = given.as_ref().filter(|_| !found) {
+                let header: Vec<&str> = header.iter().collect();
+                return Err(QueriesError::NoSuchColumn {
+                    path: path.to_owned(),
+                    column: shown(column),
+                    header: shown(&header.join(", ")),
+                });
+            }
+        }
         let text = one("text", text)?;
         let parts = one("first", first)?.zip(one("last", last)?);
         let name = match (text, parts) {
@@ -222,7 +300,8 @@ impl Columns {
         Ok(Some(Self { separator, header, id, name, member, exposures }))
     }
 
-    fn ignored(&self) -> Vec<String> {
+    /// Columns that something is read from.
+    fn used(&self) -> [Option<usize>; 6] {
         let [a, b, c] = match self.name {
             NameColumns::Text(text) => [Some(text), None, None],
             NameColumns::Parts { first, last } => [Some(first), Some(last), None],
@@ -230,7 +309,11 @@ impl Columns {
                 [Some(text), Some(first), Some(last)]
             }
         };
-        let used = [self.id, self.member, self.exposures, a, b, c];
+        [self.id, self.member, self.exposures, a, b, c]
+    }
+
+    fn ignored(&self) -> Vec<String> {
+        let used = self.used();
         let unused = |(i, _): &(usize, &str)| !used.contains(&Some(*i));
         self.header.iter().enumerate().filter(unused).map(|(_, name)| shown(name)).collect()
     }
@@ -269,11 +352,44 @@ fn records(body: &str, separator: u8) -> impl Iterator<Item = (usize, StringReco
     })
 }
 
-fn read_csv(
+fn read_table(
     path: &Path,
-    body: &str,
+    what: &'static str,
+    table: Table,
+    options: &QueryOptions,
+) -> Result<NameList, QueriesError> {
+    if table.rows.is_empty() {
+        return Err(QueriesError::NoNames { what, path: path.to_owned() });
+    }
+    let header = StringRecord::from(table.header);
+    let names = shown(&header.iter().collect::<Vec<_>>().join(", "));
+    let columns = Columns::of_header(path, b',', header, &options.columns)?;
+    let Some(columns) = columns else {
+        if let Some(column) = options.columns.missing(&names) {
+            let (path, column) = (path.to_owned(), shown(column));
+            return Err(QueriesError::NoSuchColumn { path, column, header: names });
+        }
+        let (path, separated) = (path.to_owned(), true);
+        return Err(QueriesError::UnknownHeader { path, header: names, separated });
+    };
+    for column in columns.used().into_iter().flatten() {
+        if let Some(found) = table.unreadable.get(&column) {
+            return Err(QueriesError::ColumnType {
+                path: path.to_owned(),
+                column: shown(&columns.header[column]),
+                found: found.clone(),
+            });
+        }
+    }
+    let rows = table.rows.into_iter().map(|(number, row)| (number, StringRecord::from(row)));
+    read_rows(path, rows, &columns, options)
+}
+
+fn read_rows(
+    path: &Path,
+    rows: impl Iterator<Item = (usize, StringRecord)>,
     columns: &Columns,
-    options: QueryOptions,
+    options: &QueryOptions,
 ) -> Result<NameList, QueriesError> {
     let mut list = NameList::default();
     let ignored = columns.ignored();
@@ -284,7 +400,7 @@ fn read_csv(
             ignored.join(", ")
         ));
     }
-    for (line, record) in records(body, columns.separator).skip(1) {
+    for (line, record) in rows {
         if record.len() != columns.header.len() {
             return Err(QueriesError::RowLength {
                 path: path.to_owned(),
@@ -357,7 +473,7 @@ impl Row<'_> {
 
     fn name(
         &self,
-        options: QueryOptions,
+        options: &QueryOptions,
     ) -> Result<(String, Option<(String, String)>), QueriesError> {
         match self.columns.name {
             NameColumns::Text(text) => {
@@ -398,7 +514,7 @@ fn member(value: &str) -> Option<bool> {
     }
 }
 
-fn read_plain(path: &Path, body: &str, options: QueryOptions) -> Result<NameList, QueriesError> {
+fn read_plain(path: &Path, body: &str, options: &QueryOptions) -> Result<NameList, QueriesError> {
     let mut list = NameList::default();
     for (index, line) in body.lines().enumerate() {
         let text = line.trim();

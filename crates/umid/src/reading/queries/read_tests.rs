@@ -8,7 +8,7 @@ fn read_as(name: &str, content: &[u8]) -> Result<NameFile, QueriesError> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join(name);
     std::fs::write(&path, content).expect("written");
-    read_queries(&path, QueryOptions::default())
+    read_queries(&path, &QueryOptions::default())
 }
 
 fn texts(file: &NameFile) -> Vec<(&str, &str)> {
@@ -54,7 +54,9 @@ fn a_part_rule_of_none_splits_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("q.txt");
     std::fs::write(&path, "Jane Roe\n").unwrap();
-    let file = read_queries(&path, QueryOptions { parts: PartRule::None }).unwrap();
+    let file =
+        read_queries(&path, &QueryOptions { parts: PartRule::None, ..QueryOptions::default() })
+            .unwrap();
     assert_eq!(file.queries[0].parts, None);
 }
 
@@ -71,7 +73,7 @@ fn repeated_names_and_unread_columns_are_warned_of_without_the_names() {
 fn read_file_error_for_a_missing_file_and_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().join("absent.csv"), dir.path().to_owned()] {
-        let error = read_queries(&path, QueryOptions::default()).unwrap_err();
+        let error = read_queries(&path, &QueryOptions::default()).unwrap_err();
         assert!(matches!(error, QueriesError::ReadFile { .. }), "{error}");
     }
 }
@@ -82,7 +84,7 @@ fn file_too_large_error() {
     let path = dir.path().join("weights.safetensors");
     // Sparse: takes no disk.
     File::create(&path).unwrap().set_len(MAX_LIST_BYTES + 1).unwrap();
-    let error = read_queries(&path, QueryOptions::default()).unwrap_err();
+    let error = read_queries(&path, &QueryOptions::default()).unwrap_err();
     assert!(matches!(error, QueriesError::FileTooLarge { .. }), "{error}");
 }
 
