@@ -55,7 +55,7 @@ fn the_standard_input_is_read_and_its_columns_have_the_names_that_are_given() {
 #[test]
 fn a_run_gives_its_options_again() {
     let bench = Bench::new(QUERIES);
-    succeed(bench.audit_with("first", 0, 5).args(["--alpha", "0.2", "--seed", "5"]));
+    succeed(bench.audit("first").args(["--alpha", "0.2", "--seed", "5"]));
     let first = run_json(&bench, "first");
     assert_eq!(first["options"]["alpha"][0], "0.2");
     let mut again = common::umid();
