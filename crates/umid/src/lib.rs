@@ -18,6 +18,7 @@ pub mod progress;
 mod reading;
 pub mod report;
 mod run;
+pub mod several;
 mod shown;
 
 pub use reading::reference_fit::PaperReader;

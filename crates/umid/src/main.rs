@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 }
 
 /// The error and its causes, less those that a message before them already repeats.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !message.contains(&cause) {

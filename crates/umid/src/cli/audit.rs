@@ -1,25 +1,35 @@
 //! `umid audit`: the main job.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args as ClapArgs;
 use umid::audit::{AuditOptions, AuditSummary, DEFAULT_MIN_VOTES, audit};
 use umid::checked::Checked;
 use umid::known_members::KnownMembers;
 use umid::queries::NameFile;
+use umid::several::{run_names, write_table};
 use umid_detect::Interval;
 use umid_models::Model;
 
 use super::Ended;
 use super::asking::AskingArgs;
-use super::options::{InversionArgs, ModelArgs, Use};
+use super::options::{InversionArgs, OpeningArgs, Use};
 use super::progress::watcher;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Args {
+    /// Checkpoint: a directory as it was downloaded, a file of weights (.pt, .bin, .safetensors),
+    /// or ORG/NAME[@REVISION] of a hub repository in the local cache. Repeated, each model has a run of
+    /// its own below --out, and models.csv is over all
+    #[arg(long, value_name = "PATH|ORG/NAME", required_unless_present = "models")]
+    model: Vec<PathBuf>,
+    /// Models from a file, one a line; lines that begin with # are left out
+    #[arg(long, value_name = "FILE")]
+    models: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelArgs,
+    opening: OpeningArgs,
     /// Names to ask about: CSV, TSV, JSON Lines, Parquet or Arrow with a column `text` (and `id`), or
     /// with `first` and `last`; or plain text with one name a line. gzip and Zstandard are unpacked, and
     /// - is the standard input
@@ -57,22 +67,110 @@ pub(crate) struct Args {
     inversion: InversionArgs,
 }
 
-pub(crate) fn run(args: &Args, given: BTreeMap<String, Vec<String>>) -> anyhow::Result<Ended> {
+pub(crate) fn run(args: &Args, given: &BTreeMap<String, Vec<String>>) -> anyhow::Result<Ended> {
     let queries = args.asking.queries(&args.queries)?;
-    let needs_inputs = args.inversion.restarts > 0 || args.asking.bank.is_some();
-    let model = args.model.load(if needs_inputs { Use::Audit } else { Use::AuditOfTexts })?;
-    let options = AuditOptions { given, ..options(args, &queries, &model)? };
-    let progress = watcher(args.quiet);
-    let summary = audit(&model, &queries, &options, &args.out, progress.as_ref())?;
+    let models = args.models()?;
+    let [model] = models.as_slice() else {
+        return run_several(args, given, &queries, &models);
+    };
+    let summary = audit_one(args, given, &queries, model, &args.out)?;
     if args.json {
         println!("{}", summary_json(&summary));
     } else {
         print_summary(&summary);
     }
-    if args.fail_on_member && summary.discoveries() > 0 {
-        return Ok(Ended::MemberFound);
+    Ok(args.ended(summary.discoveries() > 0))
+}
+
+fn audit_one(
+    args: &Args,
+    given: &BTreeMap<String, Vec<String>>,
+    queries: &NameFile,
+    model: &Path,
+    out: &Path,
+) -> anyhow::Result<AuditSummary> {
+    let needs_inputs = args.inversion.restarts > 0 || args.asking.bank.is_some();
+    let model =
+        args.opening.load(model, if needs_inputs { Use::Audit } else { Use::AuditOfTexts })?;
+    let options = AuditOptions { given: given.clone(), ..options(args, queries, &model)? };
+    Ok(audit(&model, queries, &options, out, watcher(args.quiet).as_ref())?)
+}
+
+/// A run for each model; one that fails is said, and the others go on.
+fn run_several(
+    args: &Args,
+    given: &BTreeMap<String, Vec<String>>,
+    queries: &NameFile,
+    models: &[PathBuf],
+) -> anyhow::Result<Ended> {
+    let (mut audits, mut failed) = (Vec::new(), Vec::new());
+    for (model, name) in models.iter().zip(run_names(models)) {
+        eprintln!("umid: model {} in {name}/", model.display());
+        match audit_one(args, given, queries, model, &args.out.join(&name)) {
+            Ok(summary) => audits.push((name, summary)),
+            Err(error) => {
+                eprintln!("umid: {}", crate::message(&error));
+                failed.push((name, error));
+            }
+        }
     }
-    Ok(Ended::Done)
+    // Nothing was written for models that were refused.
+    if audits.is_empty()
+        && let Some((_, error)) = failed.pop()
+    {
+        return Err(error);
+    }
+    let table = write_table(&args.out, &audits)?;
+    if args.json {
+        let all: BTreeMap<&str, serde_json::Value> =
+            audits.iter().map(|(name, audit)| (name.as_str(), summary_json(audit))).collect();
+        let failed: BTreeMap<&str, String> =
+            failed.iter().map(|(name, error)| (name.as_str(), crate::message(error))).collect();
+        let table = table.display().to_string();
+        println!("{}", serde_json::json!({ "models": all, "failed": failed, "table": table }));
+    } else {
+        for (name, audit) in &audits {
+            println!("\n{name}");
+            print_summary(audit);
+        }
+        println!("\ntable over all models: {}", table.display());
+    }
+    if !failed.is_empty() {
+        let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+        let error = anyhow::anyhow!(
+            "{} of {} models failed: {}",
+            failed.len(),
+            models.len(),
+            names.join(", ")
+        );
+        return Err(error.context(super::AfterTheRun));
+    }
+    Ok(args.ended(audits.iter().any(|(_, audit)| audit.discoveries() > 0)))
+}
+
+impl Args {
+    /// The models of the command line, and those of a file.
+    fn models(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut models = self.model.clone();
+        if let Some(path) = &self.models {
+            let list = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the list of models {}", path.display()))?;
+            let lines = list.lines().map(str::trim);
+            models.extend(
+                lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(PathBuf::from),
+            );
+            anyhow::ensure!(
+                !models.is_empty(),
+                "the list of models {} has none; give one a line",
+                path.display()
+            );
+        }
+        Ok(models)
+    }
+
+    fn ended(&self, found: bool) -> Ended {
+        if self.fail_on_member && found { Ended::MemberFound } else { Ended::Done }
+    }
 }
 
 fn options(args: &Args, queries: &NameFile, model: &Model) -> anyhow::Result<AuditOptions> {

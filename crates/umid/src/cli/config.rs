@@ -17,9 +17,10 @@ use toml::de::{DeTable, DeValue};
 /// The option itself.
 pub(crate) const CONFIG: &str = "config";
 /// Options that name what is on this machine, or how a run is told of: no part of `run.json`.
-const NOT_KEPT: [&str; 13] = [
+const NOT_KEPT: [&str; 14] = [
     CONFIG,
     "model",
+    "models",
     "queries",
     "out",
     "bank",

@@ -99,7 +99,7 @@ pub(crate) fn run((cli, matches): &(Cli, ArgMatches)) -> anyhow::Result<Ended> {
             let own = matches
                 .subcommand()
                 .and_then(|(name, own)| Some(config::kept(own, command.find_subcommand(name)?)));
-            audit::run(args, own.unwrap_or_default())
+            audit::run(args, &own.unwrap_or_default())
         }
         Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
