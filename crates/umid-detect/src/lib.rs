@@ -78,8 +78,8 @@ pub use local_outlier_factor::{
 };
 pub use metrics::{
     Bootstrap, ClassScores, Dose, HalfDetected, Interval, RocPoint, accuracy, auc,
-    balanced_accuracy, f1, precision, realised_false_positive_rate, recall, roc_curve,
-    share_interval, spearman, tpr_at_fpr,
+    balanced_accuracy, f1, monotone_rates, precision, realised_false_positive_rate, recall,
+    roc_curve, share_interval, spearman, tpr_at_fpr,
 };
 pub use one_class_svm::{Gamma, OneClassSvm, OneClassSvmParams, OneClassSvmValidParams};
 pub use quantile::quantile;

@@ -77,8 +77,14 @@ impl Pool {
     }
 }
 
-/// The dose at which the monotone rate reaches one half, when so many are detected at each dose.
-fn half(doses: &[Dose], mut detected: impl FnMut(&[bool]) -> usize) -> Option<f64> {
+/// Detection rates made monotone in the dose, one for each dose: the curve on which
+/// [`Bootstrap::half_detected`] reads off one half. NaN for doses without names.
+pub fn monotone_rates(doses: &[Dose]) -> Vec<f64> {
+    monotone(doses, |flags| flags.iter().filter(|flag| **flag).count())
+}
+
+/// Pools adjacent violators, when so many are detected at each dose.
+fn monotone(doses: &[Dose], mut detected: impl FnMut(&[bool]) -> usize) -> Vec<f64> {
     let mut pools: Vec<Pool> = Vec::new();
     for Dose { detected: flags, .. } in doses {
         pools.push(Pool { detected: detected(flags), names: flags.len(), doses: 1 });
@@ -92,7 +98,12 @@ fn half(doses: &[Dose], mut detected: impl FnMut(&[bool]) -> usize) -> Option<f6
             before.doses += last.doses;
         }
     }
-    let rates = pools.iter().flat_map(|pool| std::iter::repeat_n(pool.rate(), pool.doses));
+    pools.iter().flat_map(|pool| std::iter::repeat_n(pool.rate(), pool.doses)).collect()
+}
+
+/// The dose at which the monotone rate reaches one half, when so many are detected at each dose.
+fn half(doses: &[Dose], detected: impl FnMut(&[bool]) -> usize) -> Option<f64> {
+    let rates = monotone(doses, detected);
     let points: Vec<(f64, f64)> = doses.iter().map(|dose| dose.exposures.ln()).zip(rates).collect();
     let above = points.iter().position(|(_, rate)| *rate >= 0.5)?;
     let (dose, rate) = points[above];
@@ -144,6 +155,15 @@ mod tests {
         // 6 and 2 of 10 are 4 of 10 together, so that half lies behind them.
         let found = estimate(&[(4.0, 6, 10), (8.0, 2, 10), (16.0, 6, 10)]);
         assert_near(found, 8.0 * 2f64.sqrt());
+    }
+
+    #[test]
+    fn the_curve_is_the_pooled_rates() {
+        let rates = monotone_rates(&doses(&[(4.0, 6, 10), (8.0, 2, 10), (16.0, 6, 10)]));
+        for (found, expected) in rates.iter().zip([0.4, 0.4, 0.6]) {
+            assert!((found - expected).abs() < 1e-12, "{rates:?}");
+        }
+        assert!(monotone_rates(&[]).is_empty());
     }
 
     #[test]

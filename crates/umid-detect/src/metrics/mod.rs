@@ -18,6 +18,6 @@ pub use binomial::{realised_false_positive_rate, share_interval};
 pub use bootstrap::{Bootstrap, ClassScores};
 pub use correlation::spearman;
 pub use decisions::{accuracy, balanced_accuracy, f1, precision, recall};
-pub use dose_response::{Dose, HalfDetected};
+pub use dose_response::{Dose, HalfDetected, monotone_rates};
 pub use interval::Interval;
 pub use roc::{RocPoint, auc, roc_curve, tpr_at_fpr};

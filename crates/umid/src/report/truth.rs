@@ -173,7 +173,8 @@ fn dose_figure(dose: &DoseResponse) -> String {
     for row in &dose.doses {
         let (at, share) = (FRAME.x(&x, centre(row)), FRAME.y(&y, row.detected.estimate));
         let [low, high] = [row.detected.low, row.detected.high].map(|end| FRAME.y(&y, end));
-        line += &format!("{}{at:.1} {share:.1}", if line.is_empty() { 'M' } else { 'L' });
+        let fitted = FRAME.y(&y, row.fitted);
+        line += &format!("{}{at:.1} {fitted:.1}", if line.is_empty() { 'M' } else { 'L' });
         marks += &format!(
             "<path class=\"axis\" d=\"M{at:.1} {low:.1}V{high:.1}\"/>\
              <circle class=\"bar-hit\" cx=\"{at:.1}\" cy=\"{share:.1}\" r=\"3.5\"/>"
@@ -192,7 +193,8 @@ fn dose_figure(dose: &DoseResponse) -> String {
         ["Exposures in training", "Share detected"],
         &format!("<path class=\"dist dist-queries\" d=\"{line}\"/>{marks}"),
         &format!(
-            "Half of the members are detected from {} exposures on ({} to {}).{spearman}",
+            "Dots are shares with their 95&nbsp;% intervals, the line is the curve that rises with exposures \
+             and fits them best. Half of the members are detected from {} exposures on ({} to {}).{spearman}",
             exposures(half.estimate),
             exposures(half.low),
             exposures(half.high),

@@ -2,7 +2,9 @@
 //! non-members, and how often verdicts are right.
 
 use serde::{Deserialize, Serialize};
-use umid_detect::{Bootstrap, DetectError, Dose, HalfDetected, Interval, share_interval};
+use umid_detect::{
+    Bootstrap, DetectError, Dose, HalfDetected, Interval, monotone_rates, share_interval,
+};
 
 use crate::known_answers::KnownAnswers;
 use crate::overview::Overview;
@@ -87,6 +89,8 @@ pub struct DoseRow {
     pub members: usize,
     /// Share of them that is detected at the run's level.
     pub detected: Interval,
+    /// The share by the curve that rises with exposures and fits best (pooled adjacent violators).
+    pub fitted: f64,
     /// Area under the ROC curve against all known non-members; `None` without these.
     pub auc: Option<Interval>,
 }
@@ -225,7 +229,7 @@ fn dose_response(
     let octave = |count: u64| count.ilog2();
     let doses: Vec<&[(u64, f64, bool)]> =
         members.chunk_by(|a, b| octave(a.0) == octave(b.0)).collect();
-    let row = |dose: &&[(u64, f64, bool)]| -> Result<DoseRow, DetectError> {
+    let row = |(dose, fitted): (&&[(u64, f64, bool)], f64)| -> Result<DoseRow, DetectError> {
         let scores: Vec<f64> = dose.iter().map(|(_, score, _)| *score).collect();
         let hits = dose.iter().filter(|(_, _, detected)| *detected).count();
         Ok(DoseRow {
@@ -233,6 +237,7 @@ fn dose_response(
             to: dose[dose.len() - 1].0,
             members: dose.len(),
             detected: share_interval(hits, dose.len())?,
+            fitted,
             auc: (!others.is_empty()).then(|| bootstrap.auc(&scores, &others)).transpose()?,
         })
     };
@@ -243,11 +248,12 @@ fn dose_response(
             .exp(),
         detected: dose.iter().map(|(_, _, detected)| *detected).collect(),
     };
+    let as_doses: Vec<Dose> = doses.iter().map(as_dose).collect();
     let (counts, scores): (Vec<f64>, Vec<f64>) =
         members.iter().map(|(count, score, _)| (*count as f64, *score)).unzip();
     Ok(Some(DoseResponse {
         spearman: bootstrap.spearman(&counts, &scores)?,
-        half_detected: bootstrap.half_detected(&doses.iter().map(as_dose).collect::<Vec<_>>())?,
-        doses: doses.iter().map(row).collect::<Result<_, _>>()?,
+        half_detected: bootstrap.half_detected(&as_doses)?,
+        doses: doses.iter().zip(monotone_rates(&as_doses)).map(row).collect::<Result<_, _>>()?,
     }))
 }
