@@ -6,7 +6,8 @@
 //! a name that stands out less. The change is the difference of the two. Its p-value is conformal, among the
 //! changes of the reference names that calibrate: centre and deviation are fixed before any of these is
 //! looked at, so a name that is exchangeable with them has p <= alpha with a probability of at most
-//! alpha.
+//! alpha, for every alpha that ranks can reach. A change beyond all of theirs has a smaller p-value by their
+//! tail ([`ConformalCalibration::tail_p_value`]), which is extrapolated.
 //!
 //! What is tested is "changed as a name that neither model saw", not "changed by nothing": two
 //! trainings on the same data leave a member's score at different heights too.
