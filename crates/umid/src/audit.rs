@@ -164,6 +164,7 @@ fn complete(
     store.update_info(|info| info.whole_list = whole_list)?;
     let checked = Checked::of(&overview, &q_values, &queries.answers, &store.info().parameters)?;
     store.update_info(|info| info.checked = checked)?;
+    let reference_scores = auditor.reference_scores()?;
     let previews = previews(&auditor, model, options, &queries.queries, store, &overview)?;
     let table = Table::read(&overview, store.records()?)?;
     let run = store.info().clone();
@@ -182,7 +183,7 @@ fn complete(
         q_values,
         report: store.dir().join(REPORT_FILE),
         results: store.dir().join(RESULTS_FILE),
-        reference_scores: auditor.reference_scores()?,
+        reference_scores,
     })
 }
 

@@ -114,13 +114,15 @@ fn run_several(
             }
         }
     }
-    // Nothing was written for models that were refused.
+    // Nothing was written where every model was refused.
     if audits.is_empty()
+        && !args.out.exists()
         && let Some((_, error)) = failed.pop()
     {
         return Err(error);
     }
-    let table = write_table(&args.out, &audits)?;
+    let table = write_table(&args.out, &audits)
+        .map_err(|error| anyhow::Error::from(error).context(super::AfterTheRun))?;
     if args.json {
         let all: BTreeMap<&str, serde_json::Value> =
             audits.iter().map(|(name, audit)| (name.as_str(), summary_json(audit))).collect();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use umid_core::atomic::{Replacement, write_atomically};
 
-use super::{Comparison, NameChange, run_directories};
+use super::{Comparison, NameChange};
 use crate::error::AuditError;
 
 const COMPARISON_FILE: &str = "compare.json";
@@ -100,7 +100,7 @@ impl Directory {
 
     /// Where the audits of the two models go.
     pub fn runs(&self) -> [PathBuf; 2] {
-        run_directories(&self.0)
+        ["before", "after"].map(|run| self.0.join(run))
     }
 
     /// Writes everything that is said of both runs; gives the report's path.

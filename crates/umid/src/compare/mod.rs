@@ -12,7 +12,7 @@ mod plane;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use umid_detect::adaptive_benjamini_hochberg;
@@ -267,9 +267,4 @@ fn warnings(
         warnings.extend(audit.run.warnings.iter().map(|warning| format!("{which}: {warning}")));
     }
     warnings
-}
-
-/// Where the two audits of a comparison go.
-pub(crate) fn run_directories(out: &Path) -> [PathBuf; 2] {
-    ["before", "after"].map(|run| out.join(run))
 }

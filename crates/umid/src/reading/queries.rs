@@ -2,15 +2,17 @@
 //! [`read_queries`] (in `queries/read.rs`) reads and checks the file; the same reader serves
 //! a reference file of plausible names.
 
+mod columns;
 mod container;
 mod error;
 mod read;
 
 use serde::{Deserialize, Serialize};
 
+pub use columns::ColumnNames;
 pub use error::QueriesError;
 pub(crate) use read::read_names;
-pub use read::{ColumnNames, MAX_LIST_BYTES, NameFile, QueryOptions, read_queries};
+pub use read::{MAX_LIST_BYTES, NameFile, QueryOptions, read_queries};
 pub(crate) use umid_signals::name_key;
 
 /// Longest name or id that is accepted. CLIP's context is 77 tokens, some 300 bytes of text;
